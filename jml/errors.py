@@ -1,0 +1,9 @@
+"""The one exception that stands for a user's mistake."""
+
+
+class UserError(ValueError):
+    """A mistake the user can mend.
+
+    The message is one line that names the flag, file or argument, its value, and what
+    to do; the command prints it and exits with code 2.
+    """
