@@ -1,0 +1,49 @@
+"""Checks on single values of ``Config``, each ending in one line for the user."""
+
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from jml.errors import UserError
+
+
+def suggest(word: str, known: tuple[str, ...]) -> str:
+    """Returns "did you mean 'x'?" for the nearest known word, or "" if none is near.
+
+    >>> suggest("tripet", ("triplet", "lifted"))
+    "did you mean 'triplet'? "
+    """
+    near = get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> None:
+    """Checks one value against its type and the rules in its field's metadata.
+
+    Raises:
+        UserError: naming the flag, the value and the rule.
+    """
+    if value is None:
+        return
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if "choices" in rules and value not in rules["choices"]:
+        known = rules["choices"]
+        hint = suggest(str(value), known)
+        choices = ", ".join(known)
+        raise UserError(f"--{name}: unknown {value!r}; {hint}choose from {choices}.")
+    if kind in (int, float, float | None) and not number:
+        raise UserError(f"--{name}: {value!r} is not a number.")
+    if kind is int and not isinstance(value, int):
+        raise UserError(f"--{name}: {value!r} is not a whole number.")
+    if not number:
+        return
+    for rule, broken, words in (
+        ("minimum", lambda limit: value < limit, "must be at least"),
+        ("above", lambda limit: not value > limit, "must be above"),
+        ("maximum", lambda limit: value > limit, "must be at most"),
+    ):
+        if rule in rules and broken(rules[rule]):
+            raise UserError(f"--{name}: {value!r} {words} {rules[rule]}.")
+    if not math.isfinite(value):
+        raise UserError(f"--{name}: {value!r} is not finite; pass an ordinary number.")

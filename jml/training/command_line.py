@@ -1,0 +1,144 @@
+"""The command line, made from the fields of ``Config``."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
+from typing import Any, NoReturn, get_args, get_type_hints
+
+from jml.errors import UserError
+
+from ._values import suggest
+from .config import BY_DATASET, BY_LOSS, Config
+
+
+def parse(arguments: Sequence[str]) -> Config:
+    """Turns command-line arguments into a ``Config``.
+
+    ``--batch_size`` and ``--batch-size`` are the same flag; ``--flag value`` and
+    ``--flag=value`` the same setting. A switch takes no value, ``true`` or ``false``,
+    and ``--no_switch`` turns it off.
+
+    Raises:
+        UserError: an unknown flag, a value that does not parse, or one that ``Config``
+            refuses.
+        SystemExit: with code 0, after ``--help`` has been printed.
+
+    >>> parse(["--loss", "triplet", "--batch-size=32"]).batch_size
+    32
+    """
+    parser = _make_parser()
+    known, unknown = parser.parse_known_args([_underscored(a) for a in arguments])
+    if unknown:
+        flag = unknown[0].partition("=")[0]
+        flags = tuple(f"--{item.name}" for item in fields(Config))
+        hint = suggest(flag, flags) or "see --help. "
+        raise UserError(f"{flag}: unknown argument; {hint}".strip())
+    return Config(**vars(known))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Replaces argparse's usage dump by the one line every mistake gets."""
+        flag, _, problem = message.removeprefix("argument ").partition(": ")
+        raise UserError(f"{flag}: {problem}; see --help.")
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="train_jax.py",
+        usage="train_jax.py [--flag value ...]",
+        description="Train a metric-learning model and measure its retrieval.",
+        epilog=_defaults_table(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    kinds = get_type_hints(Config)
+    groups: dict[str, Any] = {}
+    for item in fields(Config):
+        title = item.metadata["group"]
+        group = groups.get(title) or groups.setdefault(
+            title, parser.add_argument_group(title)
+        )
+        _add_flag(group, item, kinds[item.name])
+    return parser
+
+
+def _add_flag(group: Any, item: Field, kind: Any) -> None:
+    # In "float | None" the None stands for a default, never for something to type.
+    kind = next((k for k in get_args(kind) if k is not type(None)), kind)
+    choices = "|".join(item.metadata.get("choices", ())) or None
+    default = "" if item.default is None else f" (default: {item.default})"
+    # The defaults are Config's own: what is not given stays out of the namespace.
+    common = {"help": item.metadata["help"] + default, "default": argparse.SUPPRESS}
+    if kind is bool:
+        group.add_argument(
+            f"--{item.name}",
+            nargs="?",
+            const=True,
+            type=_boolean,
+            metavar="true|false",
+            **common,
+        )
+        group.add_argument(
+            f"--no_{item.name}",
+            dest=item.name,
+            action="store_const",
+            const=False,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+        return
+    convert = {int: _number(int, "a whole number"), float: _number(float, "a number")}
+    metavar = choices or {int: "N", float: "X"}.get(kind, "NAME")
+    group.add_argument(
+        f"--{item.name}", type=convert.get(kind, str), metavar=metavar, **common
+    )
+
+
+def _boolean(text: str) -> bool:
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "false": False,
+        "0": False,
+        "no": False,
+    }
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
+def _number(kind: Callable[[str], Any], words: str) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {words}") from None
+
+    return convert
+
+
+def _underscored(argument: str) -> str:
+    """Spells a flag with ``_``: ``--batch-size=8`` becomes ``--batch_size=8``."""
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument[2:].partition("=")
+    return f"--{flag.replace('-', '_')}{equals}{value}"
+
+
+def _defaults_table() -> str:
+    return "\n".join(
+        ["defaults that depend on another flag:"]
+        + _columns("dataset", BY_DATASET)
+        + _columns("loss", BY_LOSS)
+    )
+
+
+def _columns(flag: str, table: dict[str, dict[str, Any]]) -> list[str]:
+    """One text column per choice of ``flag``, one row per default it decides."""
+    rows = [(f"--{flag}", *table)]
+    for name in next(iter(table.values())):
+        values = [defaults[name] for defaults in table.values()]
+        rows.append((f"--{name}", *("-" if v is None else str(v) for v in values)))
+    return ["  " + "".join(f"{cell:<18}" for cell in row).rstrip() for row in rows]

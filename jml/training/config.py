@@ -1,0 +1,169 @@
+"""What a run is: one frozen ``Config``, its defaults, and the checks on its values.
+
+Only the standard library is imported here (see the package docstring).
+"""
+
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, get_type_hints
+
+from jml.errors import UserError
+
+from ._values import check_value
+
+ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+# What a flag that was not given means, by data set ...
+BY_DATASET: dict[str, dict[str, Any]] = {
+    "glyphs": {
+        "arch": "resnet18",
+        "weights": "none",
+        "image_size": 28,
+        "batch_size": 96,
+        "lr": 1e-3,
+        "maxiter": 400,
+        "decay_iter_step": 160,
+        "eval_interval": 200,
+    },
+    "folder": {
+        "arch": "resnet50",
+        "weights": "imagenet",
+        "image_size": 224,
+        "batch_size": 80,
+        "lr": 1e-5,
+        "maxiter": 10_000,
+        "decay_iter_step": 4_000,
+        "eval_interval": 500,
+    },
+}
+# ... and by loss. None: this loss has no such setting.
+BY_LOSS: dict[str, dict[str, Any]] = {
+    "contrastive": {"margin": 0.5, "mining": None, "proxies": None},
+    "triplet": {"margin": 0.2, "mining": "semi", "proxies": None},
+    "lifted": {"margin": 1.0, "mining": None, "proxies": None},
+    "proxy_nca": {"margin": None, "mining": None, "proxies": "trained"},
+}
+
+
+def _flag(group: str, default: Any, text: str, **rules: Any) -> Any:
+    return field(default=default, metadata={"group": group, "help": text, **rules})
+
+
+_data, _model = partial(_flag, "data"), partial(_flag, "model")
+_loss, _train, _run = (
+    partial(_flag, "loss"),
+    partial(_flag, "training"),
+    partial(_flag, "run"),
+)
+_count = {"minimum": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a training run depends on; one field per flag of the command.
+
+    A field left at None is filled from ``BY_DATASET`` and ``BY_LOSS``, so a ``Config``
+    that exists is complete. After that only ``dataroot``, ``name``, ``cuda`` and what
+    the loss does not have may be None.
+
+    Raises:
+        UserError: a value is out of range or contradicts another; names the flag.
+
+    >>> Config(loss="triplet").mining
+    'semi'
+    """
+
+    dataset: str = _data(
+        None,
+        "what to train on; folder if --dataroot is given, else glyphs",
+        choices=tuple(BY_DATASET),
+    )
+    dataroot: str | None = _data(
+        None, "folder with one sub-folder of images per class (--dataset folder)"
+    )
+    image_size: int = _data(None, "side of the square the network sees", minimum=8)
+    batch_size: int = _data(None, "images per training step", **_count)
+    images_per_class: int = _data(
+        4, "images of each class in a training batch", minimum=2
+    )
+    batch_size_test: int = _data(256, "images per evaluation step", **_count)
+    nworkers: int = _data(4, "threads that decode images", **_count)
+
+    arch: str = _model(None, "network", choices=ARCHITECTURES)
+    weights: str = _model(
+        None, "initial weights: none, imagenet, or a .pth or .safetensors file"
+    )
+    embedding_dim: int = _model(128, "size of an embedding", **_count)
+    l2norm: bool = _model(True, "scale embeddings to length one")
+    freeze_bn: bool = _model(False, "leave the BatchNorm layers as they start")
+
+    loss: str = _loss("contrastive", "loss function", choices=tuple(BY_LOSS))
+    mining: str | None = _loss(
+        None, "triplets to use", choices=("hardest", "semi", "all")
+    )
+    margin: float | None = _loss(None, "margin of the loss", above=0)
+    convention: str = _loss(
+        "original",
+        "how pairs are counted: as the original code or as the paper",
+        choices=("original", "paper"),
+    )
+    proxies: str | None = _loss(
+        None,
+        "train the proxies of proxy_nca, or leave them as initialised",
+        choices=("trained", "fixed"),
+    )
+
+    lr: float = _train(None, "learning rate of Adam", above=0)
+    maxiter: int = _train(None, "number of training steps", **_count)
+    decay_iter_step: int = _train(None, "steps between decays of --lr", **_count)
+    decay_gamma: float = _train(0.1, "factor of one decay", above=0, maximum=1)
+    eval_interval: int = _train(None, "steps between evaluations", **_count)
+    seed: int = _train(0, "seed of all randomness", minimum=0, maximum=2**31 - 1)
+
+    checkpoints_path: str = _run("runs", "folder that holds the run folders")
+    name: str | None = _run(
+        None, "name of the run folder; default: a new one made of loss and time"
+    )
+    overwrite: bool = _run(False, "replace an earlier run of the same --name")
+    cuda: bool | None = _run(None, "true: a GPU or fail; false: CPU; default: if any")
+
+    def __post_init__(self) -> None:
+        """Checks what was given, fills in the rest, checks how it fits together."""
+        kinds = get_type_hints(Config)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            check_value(item.name, value, kinds[item.name], item.metadata)
+        self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
+        self._fill(**BY_DATASET[self.dataset], **BY_LOSS[self.loss])
+        if self.dataset == "folder" and self.dataroot is None:
+            raise UserError(
+                "--dataroot: missing; --dataset folder needs a folder with one"
+                " sub-folder of images per class."
+            )
+        if self.batch_size % self.images_per_class:
+            raise UserError(
+                f"--batch_size: {self.batch_size} is not a multiple of"
+                f" --images_per_class {self.images_per_class}; change one of them."
+            )
+        if self.batch_size < 2 * self.images_per_class:
+            raise UserError(
+                f"--batch_size: {self.batch_size} holds a single class of"
+                f" --images_per_class {self.images_per_class}; a batch needs two."
+            )
+
+    def _fill(self, **defaults: Any) -> None:
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)  # the dataclass is frozen
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One line for each flag that was given but has no effect in this run."""
+        notes = [
+            f"--{name} has no effect with --loss {self.loss}"
+            for name, default in BY_LOSS[self.loss].items()
+            if default is None and getattr(self, name) is not None
+        ]
+        if self.dataset == "glyphs" and self.dataroot is not None:
+            notes.append("--dataroot has no effect with --dataset glyphs")
+        return tuple(notes)

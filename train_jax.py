@@ -1,0 +1,31 @@
+"""Train a metric-learning model: ``python train_jax.py --loss contrastive``."""
+
+import sys
+from collections.abc import Sequence
+
+from jml.errors import UserError
+from jml.training import parse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
+    try:
+        config = parse(sys.argv[1:] if arguments is None else arguments)
+        for note in config.notes:
+            print(f"train_jax.py: note: {note}", file=sys.stderr)
+        # JAX loads only now: --help and mistyped flags need not wait for it.
+        from jml.training.loop import train_and_evaluate
+
+        train_and_evaluate(config)
+    except UserError as error:
+        line = " ".join(str(error).splitlines())
+        print(f"train_jax.py: error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("train_jax.py: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
