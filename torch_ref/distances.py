@@ -1,6 +1,5 @@
 """Pairwise distances between the rows of one or two matrices."""
 
-import torch
 from torch import Tensor
 
 FLOOR = 1e-16  # below it a squared distance counts as zero
@@ -15,6 +14,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
         x: rows, [N, D].
         y: other rows, [M, D]; `x` itself by default.
 
+    >>> import torch
     >>> squared_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
     tensor([[ 0., 25.],
             [25.,  0.]])
@@ -27,6 +27,7 @@ def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
 def euclidean_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     """``D = sqrt(S)``, with S held constant at 1e-16 wherever it is smaller, [N, M].
 
+    >>> import torch
     >>> euclidean_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))[0, 1]
     tensor(5.)
     """

@@ -50,7 +50,7 @@ class ContrastiveLoss(nn.Module):
 
 
 class TripletLoss(nn.Module):
-    """``[S_ap - S_an + margin]+`` over mined triplets, an anchor being its own positive.
+    """``[S_ap - S_an + margin]+`` over mined triplets; an anchor is its own positive.
 
     `mining` picks the negatives: "hardest", the anchor's nearest one; "semi", for each
     positive the nearest negative beyond it, else the farthest before it; "all", every
@@ -129,9 +129,9 @@ class ProxyNCA(nn.Module):
     """Each embedding against one proxy per class, both L2-normalised.
 
     ``S[i, y_i] + log sum over c != y_i of exp(-S[i, c])``, averaged: the positive proxy
-    is not in the denominator. The proxies are a parameter: leave it out of the optimiser
-    for the original's static ones. After Movshovitz-Attias et al., "No Fuss Distance
-    Metric Learning using Proxies", 2017.
+    is not in the denominator. The proxies are a parameter: leave it out of the
+    optimiser for the original's static ones. After Movshovitz-Attias et al., "No Fuss
+    Distance Metric Learning using Proxies", 2017.
 
     >>> loss = ProxyNCA(embedding_size=2, num_classes=3)
     >>> loss.proxies.data = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])

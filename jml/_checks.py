@@ -1,0 +1,61 @@
+"""Checks at the entrance of public functions, on what is known before running."""
+
+from collections.abc import Collection
+
+import jax
+import jax.numpy as jnp
+
+
+def check_array(name: str, argument: str, value, *, shape: str, ndim: int) -> None:
+    """Raises ValueError unless `value` is an array of `ndim` dimensions."""
+    if not isinstance(value, jax.Array) and not hasattr(value, "__array__"):
+        kind = type(value).__name__
+        raise ValueError(f"{name}: `{argument}` must be an array {shape}, got a {kind}")
+    if value.ndim != ndim:
+        raise ValueError(
+            f"{name}: `{argument}` must have shape {shape}, got {tuple(value.shape)}"
+        )
+
+
+def check_batch(name: str, embeddings, labels, where=None) -> None:
+    """Raises ValueError unless these are floats [B, D], integers [B], booleans [B]."""
+    check_array(name, "embeddings", embeddings, shape="[B, D]", ndim=2)
+    check_array(name, "labels", labels, shape="[B]", ndim=1)
+    check_kind(name, "embeddings", embeddings, jnp.floating, "floating")
+    check_kind(name, "labels", labels, jnp.integer, "integer")
+    check_length(name, "labels", labels, len(embeddings))
+    if where is not None:
+        check_array(name, "where", where, shape="[B]", ndim=1)
+        check_kind(name, "where", where, jnp.bool_, "boolean")
+        check_length(name, "where", where, len(embeddings))
+
+
+def check_kind(name: str, argument: str, value, kind, word: str) -> None:
+    """Raises ValueError unless the dtype of `value` is of `kind`."""
+    if not jnp.issubdtype(value.dtype, kind):
+        raise ValueError(f"{name}: `{argument}` must be {word}, got {value.dtype}")
+
+
+def check_length(name: str, argument: str, value, length: int) -> None:
+    """Raises ValueError unless `value` has one entry for each embedding."""
+    if len(value) != length:
+        raise ValueError(
+            f"{name}: `{argument}` must have one entry for each of the {length} "
+            f"embeddings, got {len(value)}"
+        )
+
+
+def check_choice(name: str, argument: str, value, choices: Collection[str]) -> None:
+    """Raises ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name}: `{argument}` must be one of {known}, got {value!r}")
+
+
+def check_block_size(name: str, block_size: int | None) -> None:
+    """Raises ValueError unless `block_size` is None or a positive integer."""
+    if block_size is not None and (not isinstance(block_size, int) or block_size < 1):
+        raise ValueError(
+            f"{name}: `block_size` must be a positive integer or None, "
+            f"got {block_size!r}"
+        )

@@ -1,0 +1,16 @@
+"""Arithmetic that stays finite, value and gradient, on empty sets and extremes."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def masked_logsumexp(
+    values: Float[Array, "b n"], mask: Bool[Array, "b n"]
+) -> Float[Array, " b"]:
+    """Each row's ``log sum exp`` over the entries in `mask`; 0 where there are none."""
+    values = jnp.where(mask, values, -jnp.inf)
+    largest = jax.lax.stop_gradient(jnp.max(values, axis=1, initial=-jnp.inf))
+    largest = jnp.where(jnp.isneginf(largest), 0, largest)
+    total = jnp.sum(jnp.exp(values - largest[:, None]), axis=1)
+    return jnp.log(jnp.where(total > 0, total, 1)) + largest

@@ -1,0 +1,98 @@
+"""Distances between rows, safe to differentiate anywhere.
+
+They are computed in float32 at least, on every device in full precision: a product in
+TensorFloat-32 or bfloat16 loses exactly the small differences that a metric is about.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+FLOOR = 1e-16  # a squared distance below this counts as zero
+NORM_FLOOR = 1e-12
+
+
+def as_compute(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Casts to float32 at least and keeps finite numbers within reach of overflow.
+
+    Entries beyond the fourth root of the largest float (4e9 in float32) saturate, so
+    that no square, nor any sum of squares over a batch, overflows; infinities become
+    NaN, for a loss must not hide them.
+    """
+    if jnp.finfo(x.dtype).bits < 32:
+        x = x.astype(jnp.float32)
+    limit = float(jnp.finfo(x.dtype).max) ** 0.25
+    return jnp.where(jnp.isinf(x), jnp.nan, jnp.clip(x, -limit, limit))
+
+
+def squared_norms(x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """``|x_i|^2`` of every row."""
+    return jnp.sum(x * x, axis=1)
+
+
+def squared_distances(
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"] | None = None,
+    *,
+    x_norms: Float[Array, " n"] | None = None,
+    y_norms: Float[Array, " m"] | None = None,
+) -> Float[Array, "n m"]:
+    r"""Squared Euclidean distances between rows, from their Gram matrix.
+
+    $$S_{ij} = \max(0, |x_i|^2 - 2 x_i \cdot y_j + |y_j|^2)$$
+
+    An entry that rounding made negative is 0 and passes no gradient. Identical rows are
+    at distance exactly 0: rounding would put them at about the square root of the
+    machine epsilon.
+
+    Args:
+        x: rows.
+        y: other rows, `x` itself by default.
+        x_norms: squared norms of `x`, where they are known already.
+        y_norms: squared norms of `y`, likewise.
+
+    Returns:
+        The distances, in the dtype of the rows.
+
+    Example:
+        >>> squared_distances(jnp.array([[0.0, 0.0], [3.0, 4.0]]))
+        Array([[ 0., 25.],
+               [25.,  0.]], dtype=float32)
+    """
+    y = x if y is None else y
+    x_norms = (squared_norms(x) if x_norms is None else x_norms)[:, None]
+    y_norms = (squared_norms(y) if y_norms is None else y_norms)[None, :]
+    gram = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    squared = x_norms - 2 * gram + y_norms
+    noise = 2 * x.shape[1] ** 0.5 * float(jnp.finfo(x.dtype).eps)
+    identical = (x_norms == y_norms) & (squared <= noise * x_norms)
+    return jnp.where((squared < 0) | identical, 0, squared)
+
+
+def euclidean_distances(squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    r"""Euclidean distances from squared ones, $D = \sqrt{\max(S, 10^{-16})}$.
+
+    Below the floor the distance is a constant, so its gradient is 0 and not infinite.
+
+    Example:
+        >>> euclidean_distances(jnp.array([[0.0, 25.0]]))
+        Array([[1.e-08, 5.e+00]], dtype=float32)
+    """
+    return jnp.sqrt(jnp.where(squared >= FLOOR, squared, FLOOR))
+
+
+def normalize(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    r"""Rows of unit length, $x_i / \max(|x_i|, 10^{-12})$.
+
+    A row of zeros stays a row of zeros. Large rows are scaled down first, so that their
+    norm does not overflow.
+
+    Example:
+        >>> normalize(jnp.array([[3.0, 4.0], [0.0, 0.0]]))
+        Array([[0.6, 0.8],
+               [0. , 0. ]], dtype=float32)
+    """
+    largest = jnp.max(jnp.abs(x), axis=1, keepdims=True, initial=1)
+    x = x / jax.lax.stop_gradient(largest)
+    squared = squared_norms(x)[:, None]
+    return x / jnp.sqrt(jnp.where(squared >= NORM_FLOOR**2, squared, NORM_FLOOR**2))

@@ -1,0 +1,33 @@
+"""Metric-learning losses over all pairs of a batch.
+
+Each is a pure function of `embeddings` [B, D] (float16, bfloat16, float32, float64) and
+integer `labels` [B] that returns a scalar, and works under `jit`, `grad` and `vmap`.
+Numbers such as `margin` are traced, so that changing one does not recompile; choices
+such as `mining` are static. Distances are computed in float32 at least.
+
+Arguments that the pair losses share:
+
+- `convention`: "original" keeps the pair bookkeeping of the PyTorch project that this
+  library ports, and equals `torch_ref`; "paper" is the textbook formula, in which each
+  unordered pair stands once and nothing is paired with itself.
+- `where`: booleans [B], False for items that count as absent, such as padding.
+- `block_size`: how many anchors to treat at a time; memory then grows with
+  `block_size * B` instead of `B * B`. None treats all at once, which is faster.
+
+No finite input gives NaN: a batch without a pair or triplet to learn from has loss 0
+and gradient 0.
+"""
+
+from ._contrastive import contrastive_loss as contrastive_loss
+from ._lifted import lifted_loss as lifted_loss
+from ._proxy_nca import init_proxies as init_proxies
+from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
+from ._triplet import triplet_loss as triplet_loss
+
+__all__ = [
+    "contrastive_loss",
+    "init_proxies",
+    "lifted_loss",
+    "proxy_nca_loss",
+    "triplet_loss",
+]

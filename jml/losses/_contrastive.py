@@ -1,0 +1,89 @@
+"""Contrastive loss."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .._checks import check_batch, check_block_size, check_choice
+from ..distances import FLOOR, euclidean_distances
+from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, mean, row_mapper
+
+
+def contrastive_loss(
+    embeddings: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    *,
+    margin: float | Float[Array, ""] = 1.0,
+    convention: str = "original",
+    where: Bool[Array, " n"] | None = None,
+    block_size: int | None = None,
+) -> Float[Array, ""]:
+    r"""Pulls positive pairs together and pushes negative pairs apart up to a margin.
+
+    With $S_{ij} = |x_i - x_j|^2$ and $D = \sqrt{S}$, "paper" is the mean over the
+    unordered pairs $i < j$ of
+
+    $$\tfrac12 S_{ij} \text{ (positives)}, \quad
+      \tfrac12 [m - D_{ij}]_+^2 \text{ (negatives)}.$$
+
+    "original" sums $S_{ij}$ over positive and $[m - S_{ij}]_+$ over negative pairs
+    $i < j$, adds the constant $m$ once more for every negative pair, and divides by
+    the number of terms above $10^{-16}$.
+
+    Args:
+        embeddings: the batch.
+        labels: its classes.
+        margin: a squared distance ("original") or a distance ("paper").
+        convention: see the package's description, as for the next two.
+        where: False for absent items.
+        block_size: anchors at a time.
+
+    Returns:
+        The loss, a scalar in float32 or float64.
+
+    Raises:
+        ValueError: for a wrong shape, dtype or choice.
+
+    Example:
+        >>> x = jnp.array([[0.0], [0.5], [0.6]])
+        >>> print(f"{contrastive_loss(x, jnp.array([0, 0, 1]), margin=1.0):.4f}")
+        0.7760
+
+    References:
+        Hadsell, Chopra, LeCun: Dimensionality Reduction by Learning an Invariant
+        Mapping, 2006, https://doi.org/10.1109/CVPR.2006.100
+    """
+    check_batch("contrastive_loss", embeddings, labels, where)
+    check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
+    check_block_size("contrastive_loss", block_size)
+    return _contrastive_loss(embeddings, labels, margin, where, convention, block_size)
+
+
+@partial(jax.jit, static_argnames=("convention", "block_size"))
+def _contrastive_loss(embeddings, labels, margin, where, convention, block_size):
+    map_rows = row_mapper(embeddings, labels, where=where, block_size=block_size)
+    row_terms = original_terms if convention == "original" else paper_terms
+    return mean(*map_rows(lambda rows: row_terms(rows, margin)))
+
+
+def original_terms(rows: Rows, margin):
+    """Sum and count of each anchor's terms, the constant ones included."""
+    dtype = rows.squared.dtype
+    repel = jnp.maximum(margin - rows.squared, 0)
+    positive, negative = rows.positive & rows.later, rows.negative & rows.later
+    total = jnp.where(positive, rows.squared, jnp.where(negative, repel, 0))
+    # Below the diagonal the original sees distance 0, so a negative adds the margin.
+    constant = jnp.maximum(jnp.asarray(margin, dtype), 0)
+    constants = count_true(rows.negative & ~rows.later, dtype)
+    count = count_true(total > FLOOR, dtype) + constants * (constant > FLOOR)
+    return jnp.sum(total, axis=1) + constants * constant, count
+
+
+def paper_terms(rows: Rows, margin):
+    """Sum and count of each anchor's pairs with later items."""
+    repel = jnp.maximum(margin - euclidean_distances(rows.squared), 0)
+    positive, negative = rows.positive & rows.later, rows.negative & rows.later
+    total = masked_sum(rows.squared, positive) + masked_sum(repel**2, negative)
+    return total / 2, count_true(positive | negative, total.dtype)

@@ -1,0 +1,87 @@
+"""Proxy-NCA loss."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .._checks import check_array, check_batch, check_kind
+from .._numerics import masked_logsumexp
+from ..distances import as_compute, normalize, squared_distances
+from ..pairwise import masked_sum
+
+
+def init_proxies(
+    key: Array, *, num_classes: int, dim: int
+) -> Float[Array, "num_classes dim"]:
+    r"""One proxy a class, Xavier-uniform: $U(-a, a)$ with $a = \sqrt{6 / (C + D)}$.
+
+    Example:
+        >>> init_proxies(jax.random.key(0), num_classes=100, dim=64).shape
+        (100, 64)
+    """
+    return jax.nn.initializers.glorot_uniform()(key, (num_classes, dim), jnp.float32)
+
+
+def proxy_nca_loss(
+    embeddings: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    proxies: Float[Array, "c d"],
+    *,
+    where=None,
+) -> Float[Array, ""]:
+    r"""Holds each embedding against one proxy a class instead of the other embeddings.
+
+    With embeddings $x$ and proxies $q$ of unit length and $S_{ic} = |x_i - q_c|^2$,
+
+    $$L = \frac1B \sum_i \Big( S_{i y_i} + \log \sum_{c \ne y_i} e^{-S_{ic}} \Big).$$
+
+    The positive proxy is not in the sum. The proxies are parameters like any other:
+    train them with the network, or pass constants for the original's static ones. There
+    are no pairs to count, so there is no `convention`. An item whose label has no
+    proxy, or that has no other proxy to be held against, adds 0.
+
+    Args:
+        embeddings: the batch.
+        labels: its classes, 0 ... c - 1.
+        proxies: row c stands for class c.
+        where: False for absent items.
+
+    Returns:
+        The loss, a scalar in float32 or float64.
+
+    Raises:
+        ValueError: for a wrong shape or dtype.
+
+    Example:
+        >>> proxies = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> loss = proxy_nca_loss(jnp.array([[2.0, 0.0]]), jnp.array([0]), proxies)
+        >>> print(f"{loss:.4f}")
+        -1.8731
+
+    References:
+        Movshovitz-Attias, Toshev, Leung, Ioffe, Singh: No Fuss Distance Metric Learning
+        using Proxies, 2017, https://arxiv.org/abs/1703.07464
+    """
+    check_batch("proxy_nca_loss", embeddings, labels, where)
+    check_array("proxy_nca_loss", "proxies", proxies, shape="[C, D]", ndim=2)
+    check_kind("proxy_nca_loss", "proxies", proxies, jnp.floating, "floating")
+    if proxies.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"proxy_nca_loss: `proxies` must have {embeddings.shape[1]} columns, as "
+            f"the embeddings have, got {proxies.shape[1]}"
+        )
+    return _proxy_nca_loss(embeddings, labels, proxies, where)
+
+
+@jax.jit
+def _proxy_nca_loss(embeddings, labels, proxies, where):
+    where = jnp.ones(len(embeddings), bool) if where is None else where
+    x = normalize(jnp.where(where[:, None], as_compute(embeddings), 0))
+    squared = squared_distances(x, normalize(as_compute(proxies)).astype(x.dtype))
+    classes = jnp.arange(len(proxies), dtype=labels.dtype)
+    positive = labels[:, None] == classes[None, :]
+    attract = masked_sum(squared, positive)
+    repel = masked_logsumexp(-squared, ~positive)
+    usable = where & jnp.any(positive, axis=1) & (len(proxies) > 1)
+    total = jnp.sum(jnp.where(usable, attract + repel, 0))
+    return total / jnp.maximum(jnp.sum(where, dtype=total.dtype), 1)
