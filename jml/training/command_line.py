@@ -128,11 +128,9 @@ def _underscored(argument: str) -> str:
 
 
 def _defaults_table() -> str:
-    return "\n".join(
-        ["defaults that depend on another flag:"]
-        + _columns("dataset", BY_DATASET)
-        + _columns("loss", BY_LOSS)
-    )
+    title = "defaults that depend on another flag:"
+    tables = _columns("dataset", BY_DATASET) + _columns("loss", BY_LOSS)
+    return "\n".join([title, *tables])
 
 
 def _columns(flag: str, table: dict[str, dict[str, Any]]) -> list[str]:

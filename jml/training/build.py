@@ -1,0 +1,117 @@
+"""From a ``Config`` to the parts of a run: device, data, batches, state and step."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jml.data import Dataset, Split, augment, folder, glyphs, pk_batch
+from jml.errors import UserError
+from jml.losses import init_proxies
+from jml.models import create
+
+from .config import Config
+from .objective import make_objective
+from .step import Hyperparameters, TrainState, init_state, make_optimizer, make_step
+
+
+class Training(NamedTuple):
+    """A network ready to train: ``step(state, images, labels) -> (state, loss)``."""
+
+    graphdef: Any
+    state: TrainState
+    hyper: Hyperparameters
+    step: Callable[..., tuple[TrainState, jax.Array]]
+
+
+def pick_device(cuda: bool | None) -> jax.Device | None:
+    """The device for ``--cuda``; None leaves the choice to JAX.
+
+    Raises:
+        UserError: a GPU was asked for and JAX sees none.
+    """
+    if cuda is None:
+        return None
+    try:
+        return jax.devices("gpu" if cuda else "cpu")[0]
+    except RuntimeError:
+        raise UserError(
+            "--cuda: JAX sees no GPU here; install jax[cuda12] or leave --cuda out."
+        ) from None
+
+
+def load_dataset(config: Config) -> Dataset:
+    """Loads the images a little larger than the network sees them, to crop from."""
+    side = round(config.image_size * 8 / 7)
+    if config.dataset == "glyphs":
+        return glyphs(image_size=side)
+    return folder(config.dataroot, image_size=side, workers=config.nworkers)
+
+
+def make_batches(
+    config: Config, split: Split
+) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """Returns ``batch(step) -> (images, classes)``, the classes counted from 0."""
+    _, classes = np.unique(split.labels, return_inverse=True)
+    classes = classes.astype(np.int32)
+    indices = partial(
+        pk_batch,
+        split.labels,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        images_per_class=config.images_per_class,
+    )
+    indices(step=0)  # a batch that cannot be drawn is reported before the long work
+
+    def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
+        # A new array each time: a device may read it after this function returns.
+        chosen = indices(step=step)
+        return split.images[chosen], classes[chosen]
+
+    return batch
+
+
+def build(config: Config, *, num_classes: int) -> Training:
+    """Makes the network, the loss and the optimizer of a run."""
+    model = create(
+        config.arch,
+        embedding_dim=config.embedding_dim,
+        l2norm=config.l2norm,
+        weights=config.weights,
+        seed=config.seed,
+    )
+    params: dict[str, Any] = {"model": model.params}
+    key = jax.random.key(config.seed)
+    if config.proxies is not None:
+        params["proxies"] = init_proxies(
+            jax.random.fold_in(key, 0),
+            num_classes=num_classes,
+            dim=config.embedding_dim,
+        )
+    optimizer = make_optimizer(
+        params, freeze_bn=config.freeze_bn, freeze_proxies=config.proxies == "fixed"
+    )
+    # A mirrored photograph is one of the same thing; a mirrored character is not.
+    flip = config.dataset != "glyphs"
+    step = make_step(
+        model.graphdef,
+        make_objective(config),
+        optimizer,
+        augment=partial(augment, crop=config.image_size, flip=flip),
+        freeze_bn=config.freeze_bn,
+    )
+    hyper = Hyperparameters(
+        margin=config.margin or 0.0,
+        lr=config.lr,
+        decay_gamma=config.decay_gamma,
+        decay_iter_step=config.decay_iter_step,
+    )
+    augment_key = jax.random.fold_in(key, 1)
+    return Training(
+        model.graphdef,
+        init_state(params, model.batch_stats, optimizer),
+        hyper,
+        lambda state, images, labels: step(state, hyper, augment_key, images, labels),
+    )

@@ -1,0 +1,111 @@
+"""A whole run: data, network, training, evaluation, and what is kept of it."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jml.data import center_crop_normalize
+from jml.models import save_weights
+
+from .build import Training, build, load_dataset, make_batches, pick_device
+from .config import Config
+from .evaluate import Recalls, make_evaluate, pixel_recalls
+from .journal import Journal
+from .run_folder import RunFolder
+from .step import TrainState, learning_rate
+
+# Steps in flight. Reading a loss waits for its step: doing so at once would leave the
+# device idle between steps.
+WINDOW = 4
+
+
+class Summary(NamedTuple):
+    """What a run came to; ``recalls`` has "raw pixels", "untrained" and "trained"."""
+
+    folder: Path
+    recalls: dict[str, Recalls]
+    images_per_second: float
+    seconds: float
+
+
+def train_and_evaluate(config: Config) -> Summary:
+    """Trains and evaluates, showing progress and filling the run folder.
+
+    Raises:
+        UserError: a mistake in the flags or the files, or a loss that is not finite.
+    """
+    device = pick_device(config.cuda)
+    run = RunFolder.claim(config)
+    try:
+        with jax.default_device(device):
+            return _run(config, run)
+    finally:
+        run.close()
+        run.release()
+
+
+def _run(config: Config, run: RunFolder) -> Summary:
+    began = time.perf_counter()
+    dataset = load_dataset(config)
+    batch = make_batches(config, dataset.train)
+    num_classes = len(np.unique(dataset.train.labels))
+    training = build(config, num_classes=num_classes)
+    evaluate = make_evaluate(
+        training.graphdef,
+        dataset.test,
+        batch_size=config.batch_size_test,
+        prepare=partial(center_crop_normalize, crop=config.image_size),
+    )
+    run.start(config)
+    with closing(Journal(config, run)) as journal:
+        pixels = pixel_recalls(dataset.test, crop=config.image_size)
+        if pixels is not None:
+            journal.baseline("raw pixels", pixels)
+        state = training.state
+        journal.evaluation(0, evaluate(state.params["model"], state.batch_stats))
+        stops = [*range(0, config.maxiter, config.eval_interval), config.maxiter]
+        for first, last in pairwise(stops):
+            state = run_steps(training, state, range(first, last), batch, journal)
+            params, batch_stats = state.params["model"], state.batch_stats
+            journal.evaluation(last, evaluate(params, batch_stats))
+            run.save(partial(save_weights, params=params, batch_stats=batch_stats))
+    seconds = time.perf_counter() - began
+    print(f"\n{journal.table()}\n")
+    print(
+        f"{config.maxiter} steps, {journal.images_per_second:.0f} images/s,"
+        f" {seconds:.0f} s in all; written to {run.path}"
+    )
+    return Summary(run.path, journal.recalls, journal.images_per_second, seconds)
+
+
+def run_steps(
+    training: Training,
+    state: TrainState,
+    steps: range,
+    batch: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    journal: Journal,
+) -> TrainState:
+    """Takes the steps, noting the loss of each, and returns the state after them."""
+    pending: deque[tuple[int, jax.Array]] = deque()
+
+    def finish_one() -> None:
+        index, loss = pending.popleft()
+        lr = learning_rate(training.hyper, index)
+        journal.step(index + 1, float(loss), lr)
+
+    for index in steps:
+        state, loss = training.step(state, *batch(index))
+        pending.append((index, loss))
+        if len(pending) > WINDOW:
+            finish_one()
+    while pending:
+        finish_one()
+    return state

@@ -1,0 +1,80 @@
+"""The picture of a run: its loss and its Recall@1 over the steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#a0aec0"
+
+
+def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Draws the records of a run's metrics.jsonl into a PNG file.
+
+    Uses matplotlib's object interface: no window system, no global state.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    _draw_loss(left, [r for r in records if "loss" in r])
+    _draw_recall(right, [r for r in records if "recall@1" in r])
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)
+
+
+def _draw_loss(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+    axes.set_title("Training loss")
+    if not records:
+        return
+    steps = [r["step"] for r in records]
+    losses = np.array([r["loss"] for r in records])
+    width = max(1, len(losses) // 25)
+    axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.8)
+    axes.plot(steps, _trailing_mean(losses, width), color=BLUE, linewidth=1.8)
+    axes.set_ylim(bottom=min(0, losses.min()))
+
+
+def _draw_recall(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+    axes.set_title("Recall@1 on classes never seen in training")
+    curve = [(r["step"], 100 * r["recall@1"]) for r in records if "step" in r]
+    pixels = [100 * r["recall@1"] for r in records if "baseline" in r]
+    if curve:
+        steps, recalls = zip(*curve, strict=True)
+        axes.plot(steps, recalls, color=ORANGE, marker="o", markersize=4)
+        axes.annotate(
+            f"{recalls[-1]:.1f}",
+            (steps[-1], recalls[-1]),
+            textcoords="offset points",
+            xytext=(0, 7),
+            ha="center",
+            color=ORANGE,
+        )
+    for height in pixels:
+        axes.axhline(height, color=GRAY, linestyle="--", linewidth=1.2)
+        axes.annotate(
+            "raw pixels",
+            (1, height),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            xytext=(-4, -12),
+            ha="right",
+            color="#718096",
+            fontsize=9,
+        )
+    axes.set_ylim(0, 105)
+    axes.yaxis.set_major_formatter("{x:.0f} %")
+
+
+def _trailing_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean of each value and up to ``width - 1`` before it."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - width, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)

@@ -1,0 +1,116 @@
+"""One training step as a pure function, and the state it turns over."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from jml.models import batch_norm_mask, embed
+
+from .objective import Objective
+
+Tree = Any  # nested dictionaries of arrays
+Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
+
+
+class TrainState(NamedTuple):
+    """All that a step changes; ``params`` holds "model" and perhaps "proxies"."""
+
+    params: dict[str, Tree]
+    batch_stats: Tree
+    opt_state: optax.OptState
+    step: Array
+
+
+class Hyperparameters(NamedTuple):
+    """Numbers the step takes as traced values: changing one does not recompile."""
+
+    margin: float
+    lr: float
+    decay_gamma: float
+    decay_iter_step: int
+
+
+def learning_rate(hyper: Hyperparameters, step: Any) -> Any:
+    """Step decay, as PyTorch's StepLR: multiplied by gamma at every interval.
+
+    >>> learning_rate(Hyperparameters(0.5, 1.0, 0.5, decay_iter_step=10), 20)
+    0.25
+    """
+    return hyper.lr * hyper.decay_gamma ** (step // hyper.decay_iter_step)
+
+
+def make_optimizer(
+    params: dict[str, Tree], *, freeze_bn: bool, freeze_proxies: bool
+) -> optax.GradientTransformation:
+    """Adam's direction, without the learning rate, and zero for what is frozen."""
+    frozen = {
+        name: jax.tree.map(lambda _: False, tree) for name, tree in params.items()
+    }
+    if freeze_bn:
+        frozen["model"] = batch_norm_mask(params["model"])
+    if "proxies" in params:
+        frozen["proxies"] = freeze_proxies
+    return optax.partition(
+        {False: optax.scale_by_adam(), True: optax.set_to_zero()}, frozen
+    )
+
+
+def init_state(
+    params: dict[str, Tree], batch_stats: Tree, optimizer: optax.GradientTransformation
+) -> TrainState:
+    """The state before the first step. The step donates it: copy what must survive."""
+    return TrainState(params, batch_stats, optimizer.init(params), jnp.zeros((), int))
+
+
+def make_step(
+    graphdef: Any,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    *,
+    augment: Augment,
+    freeze_bn: bool = False,
+) -> Callable[..., tuple[TrainState, Array]]:
+    """Compiles ``step(state, hyper, key, images, labels) -> (state, loss)``.
+
+    The state is donated. The key is the run's, the same at every step: what is drawn
+    from it depends on ``state.step`` too.
+
+    Args:
+        graphdef: the network, from ``jml.models.create``.
+        objective: the loss, from ``make_objective``.
+        optimizer: from ``make_optimizer``.
+        augment: makes the network's input from a batch, on the device.
+        freeze_bn: normalise with the running statistics and leave them alone.
+    """
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(
+        state: TrainState,
+        hyper: Hyperparameters,
+        key: Array,
+        images: Array,
+        labels: Array,
+    ) -> tuple[TrainState, Array]:
+        views = augment(jax.random.fold_in(key, state.step), images)
+
+        def loss_of(params: dict[str, Tree]) -> tuple[Array, Tree]:
+            embeddings, batch_stats = embed(
+                graphdef, params["model"], state.batch_stats, views, train=not freeze_bn
+            )
+            proxies = params.get("proxies")
+            return objective(embeddings, labels, proxies, hyper.margin), batch_stats
+
+        (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            state.params
+        )
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        lr = learning_rate(hyper, state.step)
+        params = jax.tree.map(lambda p, u: p - lr * u, state.params, updates)
+        return TrainState(params, batch_stats, opt_state, state.step + 1), loss
+
+    return step

@@ -1,0 +1,163 @@
+"""The configuration and the command line made from it."""
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from jml.errors import UserError
+from jml.training import Config, parse
+from jml.training.config import ARCHITECTURES, BY_DATASET, BY_LOSS
+
+# The flags of the original, each with a value its users may pass.
+ORIGINAL = {
+    "dataroot": "photos",
+    "dataset": "folder",
+    "batch_size": "32",
+    "batch_size_test": "64",
+    "eval_interval": "10",
+    "embedding_dim": "32",
+    "loss": "triplet",
+    "mining": "hardest",
+    "margin": "0.3",
+    "l2norm": "true",
+    "lr": "1e-4",
+    "maxiter": "20",
+    "decay_iter_step": "10",
+    "decay_gamma": "0.5",
+    "seed": "7",
+    "nworkers": "2",
+    "checkpoints_path": "elsewhere",
+    "cuda": "false",
+}
+
+
+def spellings(flags):
+    for name, value in flags.items():
+        yield f"--{name}", value
+        yield (f"--{name}={value}",)
+        yield "--" + name.replace("_", "-"), value
+        yield (f"--{name.replace('_', '-')}={value}",)
+
+
+def test_original_flags_in_every_spelling():
+    expected = {
+        name: {"true": True, "false": False}.get(text, text)
+        for name, text in ORIGINAL.items()
+    }
+    base = [f"--{name}={value}" for name, value in ORIGINAL.items()]
+    for arguments in spellings(ORIGINAL):
+        name = arguments[0].lstrip("-").partition("=")[0].replace("-", "_")
+        others = [a for a in base if not a.startswith(f"--{name}=")]
+        value = getattr(parse([*others, *arguments]), name)
+        if isinstance(expected[name], bool | None):
+            assert value is expected[name]
+        else:
+            assert value == type(value)(expected[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (["--freeze_bn"], True),
+        (["--freeze-bn", "true"], True),
+        (["--freeze_bn=True"], True),
+        (["--freeze_bn", "false"], False),
+        (["--no_freeze_bn"], False),
+        (["--freeze_bn", "--no-freeze-bn"], False),
+        ([], False),
+    ],
+)
+def test_switches(arguments, value):
+    assert parse(arguments).freeze_bn is value
+
+
+def test_every_default_is_filled_in():
+    for dataset, root in (("glyphs", None), ("folder", "photos")):
+        for loss in BY_LOSS:
+            config = Config(dataset=dataset, dataroot=root, loss=loss)
+            unset = {f.name for f in fields(Config) if getattr(config, f.name) is None}
+            absent = {name for name, value in BY_LOSS[loss].items() if value is None}
+            assert unset - {"dataroot"} == absent | {"name", "cuda"}
+            for name, value in BY_DATASET[dataset].items():
+                assert getattr(config, name) == value
+
+
+def test_given_values_win_over_defaults():
+    config = Config(dataroot="photos", lr=0.5, loss="triplet", mining="all", margin=2.0)
+    assert (config.dataset, config.lr) == ("folder", 0.5)
+    assert (config.mining, config.margin) == ("all", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--loss", "tripet"], ["--loss", "'tripet'", "'triplet'", "proxy_nca"]),
+        (["--mining", "hard"], ["--mining", "'hard'", "hardest, semi, all"]),
+        (["--dataset", "cub200"], ["--dataset", "'cub200'", "glyphs, folder"]),
+        (["--arch", "resnet5"], ["--arch", "'resnet50'", "resnet101"]),
+        (["--convention", "x"], ["--convention", "original, paper"]),
+        (["--proxies", "x"], ["--proxies", "trained, fixed"]),
+        (["--marjin", "1"], ["--marjin", "--margin"]),
+        (["--embedding", "8"], ["--embedding", "--embedding_dim"]),  # no abbreviations
+        (["more"], ["more", "--help"]),
+        (["--lr"], ["--lr", "expected one argument"]),
+        (["--lr", "fast"], ["--lr", "'fast' is not a number"]),
+        (["--lr", "0"], ["--lr", "above 0"]),
+        (["--lr", "inf"], ["--lr", "inf", "finite"]),
+        (["--lr", "nan"], ["--lr", "nan"]),
+        (["--margin=-1"], ["--margin", "-1", "above 0"]),
+        (["--decay_gamma", "1.5"], ["--decay_gamma", "1.5", "at most 1"]),
+        (["--maxiter", "2.5"], ["--maxiter", "'2.5' is not a whole number"]),
+        (["--maxiter", "0"], ["--maxiter", "at least 1"]),
+        (["--seed", "-1"], ["--seed", "-1", "at least 0"]),
+        (["--seed", "99999999999"], ["--seed", "at most"]),
+        (["--l2norm", "perhaps"], ["--l2norm", "neither true nor false"]),
+        (["--batch_size", "30"], ["--batch_size", "30", "--images_per_class 4"]),
+        (["--batch_size", "4"], ["--batch_size", "4", "needs two"]),
+        (["--images_per_class", "1"], ["--images_per_class", "at least 2"]),
+        (["--dataset", "folder"], ["--dataroot", "missing"]),
+    ],
+)
+def test_mistakes_get_one_line(arguments, words):
+    with pytest.raises(UserError) as caught:
+        parse(arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_wrong_types_from_python():
+    with pytest.raises(UserError, match="--batch_size: '8' is not a number"):
+        Config(batch_size="8")
+    with pytest.raises(UserError, match=r"--maxiter: 2\.5 is not a whole number"):
+        Config(maxiter=2.5)
+    with pytest.raises(UserError, match="--lr: True is not a number"):
+        Config(lr=True)
+
+
+def test_flags_without_effect_are_noted():
+    assert parse([]).notes == ()
+    assert parse(["--loss", "triplet", "--mining", "all"]).notes == ()
+    given = ["--loss", "proxy_nca", "--margin", "1", "--mining", "all"]
+    notes = parse([*given, "--dataset", "glyphs", "--dataroot", "x"]).notes
+    assert [note.split()[0] for note in notes] == ["--margin", "--mining", "--dataroot"]
+
+
+def test_help_names_every_flag(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for item in fields(Config):
+        assert re.search(rf"--{item.name}\b", text)
+    assert "defaults that depend on another flag" in text
+
+
+def test_names_agree_with_the_modules_they_stand_for():
+    from jml import models
+    from jml.training.objective import LOSSES
+
+    assert ARCHITECTURES == tuple(models.ARCHITECTURES)
+    assert set(LOSSES) == set(BY_LOSS)
