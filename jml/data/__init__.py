@@ -1,0 +1,13 @@
+"""Pictures and the batches made of them.
+
+Host side, in NumPy: data sets as arrays of uint8 pictures, and which of them make up a
+batch. Device side, inside the jitted step: crop, flip, normalise.
+"""
+
+from ._augment import augment as augment
+from ._augment import center_crop_normalize as center_crop_normalize
+from ._sampler import pk_batch as pk_batch
+from ._types import Dataset as Dataset
+from ._types import Split as Split
+
+__all__ = ["Dataset", "Split", "augment", "center_crop_normalize", "pk_batch"]
