@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jml.data import Split
+from jml.errors import UserError
 from jml.evaluation import recall_at_k
 from jml.models import embed
 
-Recalls = dict[int, float]
+Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 KS = (1, 2, 4, 8)
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: seconds
 
@@ -49,12 +50,20 @@ def make_embed(
 def make_evaluate(
     graphdef: Any, split: Split, *, batch_size: int, prepare: Callable[[Array], Array]
 ) -> Callable[[Any, Any], Recalls]:
-    """Returns ``evaluate(params, batch_stats) -> {k: Recall@k}`` on ``split``."""
+    """Returns ``evaluate(params, batch_stats) -> {k: Recall@k}`` on ``split``.
+
+    It raises a UserError where the network gives no finite embeddings.
+    """
     embed_all = partial(make_embed(graphdef, prepare), images=split.images)
 
     def evaluate(params: Any, batch_stats: Any) -> Recalls:
         embeddings = embed_all(params, batch_stats, batch_size=batch_size)
-        return recall_at_k(embeddings, split.labels, ks=KS)
+        if not np.isfinite(embeddings).all():
+            raise UserError(
+                "--lr: the network gives embeddings that are not finite; try a lower"
+                " rate, and check that --weights holds a working network."
+            )
+        return _recalls(embeddings, split)
 
     return evaluate
 
@@ -65,11 +74,16 @@ def pixel_recalls(split: Split, *, crop: int) -> Recalls | None:
     None where it would take too long. Gray images count one channel: the order of
     the distances is the same.
     """
-    start = (split.images.shape[1] - crop) // 2
+    start = round((split.images.shape[1] - crop) / 2)
     pixels = split.images[:, start : start + crop, start : start + crop]
     if (pixels == pixels[..., :1]).all():
         pixels = pixels[..., :1]
     if len(pixels) ** 2 * pixels[0].size > PIXEL_WORK:
         return None
-    flat = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
-    return recall_at_k(flat, split.labels, ks=KS)
+    return _recalls(pixels.reshape(len(pixels), -1).astype(np.float32) / 255, split)
+
+
+def _recalls(embeddings: Float[np.ndarray, "n d"], split: Split) -> Recalls:
+    # A tiny test set has no eighth neighbour.
+    ks = [k for k in KS if k < len(embeddings)]
+    return recall_at_k(embeddings, split.labels, ks=ks)
