@@ -1,0 +1,57 @@
+"""Batch normalisation with PyTorch's meaning of every number."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+MOMENTUM = 0.1  # the weight of the new value in the running statistics
+EPSILON = 1e-5
+
+
+class BatchNorm(nnx.Module):
+    r"""Normalises every channel: ``(x - mean) / sqrt(var + 1e-5) * weight + bias``.
+
+    In training, mean and (biased) variance are the batch's, and the running statistics
+    move a tenth of the way towards its mean and *unbiased* variance. Statistics are
+    computed in float32 at least.
+    """
+
+    def __init__(self, channels: int):
+        self.weight = nnx.Param(jnp.ones(channels))
+        self.bias = nnx.Param(jnp.zeros(channels))
+        self.running_mean = nnx.BatchStat(jnp.zeros(channels))
+        self.running_var = nnx.BatchStat(jnp.ones(channels))
+
+    def __call__(
+        self, x: Float[Array, "b h w c"], *, train: bool
+    ) -> Float[Array, "b h w c"]:
+        """Normalises; if `train`, also moves the running statistics.
+
+        Raises:
+            ValueError: `train` with one value a channel, which has no variance.
+        """
+        if not train:
+            mean, var = self.running_mean[...], self.running_var[...]
+        else:
+            mean, var = _moments(x)
+            self._move(mean, var, x.size // x.shape[-1])
+        scale = self.weight[...] * lax.rsqrt(var + EPSILON)
+        shift = self.bias[...] - mean * scale
+        return (x * scale + shift).astype(x.dtype)
+
+    def _move(self, mean: Array, var: Array, count: int) -> None:
+        if count < 2:
+            raise ValueError(
+                "BatchNorm: training needs more than one value per channel, got one "
+                "image that has shrunk to 1 x 1; use a larger batch or larger images"
+            )
+        mean, var = lax.stop_gradient((mean, var * (count / (count - 1))))
+        for running, new in ((self.running_mean, mean), (self.running_var, var)):
+            running[...] = running[...] + MOMENTUM * (new - running[...])
+
+
+def _moments(x: Array) -> tuple[Array, Array]:
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    mean = jnp.mean(x, axis=(0, 1, 2))
+    return mean, jnp.mean(jnp.square(x - mean), axis=(0, 1, 2))

@@ -1,0 +1,136 @@
+"""The embedding model behind plain dictionaries and pure functions."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jml.distances import normalize
+from jml.errors import UserError
+
+from ._resnet import ARCHITECTURES as _NETS
+from ._resnet import Linear, ResNet
+from .torchvision import load_weights
+
+ARCHITECTURES: tuple[str, ...] = tuple(_NETS)
+
+Tree = dict[str, Any]  # nested dictionaries of arrays
+
+
+class Model(NamedTuple):
+    """A network taken apart: its structure, parameters and running statistics."""
+
+    graphdef: Any
+    params: Tree
+    batch_stats: Tree
+
+
+class EmbeddingModel(nnx.Module):
+    """ResNet, a linear head, and rows of length one if `l2norm`."""
+
+    def __init__(
+        self, arch: str, *, embedding_dim: int, l2norm: bool, rng: np.random.Generator
+    ):
+        self.backbone = ResNet(arch, rng=rng)
+        self.fc = Linear(self.backbone.num_features, embedding_dim, rng=rng)
+        self.l2norm = l2norm
+
+    def __call__(
+        self, images: Float[Array, "b h w 3"], *, train: bool
+    ) -> Float[Array, "b d"]:
+        """Computes the embeddings."""
+        x = self.fc(self.backbone(images, train=train))
+        return normalize(x) if self.l2norm else x
+
+
+def create(
+    arch: str,
+    *,
+    embedding_dim: int,
+    l2norm: bool = False,
+    weights: str = "none",
+    seed: int = 0,
+) -> Model:
+    """Builds an embedding model.
+
+    Args:
+        arch: one of ``ARCHITECTURES``.
+        embedding_dim: length of an embedding.
+        l2norm: scale embeddings to length one.
+        weights: "none" initialises as torchvision does; "imagenet" takes torchvision's
+            ImageNet weights, downloaded if need be; anything else is the path of a
+            ``.pth`` or ``.safetensors`` file.
+        seed: of the initial weights.
+
+    Raises:
+        UserError: an unknown `arch`, or weights that cannot be read or do not fit.
+
+    Example:
+        >>> model = create("resnet18", embedding_dim=16)
+        >>> model.params["fc"]["weight"].shape
+        (512, 16)
+    """
+    if arch not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UserError(f"--arch: no network named {arch!r}; choose one of {known}.")
+    rng = np.random.default_rng(seed)
+    module = EmbeddingModel(arch, embedding_dim=embedding_dim, l2norm=l2norm, rng=rng)
+    graphdef, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
+    model = Model(graphdef, nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
+    if weights == "none":
+        return model
+    filled = load_weights(weights, arch, model.params, model.batch_stats)
+    return Model(graphdef, *filled)
+
+
+def embed(
+    graphdef: Any,
+    params: Tree,
+    batch_stats: Tree,
+    images: Float[Array, "b h w 3"],
+    *,
+    train: bool,
+) -> tuple[Float[Array, "b d"], Tree]:
+    """Computes the embeddings of normalised images, a pure function.
+
+    Args:
+        graphdef: the network's structure, from ``create``.
+        params: its parameters; the result has their dtype.
+        batch_stats: the running statistics of its BatchNorm layers.
+        images: channels last.
+        train: normalise with the batch's statistics and move the running ones. If
+            False, each image is embedded on its own, and `batch_stats` come back as
+            they are.
+
+    Returns:
+        The embeddings and the running statistics after this batch.
+
+    Raises:
+        ValueError: `train` and a layer that sees one value per channel.
+
+    Example:
+        >>> model = create("resnet18", embedding_dim=16)
+        >>> embeddings, _ = embed(*model, np.ones((2, 32, 32, 3)), train=False)
+        >>> embeddings.shape
+        (2, 16)
+    """
+    module = nnx.merge(graphdef, params, batch_stats)
+    embeddings = module(jax.numpy.asarray(images), train=train)
+    return embeddings, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+
+def batch_norm_mask(params: Tree) -> Tree:
+    """Marks the scales and shifts of BatchNorm layers, to freeze them, say.
+
+    Returns:
+        The same tree with True at those parameters and False at all others.
+    """
+    # Of the layers here, a BatchNorm alone has a weight of one dimension.
+    if "weight" in params and params["weight"].ndim == 1:
+        return dict.fromkeys(params, True)
+    return {
+        name: batch_norm_mask(child) if isinstance(child, dict) else False
+        for name, child in params.items()
+    }

@@ -1,0 +1,143 @@
+"""Weights files with torchvision's names: reading, writing, downloading.
+
+PyTorch is needed for ``.pth`` files alone, and imported only when one is read.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jml.errors import UserError
+
+from ._state_dict import from_state_dict as from_state_dict
+from ._state_dict import to_state_dict as to_state_dict
+
+Tree = dict[str, Any]  # nested dictionaries of arrays
+
+IMAGENET = {  # torchvision's IMAGENET1K_V1
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+    "resnet152": "https://download.pytorch.org/models/resnet152-394f9c45.pth",
+}
+
+
+def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) -> None:
+    """Writes a model as a ``.safetensors`` file with torchvision's names.
+
+    The file appears complete or not at all.
+    """
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    save_file(to_state_dict(params, batch_stats), part)
+    os.replace(part, path)
+
+
+def load_weights(
+    weights: str | os.PathLike[str], arch: str, params: Tree, batch_stats: Tree
+) -> tuple[Tree, Tree]:
+    """Fills a model's trees from a file, or from torchvision's ImageNet weights.
+
+    Args:
+        weights: path of a ``.pth`` or ``.safetensors`` file, or "imagenet".
+        arch: the network, for "imagenet" and for messages.
+        params: as in ``from_state_dict``, whose rule about heads holds too.
+        batch_stats: likewise.
+
+    Raises:
+        UserError: the file cannot be had, read or used; says why and what to do.
+    """
+    path = _imagenet_file(arch) if weights == "imagenet" else Path(weights)
+    state = _read(path)
+    try:
+        return from_state_dict(state, params, batch_stats)
+    except UserError as error:
+        raise UserError(
+            f"--weights: {str(path)!r} does not fit {arch} with this --embedding_dim; "
+            f"{error}; pass a file of the same network or --weights none."
+        ) from None
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    readers = {".pth": _read_pth, ".pt": _read_pth, ".safetensors": _read_safetensors}
+    if path.suffix not in readers:
+        raise UserError(
+            f"--weights: {str(path)!r} is neither 'none', 'imagenet', nor a .pth or "
+            ".safetensors file; pass one of these."
+        )
+    if not path.is_file():
+        raise UserError(
+            f"--weights: no such file: {str(path)!r}; pass an existing .pth or "
+            ".safetensors file, or --weights none."
+        )
+    try:
+        return readers[path.suffix](path)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a reader makes of a broken file
+        raise UserError(
+            f"--weights: cannot read {str(path)!r}: {_reason(error)}; the file may be "
+            "damaged: fetch it again or pass another."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _read_pth(path: Path) -> dict[str, np.ndarray]:
+    torch = _torch(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise UserError(
+            f"--weights: {str(path)!r} holds no plain state dict (names to tensors); "
+            "save model.state_dict() and pass that file."
+        )
+    # NumPy has no bfloat16.
+    return {
+        name: (x.float() if x.dtype == torch.bfloat16 else x).detach().numpy()
+        for name, x in state.items()
+    }
+
+
+def _torch(source: object) -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise UserError(
+            f"--weights: reading {str(source)!r} needs PyTorch; install torch, or pass "
+            "a .safetensors file or --weights none."
+        ) from None
+    return torch
+
+
+def _imagenet_file(arch: str) -> Path:
+    """Downloads into PyTorch's own cache, where torchvision looks too."""
+    hub = _torch("imagenet").hub
+    url = IMAGENET[arch]
+    path = Path(hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if path.exists():
+        return path
+    # The file's name ends with the first digits of its SHA-256.
+    digits = path.stem.rpartition("-")[2]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hub.download_url_to_file(url, str(path), digits, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:  # no network; disk; wrong hash
+        raise UserError(
+            f"--weights imagenet: cannot download {url}: {_reason(error)}; pass a file "
+            "as --weights PATH, or --weights none."
+        ) from None
+    return path
