@@ -37,8 +37,8 @@ def pk_batch(
     Example:
         >>> labels = np.repeat([0, 1, 2], 5)
         >>> batch = pk_batch(labels, seed=0, step=7, batch_size=4, images_per_class=2)
-        >>> [int(label) for label in np.bincount(labels[batch])]
-        [0, 2, 2]
+        >>> len(batch), len(set(labels[batch].tolist()))
+        (4, 2)
     """
     order = np.argsort(labels, kind="stable")
     grouped = np.asarray(labels)[order]

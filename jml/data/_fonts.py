@@ -1,0 +1,110 @@
+"""The DejaVu fonts that matplotlib ships, and what their characters look like."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jml.errors import UserError
+
+# Each file is one style. The order is part of the data set: it numbers the pictures.
+STYLES = (
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSans-BoldOblique",
+    "DejaVuSansMono",
+    "DejaVuSansMono-Bold",
+    "DejaVuSansMono-Oblique",
+    "DejaVuSansMono-BoldOblique",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "DejaVuSerif-BoldItalic",
+)
+FRAME = 1.2  # side of the square that is drawn, in em
+BASELINE = 0.93  # where the baseline lies in it, in em from the top
+# Box drawing and block elements tile a grid: many of them differ by an eighth of a
+# cell, less than the position varies here.
+TILES = range(0x2500, 0x25A0)
+STEPS = 16  # a character too large for the square shrinks by so many-ths
+
+
+def font_files() -> tuple[Path, ...]:
+    """Paths of the 12 fonts, in the order of ``STYLES``.
+
+    Raises:
+        UserError: matplotlib or one of the fonts is missing.
+    """
+    found = find_spec("matplotlib")  # finds the folder without importing the package
+    if found is None or find_spec("PIL") is None:
+        raise UserError(
+            "--dataset: glyphs is drawn by Pillow in fonts that matplotlib ships, and"
+            ' they are not installed; run: pip install "jml[train]"'
+        )
+    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    files = tuple(folder / f"{style}.ttf" for style in STYLES)
+    for file in files:
+        if not file.is_file():
+            raise UserError(
+                f"--dataset: glyphs needs the font {file}, which is missing; run:"
+                " pip install --force-reinstall matplotlib"
+            )
+    return files
+
+
+def shared_code_points(files) -> list[int]:
+    """Code points that every font maps to a glyph, without the tiles of a grid."""
+    from fontTools.ttLib import TTFont  # matplotlib depends on it
+
+    maps = [set(TTFont(file, lazy=True).getBestCmap()) for file in files]
+    return sorted(set.intersection(*maps).difference(TILES))
+
+
+def draw(file, code_points, side: int) -> UInt8[np.ndarray, "n side side"]:
+    """Draws characters on their line, each in a square of `side` pixels, ink 255.
+
+    The square keeps the baseline and the em, so that a hyphen is no underscore and a
+    small o no capital O; sideways, the ink is in the middle. The few characters that
+    reach beyond the square are drawn smaller, about its middle, so that they fit.
+    """
+    sizes = _Sizes(file, side / FRAME)
+    middle = side / 2
+    drop = side * BASELINE / FRAME - middle  # of the baseline below the middle
+    squares = np.zeros((len(code_points), side, side), np.uint8)
+    for square, code_point in zip(squares, code_points, strict=True):
+        ink, top = sizes.ink(chr(code_point), 1.0)
+        reach = max(-(drop + top), drop + top + len(ink), ink.shape[1] / 2)
+        if reach > middle:
+            scale = int(STEPS * (middle - 1) / reach) / STEPS
+            ink, top = sizes.ink(chr(code_point), scale)
+            top += drop * (scale - 1)
+        y, x = round(middle + drop + top), round(middle - ink.shape[1] / 2)
+        square[y : y + ink.shape[0], x : x + ink.shape[1]] = ink
+    return squares
+
+
+class _Sizes:
+    """One font at the few sizes that are needed."""
+
+    def __init__(self, file, em: float):
+        self.file, self.em, self.fonts = file, em, {}
+
+    def ink(self, text: str, scale: float) -> tuple[np.ndarray, int]:
+        """The drawn part, maybe empty, and where it begins relative to the baseline."""
+        if scale not in self.fonts:
+            from PIL import ImageFont
+
+            # The basic layout: one glyph for one character, with or without Raqm.
+            basic = ImageFont.Layout.BASIC
+            self.fonts[scale] = ImageFont.truetype(
+                self.file, self.em * scale, layout_engine=basic
+            )
+        mask, (_, top) = self.fonts[scale].getmask2(text, mode="L", anchor="ls")
+        width, height = mask.size
+        box = mask.getbbox()
+        if box is None:
+            return np.zeros((0, 0), np.uint8), 0
+        pixels = np.frombuffer(bytes(mask), np.uint8).reshape(height, width)
+        return pixels[box[1] : box[3], box[0] : box[2]], top + box[1]

@@ -1,0 +1,148 @@
+"""The embedded data set: characters in 12 styles, drawn on the spot."""
+
+from hashlib import sha256
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from jml.errors import UserError
+
+from ._fonts import draw, font_files, shared_code_points
+from ._lookalikes import lookalike_classes
+from ._types import Dataset, Split
+
+# How far the pictures vary. A small o in its largest stays below a capital O in its
+# smallest, and a hyphen above an underscore: what tells characters apart survives.
+SHIFT = 0.06  # of the side, in both directions
+SCALE = (0.86, 1.06)
+STRETCH = 1.06  # of width against height, or the reverse
+ROTATION = 12.0  # degrees
+SHEAR = 0.15  # sideways, per unit of height
+INK, PAPER = (0.0, 0.3), (0.7, 1.0)  # brightness
+TINT = 0.5  # how much of a brightness is drawn for each colour anew
+NOISE = 0.1  # largest standard deviation of a picture's noise
+SMALLEST = 16  # the smallest picture that still shows an accent
+
+
+def glyphs(*, image_size: int, seed: int = 0) -> Dataset:
+    """Draws some 26,000 pictures of characters in about 1,970 classes.
+
+    The characters are the code points that all 12 DejaVu fonts in matplotlib draw with
+    visible ink: letters of several scripts, digits, punctuation, accents, arrows,
+    mathematics and symbols; not the box drawing and block elements, which only tile a
+    grid. Every character gives one picture per font. Those that look the same in a font
+    (Latin A, Greek Alpha, Cyrillic A) are one class, so a class has 12 pictures or a
+    multiple of 12.
+
+    A picture shows its character on the line: baseline and em keep their places, so
+    that position and size tell a hyphen from an underscore and o from O. Within that,
+    position, scale, rotation, shear, colours and noise vary.
+
+    Half of the classes are for training, half for testing. A hash of the class's first
+    code point decides, which mixes the scripts: the first and the second half of
+    Unicode would be letters against arrows and symbols.
+
+    Args:
+        image_size: side of the pictures.
+        seed: seed of the variation; classes and split are the same for every seed.
+
+    Returns:
+        The data set. Training classes have the labels from 0, test classes the ones
+        after; the name of a class is the characters in it. Another version of FreeType
+        may draw other grey levels.
+
+    Raises:
+        UserError: matplotlib or Pillow is missing, or the pictures are too small.
+    """
+    if image_size < SMALLEST:
+        raise UserError(
+            f"--image_size: {image_size} is too small for glyphs; pass {SMALLEST} or"
+            " more."
+        )
+    files = font_files()
+    code_points, classes = _characters(files)
+    testing = np.array([_is_for_testing(c) for c in classes.tolist()])
+    splits, names = [], []
+    for number, chosen in enumerate((~testing, testing)):
+        members, owners = code_points[chosen], classes[chosen]
+        rng = np.random.default_rng([seed, number])
+        images = _pictures(files, members, image_size, rng)
+        distinct, labels = np.unique(owners, return_inverse=True)
+        labels = (labels + len(names)).astype(np.int32)
+        splits.append(Split(images, np.tile(labels, len(files))))
+        names += ["".join(map(chr, members[owners == owner])) for owner in distinct]
+    return Dataset("glyphs", *splits, tuple(names))
+
+
+def _characters(files) -> tuple[np.ndarray, np.ndarray]:
+    """The visible code points and, for each, the first code point of its class."""
+    code_points = np.array(shared_code_points(files))
+    drawings = np.stack([draw(file, code_points, side=60) for file in files])
+    visible = (drawings.max(axis=(2, 3)) >= 128).all(axis=0)
+    code_points, drawings = code_points[visible], drawings[:, visible]
+    return code_points, code_points[lookalike_classes(drawings)]
+
+
+def _is_for_testing(code_point: int) -> bool:
+    return sha256(chr(code_point).encode()).digest()[0] % 2 == 1
+
+
+def _pictures(files, code_points, side, rng) -> UInt8[np.ndarray, "n side side 3"]:
+    """One picture of every character in every style, style by style."""
+    images = np.empty((len(files), len(code_points), side, side, 3), np.uint8)
+    for file, style in zip(files, images, strict=True):
+        style[...] = _paint(_distort(draw(file, code_points, 2 * side), rng), rng)
+    return images.reshape(-1, side, side, 3)
+
+
+def _distort(drawings: UInt8[np.ndarray, "n 2s 2s"], rng) -> UInt8[np.ndarray, "n s s"]:
+    """Moves, scales, rotates and shears drawings, and halves their side."""
+    from PIL import Image
+
+    n, side = len(drawings), drawings.shape[1] // 2
+    maps = _affine_maps(n, side, rng)
+    out = np.empty((n, side, side), np.uint8)
+    for i in range(n):
+        out[i] = Image.fromarray(drawings[i]).transform(
+            (side, side),
+            Image.Transform.AFFINE,
+            maps[i].tolist(),
+            resample=Image.Resampling.BILINEAR,
+        )
+    return out
+
+
+def _affine_maps(n, side, rng) -> Float[np.ndarray, "n 6"]:
+    """For Pillow: where in the drawing, twice the side, a pixel of a picture lies."""
+    angle = np.radians(rng.uniform(-ROTATION, ROTATION, n))
+    cosine, sine = np.cos(angle), np.sin(angle)
+    shear = rng.uniform(-SHEAR, SHEAR, n)
+    scale = np.exp(rng.uniform(*np.log(SCALE), n))
+    stretch = STRETCH ** rng.uniform(-0.5, 0.5, n)
+    # The inverse of scale, then shear, then rotation, times 2 for the larger drawing.
+    across, down = 2 / (scale * stretch), 2 * stretch / scale
+    linear = np.empty((n, 2, 2))
+    linear[:, 0, 0] = across * (cosine - shear * sine)
+    linear[:, 0, 1] = across * (sine + shear * cosine)
+    linear[:, 1, 0] = -down * sine
+    linear[:, 1, 1] = down * cosine
+    middle = side * (0.5 + rng.uniform(-SHIFT, SHIFT, (n, 2)))
+    offset = side - np.einsum("nij,nj->ni", linear, middle)
+    return np.concatenate([linear, offset[:, :, None]], axis=2).reshape(n, 6)
+
+
+def _paint(ink: UInt8[np.ndarray, "n s s"], rng) -> UInt8[np.ndarray, "n s s 3"]:
+    """Dark ink on light paper, both tinted, with noise."""
+    n, side, _ = ink.shape
+    dark, light = _colours(INK, n, rng), _colours(PAPER, n, rng)
+    images = ink[..., None] * ((dark - light) / 255) + light
+    strength = rng.uniform(0, NOISE, (n, 1, 1, 1)).astype(np.float32)
+    images += strength * rng.standard_normal((n, side, side, 1), np.float32)
+    images *= 255
+    return np.rint(images.clip(0, 255, out=images), out=images).astype(np.uint8)
+
+
+def _colours(brightness, n, rng) -> Float[np.ndarray, "n 1 1 3"]:
+    grey = rng.uniform(*brightness, (n, 1, 1, 1))
+    tint = rng.uniform(*brightness, (n, 1, 1, 3))
+    return ((1 - TINT) * grey + TINT * tint).astype(np.float32)

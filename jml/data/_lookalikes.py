@@ -1,0 +1,55 @@
+"""Which characters look the same, found by comparing drawings of them."""
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+# The share of the ink in which drawings of look-alikes differ at most. The pairs below
+# it are the same outline or nearly (a breve and a caron in bold); the next ones up
+# differ by a dot.
+TOLERANCE = 0.01
+POOL = 4
+
+
+def lookalike_classes(
+    drawings: UInt8[np.ndarray, "styles n side side"],
+) -> Int[np.ndarray, " n"]:
+    r"""Numbers the classes of characters that look the same.
+
+    Two characters look the same if, in at least one style, their drawings $a$ and $b$
+    have $|a - b|^2 \le$ 0.01 $\cdot \max(|a|^2, |b|^2)$. One style is enough: the
+    two pictures in it cannot be told apart, so two labels for them would be wrong. A
+    class is what a chain of such pairs connects.
+
+    Returns:
+        For each character the smallest index in its class.
+    """
+    n = drawings.shape[1]
+    same = np.zeros((n, n), bool)
+    for style in drawings:
+        same |= _same(style.reshape(n, -1), _pooled(style))
+    first = np.arange(n)
+    while True:  # the smallest index travels along the chains
+        smallest = np.where(same, first[None, :], n).min(axis=1)
+        if (smallest == first).all():
+            return first
+        first = smallest
+
+
+def _pooled(style) -> np.ndarray:
+    """Means over POOL x POOL pixels, scaled so that no distance grows."""
+    n, side, _ = style.shape
+    tiles = style.reshape(n, side // POOL, POOL, side // POOL, POOL)
+    return tiles.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1) * POOL
+
+
+def _same(pixels, pooled) -> Bool[np.ndarray, "n n"]:
+    """Pairs within the tolerance. Pooling rules most pairs out, and never a true one."""
+    norms = np.einsum("ij,ij->i", pixels, pixels, dtype=np.float64)
+    limit = TOLERANCE * np.maximum(norms[:, None], norms)
+    short = np.einsum("ij,ij->i", pooled, pooled)
+    near = short[:, None] + short - 2 * pooled @ pooled.T
+    same = near <= limit + 1e-3 * (limit + 1)  # float32 may have rounded up
+    for a, b in zip(*np.nonzero(same), strict=True):
+        difference = pixels[a].astype(np.float32) - pixels[b]
+        same[a, b] = difference @ difference <= limit[a, b]
+    return same
