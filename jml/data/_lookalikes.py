@@ -43,7 +43,7 @@ def _pooled(style) -> np.ndarray:
 
 
 def _same(pixels, pooled) -> Bool[np.ndarray, "n n"]:
-    """Pairs within the tolerance. Pooling rules most pairs out, and never a true one."""
+    """Pairs within the tolerance; pooling rules out most others, and none of these."""
     norms = np.einsum("ij,ij->i", pixels, pixels, dtype=np.float64)
     limit = TOLERANCE * np.maximum(norms[:, None], norms)
     short = np.einsum("ij,ij->i", pooled, pooled)
