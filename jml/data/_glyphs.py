@@ -19,8 +19,7 @@ STRETCH = 1.06  # of width against height, or the reverse
 ROTATION = 12.0  # degrees
 SHEAR = 0.15  # sideways, per unit of height
 INK, PAPER = (0.0, 0.3), (0.7, 1.0)  # brightness
-TINT = 0.5  # how much of a brightness is drawn for each colour anew
-NOISE = 0.1  # largest standard deviation of a picture's noise
+NOISE = (0.0, 0.1)  # its standard deviation, in brightness
 SMALLEST = 16  # the smallest picture that still shows an accent
 
 
@@ -36,7 +35,7 @@ def glyphs(*, image_size: int, seed: int = 0) -> Dataset:
 
     A picture shows its character on the line: baseline and em keep their places, so
     that position and size tell a hyphen from an underscore and o from O. Within that,
-    position, scale, rotation, shear, colours and noise vary.
+    position, scale, rotation, shear, brightness and noise vary.
 
     Half of the classes are for training, half for testing. A hash of the class's first
     code point decides, which mixes the scripts: the first and the second half of
@@ -47,9 +46,9 @@ def glyphs(*, image_size: int, seed: int = 0) -> Dataset:
         seed: seed of the variation; classes and split are the same for every seed.
 
     Returns:
-        The data set. Training classes have the labels from 0, test classes the ones
-        after; the name of a class is the characters in it. Another version of FreeType
-        may draw other grey levels.
+        The data set, in grey. Training classes have the labels from 0, test classes
+        those after; the name of a class is the characters in it. Another version of
+        FreeType may draw other grey levels.
 
     Raises:
         UserError: matplotlib or Pillow is missing, or the pictures are too small.
@@ -91,7 +90,8 @@ def _pictures(files, code_points, side, rng) -> UInt8[np.ndarray, "n side side 3
     """One picture of every character in every style, style by style."""
     images = np.empty((len(files), len(code_points), side, side, 3), np.uint8)
     for file, style in zip(files, images, strict=True):
-        style[...] = _paint(_distort(draw(file, code_points, 2 * side), rng), rng)
+        grey = _paint(_distort(draw(file, code_points, 2 * side), rng), rng)
+        style[...] = grey[..., None]
     return images.reshape(-1, side, side, 3)
 
 
@@ -131,18 +131,14 @@ def _affine_maps(n, side, rng) -> Float[np.ndarray, "n 6"]:
     return np.concatenate([linear, offset[:, :, None]], axis=2).reshape(n, 6)
 
 
-def _paint(ink: UInt8[np.ndarray, "n s s"], rng) -> UInt8[np.ndarray, "n s s 3"]:
-    """Dark ink on light paper, both tinted, with noise."""
+def _paint(ink: UInt8[np.ndarray, "n s s"], rng) -> UInt8[np.ndarray, "n s s"]:
+    """Dark ink on light paper, with noise."""
     n, side, _ = ink.shape
-    dark, light = _colours(INK, n, rng), _colours(PAPER, n, rng)
-    images = ink[..., None] * ((dark - light) / 255) + light
-    strength = rng.uniform(0, NOISE, (n, 1, 1, 1)).astype(np.float32)
-    images += strength * rng.standard_normal((n, side, side, 1), np.float32)
+    dark, light, strength = (
+        rng.uniform(*limits, (n, 1, 1)).astype(np.float32)
+        for limits in (INK, PAPER, NOISE)
+    )
+    images = ink * ((dark - light) / 255) + light
+    images += strength * rng.standard_normal((n, side, side), np.float32)
     images *= 255
     return np.rint(images.clip(0, 255, out=images), out=images).astype(np.uint8)
-
-
-def _colours(brightness, n, rng) -> Float[np.ndarray, "n 1 1 3"]:
-    grey = rng.uniform(*brightness, (n, 1, 1, 1))
-    tint = rng.uniform(*brightness, (n, 1, 1, 3))
-    return ((1 - TINT) * grey + TINT * tint).astype(np.float32)
