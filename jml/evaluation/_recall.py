@@ -72,7 +72,7 @@ def recall_at_k(
 def _checked(embeddings, labels, ks, block_size) -> tuple[np.ndarray, np.ndarray]:
     """The embeddings, float32 or wider, and the labels renumbered from 0 as int32."""
     x, labels = np.asarray(embeddings), np.asarray(labels)
-    if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.floating):
+    if x.ndim != 2 or not x.shape[1] or not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
             f"recall_at_k: `embeddings` must be floating [n, d], got {x.dtype}"
             f" {x.shape}"
@@ -101,7 +101,18 @@ def _checked(embeddings, labels, ks, block_size) -> tuple[np.ndarray, np.ndarray
             f"recall_at_k: {len(broken)} of {len(x)} rows of `embeddings` hold NaN or"
             f" infinity, the first of them row {broken[0]}"
         )
-    return x, np.unique(labels, return_inverse=True)[1].astype(np.int32)
+    return _rescaled(x), np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def _rescaled(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """The same order of distances, from numbers that are near zero and at most 2.
+
+    Squares then neither overflow nor vanish, and embeddings that huddle far from the
+    origin lose no digits. What was a tie stays one: a power of two scales exactly, and
+    equal rows stay equal.
+    """
+    x = np.ldexp(x, -np.frexp(np.abs(x).max())[1])
+    return x - np.median(x, axis=0)
 
 
 @partial(jax.jit, static_argnames="block_size")
