@@ -53,7 +53,7 @@ def make_rows(anchors: Items, batch: Items) -> Rows:
     """The rows of the pair matrix that belong to some anchors."""
     squared = squared_distances(
         anchors.embeddings,
-        batch.embeddings,
+        None if anchors is batch else batch.embeddings,
         x_norms=anchors.squared_norms,
         y_norms=batch.squared_norms,
     )
@@ -112,7 +112,8 @@ def row_mapper(
 
 def mean(total: Float[Array, " n"], count: Float[Array, " n"]) -> Float[Array, ""]:
     """The sum of the rows' totals over the sum of their counts; 0 where that is 0."""
-    return jnp.sum(total) / jnp.maximum(jnp.sum(count), 1)
+    count = jnp.sum(count)
+    return jnp.where(count > 0, jnp.sum(total), 0) / jnp.maximum(count, 1)
 
 
 def count_true(mask: Bool[Array, "b n"], dtype: jnp.dtype) -> Float[Array, " b"]:

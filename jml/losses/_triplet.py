@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_batch, check_block_size, check_choice
-from ..distances import FLOOR
+from ..distances import FLOOR, as_compute
 from ..pairwise import CONVENTIONS, Rows, count_true, mean, row_mapper
 
 MININGS = ("hardest", "semi", "all")
@@ -77,6 +77,8 @@ def triplet_loss(
 
 @partial(jax.jit, static_argnames=("mining", "convention", "block_size"))
 def _triplet_loss(embeddings, labels, margin, where, mining, convention, block_size):
+    if not len(labels):  # there is no first index to fall back on
+        return jnp.sum(as_compute(embeddings))
     map_rows = row_mapper(embeddings, labels, where=where, block_size=block_size)
     members = group_by_label(labels)
 

@@ -1,0 +1,207 @@
+"""What every loss promises, over a table of all of them."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jml import losses
+from tests.losses.cases import PAIR_LOSSES
+
+PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
+CASES = {
+    **{
+        f"{name}-{convention}": partial(loss, convention=convention)
+        for name, loss in PAIR_LOSSES.items()
+        for convention in ("original", "paper")
+    },
+    "proxy_nca": partial(losses.proxy_nca_loss, proxies=PROXIES),
+}
+PAIR_CASES = [name for name in CASES if name != "proxy_nca"]
+LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
+X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+
+every = pytest.mark.parametrize("name", CASES)
+every_pair = pytest.mark.parametrize("name", PAIR_CASES)
+
+
+def value_and_grad(name, x, labels=LABELS, **options):
+    return jax.value_and_grad(CASES[name])(
+        jnp.asarray(x), jnp.asarray(labels), **options
+    )
+
+
+def assert_same(one, other, rtol=1e-6):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+def test_no_loss_is_forgotten():
+    tested = {name.split("-")[0].split("_")[0] for name in CASES}
+    public = {name.removesuffix("_loss").split("_")[0] for name in losses.__all__}
+    assert tested == public - {"init"}
+
+
+@every
+def test_vmap(name):
+    batch = jnp.stack([X, 2 * X, X[::-1]])
+    labels = jnp.stack([LABELS, LABELS, LABELS * 0])
+    together = jax.vmap(jax.value_and_grad(CASES[name]))(batch, labels)
+    for i in range(3):
+        one = value_and_grad(name, batch[i], labels[i])
+        assert_same(jax.tree.map(lambda a, i=i: a[i], together), one, rtol=1e-5)
+
+
+@every
+def test_where_means_absent(name):
+    keep = np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1], bool)
+    poisoned = np.where(keep[:, None], X, np.nan)
+    value, grad = value_and_grad(name, poisoned, where=jnp.asarray(keep))
+    dropped, dropped_grad = value_and_grad(name, X[keep], LABELS[keep])
+    assert_same((value, grad[keep]), (dropped, dropped_grad))
+    assert not np.any(grad[~keep])
+
+
+@every
+def test_all_absent(name):
+    value, grad = value_and_grad(name, X, where=jnp.zeros(12, bool))
+    assert value == 0
+    assert not np.any(grad)
+
+
+@every_pair
+@pytest.mark.parametrize("block_size", [1, 5, 12])
+def test_blocks_change_nothing(x64, name, block_size):
+    x = X.astype(np.float64)
+    whole = value_and_grad(name, x, margin=1.0)
+    assert_same(
+        whole, value_and_grad(name, x, margin=1.0, block_size=block_size), 1e-13
+    )
+
+
+@every
+def test_half_precision(name):
+    """Computed in float32 from the rounded input; the gradient is in its dtype."""
+    for dtype in (jnp.float16, jnp.bfloat16):
+        rounded = X.astype(dtype)
+        value, grad = value_and_grad(name, rounded)
+        expected, expected_grad = value_and_grad(name, rounded.astype(np.float32))
+        assert value.dtype == jnp.float32
+        assert grad.dtype == dtype
+        assert_same(value, expected)
+        assert_same(grad.astype(np.float32), expected_grad, rtol=2e-2)
+
+
+@every_pair
+def test_a_new_margin_does_not_recompile(name):
+    compiled = jax.jit(CASES[name])
+    for margin in (0.1, 0.7, 2.0):
+        compiled(X, LABELS, margin=margin)
+    assert compiled._cache_size() == 1
+
+
+@every
+def test_derivatives(x64, name):
+    """Forward and reverse mode against differences, away from kinks."""
+    loss = partial(CASES[name], labels=jnp.asarray(LABELS))
+    if name in PAIR_CASES:
+        check_grads(
+            lambda x, margin: loss(x, margin=margin), (X.astype(float), 1.3), order=1
+        )
+    else:
+        check_grads(loss, (X.astype(float),), order=1)
+
+
+@every_pair
+def test_moving_all_embeddings_changes_nothing(x64, name):
+    x = X.astype(np.float64)
+    assert_same(value_and_grad(name, x), value_and_grad(name, x + 3), rtol=1e-12)
+
+
+EXTREMES = {
+    "one item": (X[:1], LABELS[:1]),
+    "no item": (X[:0], LABELS[:0]),
+    "one class": (X, LABELS * 0),
+    "all distinct": (X[:5], np.arange(5)),
+    "zeros": (X * 0, LABELS),
+    "identical": (np.tile(X[:1], (12, 1)), LABELS),
+    "duplicates": (X[[0, 1, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5]], LABELS),
+    "tiny": (X * 1e-30, LABELS),
+    "denormal": (X * 1e-42, LABELS),
+    "large": (X * 1e6, LABELS),
+    "huge": (X * 1e30, LABELS),
+    "largest": (np.sign(X) * np.finfo(np.float32).max, LABELS),
+    "mixed": (X * 10.0 ** np.linspace(-38, 37, 12)[:, None].astype(np.float32), LABELS),
+}
+
+
+@every
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_extremes_are_finite(name, extreme):
+    x, labels = EXTREMES[extreme]
+    value, grad = value_and_grad(name, x, labels)
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(grad))
+
+
+@every
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_input_shows(name, bad):
+    x = X.copy()
+    x[3, 1] = bad
+    assert np.isnan(value_and_grad(name, x)[0])
+
+
+ERRORS = [
+    (dict(embeddings=X[0]), r"`embeddings` must have shape \[B, D\], got \(4,\)"),
+    (
+        dict(embeddings=X.tolist()),
+        r"`embeddings` must be an array \[B, D\], got a list",
+    ),
+    (dict(embeddings=LABELS[:, None]), "`embeddings` must be floating, got int"),
+    (dict(labels=LABELS[:, None]), r"`labels` must have shape \[B\], got \(12, 1\)"),
+    (dict(labels=LABELS / 2), "`labels` must be integer, got float"),
+    (dict(labels=LABELS[:3]), "`labels` must have one entry for each of the 12"),
+    (dict(where=LABELS), "`where` must be boolean, got int"),
+    (dict(where=np.ones(3, bool)), "`where` must have one entry for each of the 12"),
+]
+
+
+@every
+@pytest.mark.parametrize(("arguments", "message"), ERRORS)
+def test_errors_name_the_argument(name, arguments, message):
+    loss = CASES[name]
+    function = loss.func.__name__ if loss.func.__name__ != "partial" else ""
+    with pytest.raises(ValueError, match=f"{function}.*{message}"):
+        loss(**{"embeddings": X, "labels": LABELS, **arguments})
+
+
+def test_choices_and_proxies_are_checked():
+    with pytest.raises(ValueError, match="triplet_loss: `mining` must be one of"):
+        losses.triplet_loss(X, LABELS, mining="hard")
+    with pytest.raises(ValueError, match="lifted_loss: `convention` must be one of"):
+        losses.lifted_loss(X, LABELS, convention="book")
+    with pytest.raises(ValueError, match="contrastive_loss: `block_size` must be"):
+        losses.contrastive_loss(X, LABELS, block_size=0)
+    with pytest.raises(ValueError, match="`proxies` must have 4 columns"):
+        losses.proxy_nca_loss(X, LABELS, jnp.zeros((5, 3)))
+
+
+def test_an_item_without_a_proxy_adds_nothing():
+    labels = np.where(LABELS == 4, 9, LABELS)
+    value, grad = jax.value_and_grad(losses.proxy_nca_loss)(X, labels, PROXIES)
+    rest = labels != 9
+    expected = losses.proxy_nca_loss(X[rest], labels[rest], PROXIES) * rest.mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    assert not np.any(grad[~rest])
+    assert losses.proxy_nca_loss(X, LABELS * 0, PROXIES[:1]) == 0
+
+
+def test_init_proxies():
+    proxies = losses.init_proxies(jax.random.key(0), num_classes=300, dim=100)
+    bound = np.sqrt(6 / 400)
+    assert np.abs(proxies).max() <= bound
+    np.testing.assert_allclose(np.std(proxies), bound / np.sqrt(3), rtol=0.02)

@@ -1,0 +1,70 @@
+"""`convention="paper"` against loops written from the papers."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.losses.cases import PAIR_LOSSES, assert_close, value_and_grad
+from tests.losses.oracles import PAPER
+
+SHAPES = [(2, 3), (5, 2), (12, 4)]
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+@settings(max_examples=40)
+@given(
+    shape=st.sampled_from(SHAPES),
+    seed=st.integers(0, 2**32 - 1),
+    classes=st.integers(1, 6),
+    lattice=st.booleans(),
+    margin=st.sampled_from([0.2, 1.0, 3.0]),
+)
+def test_values(name, shape, seed, classes, lattice, margin):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 3, shape).astype(float) if lattice else rng.normal(size=shape)
+    labels = rng.integers(0, classes, len(x))
+    expected = PAPER[name](x, labels, margin)
+    with jax.enable_x64(True):
+        value, grad = value_and_grad(name, x, labels, margin, convention="paper")
+    if expected == 0:
+        assert abs(float(value)) <= 1e-15
+    else:
+        # The floor of the distance, 1e-8, stands where the loops have 0.
+        assert_close(value, expected, 1e-7 if name == "lifted" and lattice else 1e-10)
+    assert np.all(np.isfinite(grad))
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_gradients(x64, name):
+    """Central differences of the loops, away from kinks."""
+    rng = np.random.default_rng(3)
+    x, labels = rng.normal(size=(12, 4)), rng.integers(0, 4, 12)
+    _, grad = value_and_grad(name, x, labels, 1.0, convention="paper")
+    h = 1e-6
+    numeric = np.zeros_like(x)
+    for index in np.ndindex(*x.shape):
+        step = np.zeros_like(x)
+        step[index] = h
+        values = [PAPER[name](x + sign * step, labels, 1.0) for sign in (1, -1)]
+        numeric[index] = (values[0] - values[1]) / (2 * h)
+    assert_close(grad, numeric, 1e-6)
+
+
+def test_by_hand():
+    """Points 0, 1 and 3 on a line, the first two of one class; margins of 3."""
+    x, labels = np.array([[0.0], [1.0], [3.0]], np.float32), np.array([0, 0, 1])
+    expected = {
+        # (1 + 0 + (3 - 2)^2) / 2 over 3 pairs
+        "contrastive": 1 / 3,
+        # (0, 1): 1 - 9 + 3 < 0; (1, 0): 1 - 4 + 3 = 0
+        "triplet_hardest": 0.0,
+        "triplet_semi": 0.0,
+        "triplet_all": 0.0,
+        # log(e^0 + e^1) + 1, squared, halved
+        "lifted": (np.log(1 + np.e) + 1) ** 2 / 2,
+    }
+    for name, value in expected.items():
+        ours, _ = value_and_grad(name, x, labels, 3.0, convention="paper")
+        np.testing.assert_allclose(ours, value, rtol=1e-6)

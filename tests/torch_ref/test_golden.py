@@ -1,0 +1,93 @@
+"""The PyTorch reference against the original's recorded values and gradients."""
+
+import numpy as np
+import pytest
+import torch
+
+import torch_ref
+from tests.losses.cases import (
+    GOLDEN,
+    GOLDEN_CASES,
+    MARGINS,
+    REFERENCES,
+    assert_close,
+    golden,
+    torch_value_and_grad,
+)
+
+RTOL = 1e-12
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("loss", [name for name in REFERENCES if name != "lifted"])
+@pytest.mark.parametrize("case", GOLDEN_CASES)
+def test_equals_the_original(case, loss, margin):
+    value, grad = golden(case, loss, margin)
+    ours, our_grad = torch_value_and_grad(
+        REFERENCES[loss](float(margin)),
+        GOLDEN[f"{case}/embeddings"],
+        GOLDEN[f"{case}/labels"],
+    )
+    if np.isnan(value):
+        assert np.isnan(ours)
+    else:
+        assert_close(ours, value, RTOL)
+    np.testing.assert_array_equal(np.isnan(our_grad), np.isnan(grad))
+    assert_close(np.nan_to_num(our_grad), np.nan_to_num(grad), RTOL)
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("case", GOLDEN_CASES)
+def test_lifted_equals_the_original(case, margin):
+    """To 1e-12, but for what rounding leaves on the diagonal.
+
+    The squared distance of an item to itself is rounding noise: about 1e-16 here, 0
+    there, by the order in which a machine adds. Its root enters the loss, and the
+    root's slope of up to 5e7 multiplies the rounding of that item's gradient.
+    """
+    x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
+    value, grad = golden(case, "lifted", margin)
+    module = torch_ref.LiftedLoss(float(margin))
+    ours, our_grad = torch_value_and_grad(module, x, labels)
+    np.testing.assert_array_equal(np.isnan(our_grad), np.isnan(grad))
+    if np.isnan(grad).any():
+        return
+
+    noise = torch_ref.squared_distances(torch.tensor(x)).diagonal().numpy()
+    clean = noise < 1e-16
+    scale = np.abs(grad).max()
+    assert np.all(np.abs(our_grad - grad)[clean] <= RTOL * scale)
+    assert np.all(np.abs(our_grad - grad)[~clean] <= 1e-7 * scale)
+    if abs(ours - value) > RTOL * value:
+        assert abs(ours - value) <= 1e-7 * value
+        pytest.skip("this machine rounds the diagonal otherwise than the original's")
+
+
+@pytest.mark.parametrize("case", GOLDEN_CASES)
+def test_proxy_nca_equals_the_original(case):
+    key = f"{case}/proxy_nca"
+    if f"{key}/loss" not in GOLDEN:
+        pytest.skip("the original has no proxies for this case")
+    proxies = GOLDEN[f"{key}/proxies"]
+    module = torch_ref.ProxyNCA(proxies.shape[1], len(proxies))
+    module.proxies.data = torch.tensor(proxies)
+    value, grad = torch_value_and_grad(
+        module, GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
+    )
+    assert_close(value, GOLDEN[f"{key}/loss"], RTOL)
+    assert_close(grad, GOLDEN[f"{key}/grad"], RTOL)
+    assert_close(module.proxies.grad, GOLDEN[f"{key}/proxies_grad"], RTOL)
+
+
+def test_device_and_dtype_follow_the_input():
+    x = torch.rand(4, 3, dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 1])
+    modules = [reference(0.5) for reference in REFERENCES.values()]
+    for module in [*modules, torch_ref.ProxyNCA(3, 2)]:
+        assert module(x, labels).dtype == torch.float64
+        assert module(x.float(), labels).dtype == torch.float32
+
+
+def test_unknown_mining_is_refused():
+    with pytest.raises(ValueError, match="mining must be hardest, semi or all"):
+        torch_ref.TripletLoss(0.5, mining="hard")
