@@ -143,10 +143,12 @@ def test_one_compilation_for_galleries_that_pad_to_the_same_size():
     assert _ranks._cache_size() == before
 
 
-def test_no_square_matrix_is_stored():
+def test_full_precision_and_no_square_matrix():
     n, block = 4096, 64
     shapes = jax.ShapeDtypeStruct((n, 8), jnp.float32), jnp.zeros(n, int)
-    compiled = _ranks.lower(*shapes, n, block_size=block).compile()
+    lowered = _ranks.lower(*shapes, n, block_size=block)
+    assert "precision = [HIGHEST, HIGHEST]" in lowered.as_text()  # a GPU would round
+    compiled = lowered.compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 8 * block * n * 4 < n * n * 4
 
 

@@ -1,0 +1,105 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml.data import augment, center_crop_normalize
+
+MEAN = np.array([0.485, 0.456, 0.406])
+STD = np.array([0.229, 0.224, 0.225])
+KEY = jax.random.key(0)
+
+
+def pictures(n=6, side=11, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+def levels(normalised):
+    """Back to grey levels, exactly."""
+    values = (np.asarray(normalised, np.float64) * STD + MEAN) * 255
+    assert np.abs(values - values.round()).max() < 1e-3
+    return values.round().astype(np.uint8)
+
+
+def places(picture, square):
+    """Every (row, column, mirrored) at which a square is cut out of a picture."""
+    crop, slack = len(square), len(picture) - len(square)
+    return [
+        (y, x, mirrored)
+        for y in range(slack + 1)
+        for x in range(slack + 1)
+        for mirrored in (False, True)
+        if (
+            picture[y : y + crop, x : x + crop][:, :: -1 if mirrored else 1] == square
+        ).all()
+    ]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_each_picture_is_cut_and_mirrored_on_its_own(flip):
+    images = np.tile(pictures(1), (400, 1, 1, 1))
+    squares = levels(augment(KEY, images, crop=8, flip=flip))
+    found = [places(images[0], square) for square in squares]
+    assert all(len(f) == 1 for f in found)  # a square is found, and in one place only
+    seen, counts = np.unique([f[0] for f in found], axis=0, return_counts=True)
+    assert len(seen) == 16 * (2 if flip else 1)  # all corners, all sides
+    assert counts.max() < 60 if not flip else counts.max() < 35
+
+
+def test_whole_picture():
+    images = pictures()
+    assert (levels(augment(KEY, images, crop=11, flip=False)) == images).all()
+
+
+def test_pure_function_of_the_key_also_under_jit():
+    images = pictures()
+    one = augment(KEY, images, crop=8, flip=True)
+    again = jax.jit(augment, static_argnames=("crop", "flip"))(
+        KEY, images, crop=8, flip=True
+    )
+    np.testing.assert_allclose(one, again, atol=1e-6)
+    other = augment(jax.random.key(1), images, crop=8, flip=True)
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize(("side", "crop"), [(11, 8), (12, 8), (256, 224), (9, 9)])
+def test_centre_crop_is_torchvisions(side, crop):
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchvision.transforms.functional")
+    images = pictures(2, side)
+    expected = functional.normalize(
+        functional.center_crop(torch.tensor(images).permute(0, 3, 1, 2), crop) / 255,
+        MEAN.tolist(),
+        STD.tolist(),
+    )
+    got = center_crop_normalize(images, crop=crop)
+    assert got.dtype == jnp.float32
+    np.testing.assert_allclose(got, expected.permute(0, 2, 3, 1).numpy(), atol=2e-6)
+
+
+def test_rank_promotion_is_not_needed():
+    with jax.numpy_rank_promotion("raise"):
+        augment(KEY, pictures(), crop=8, flip=True)
+        center_crop_normalize(pictures(), crop=8)
+
+
+@pytest.mark.parametrize(
+    ("images", "crop", "words"),
+    [
+        (pictures(), 12, "`crop` must be from 1 to 11"),
+        (pictures(), 0, "`crop` must be from 1 to 11"),
+        (pictures().astype(np.float32), 8, "uint8"),
+        (pictures()[0], 8, "n s s 3"),
+        (pictures()[:, :9], 8, "n s s 3"),
+        (pictures()[..., :1], 8, "n s s 3"),
+    ],
+)
+def test_bad_input_is_named(images, crop, words):
+    for function in (
+        lambda: augment(KEY, images, crop=crop, flip=False),
+        lambda: center_crop_normalize(images, crop=crop),
+    ):
+        with pytest.raises(ValueError) as caught:
+            function()
+        assert words.replace("n s s 3", "[n, s, s, 3]") in str(caught.value)

@@ -1,0 +1,94 @@
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jml.data import pk_batch
+from jml.errors import UserError
+
+
+@st.composite
+def draws(draw):
+    """Labels in any order, with gaps and uneven classes, and a batch that fits them."""
+    counts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+    names = draw(st.lists(st.integers(-5, 99), min_size=8, max_size=8, unique=True))
+    labels = draw(st.permutations(np.repeat(names[: len(counts)], counts).tolist()))
+    k = draw(st.integers(1, min(4, len(labels))))
+    p = draw(st.integers(1, min(len(counts), len(labels) // k)))
+    return np.array(labels), p, k
+
+
+@settings(max_examples=150, deadline=None)
+@given(draws(), st.integers(0, 2**31 - 1), st.integers(0, 10**6))
+def test_p_classes_of_k_images(case, seed, step):
+    labels, p, k = case
+    batch = pk_batch(labels, seed=seed, step=step, batch_size=p * k, images_per_class=k)
+    assert batch.shape == (p * k,)
+    assert np.issubdtype(batch.dtype, np.integer)
+    groups = batch.reshape(p, k)
+    own = labels[groups]
+    assert (own == own[:, :1]).all()
+    assert len(set(own[:, 0].tolist())) == p
+    for group, label in zip(groups, own[:, 0], strict=True):
+        available = (labels == label).sum()
+        used = np.bincount(np.unique(group, return_inverse=True)[1])
+        assert len(used) == min(k, available)
+        assert used.max() - used.min() <= 1
+
+
+LABELS = np.repeat(np.arange(40), 12)
+OPTIONS = {"batch_size": 32, "images_per_class": 4}
+
+
+def test_a_pure_function_of_seed_and_step():
+    def batch(seed, step):
+        return pk_batch(LABELS, seed=seed, step=step, **OPTIONS).tolist()
+
+    late_first = [batch(3, step) for step in (5, 1)]
+    np.random.seed(0)  # global state must not matter
+    assert [batch(3, step) for step in (1, 5)] == late_first[::-1]
+    distinct = {tuple(batch(seed, step)) for seed in range(4) for step in range(4)}
+    assert len(distinct) == 16  # (0, 1) and (1, 0) differ too
+
+
+def test_every_image_comes_up_equally_often():
+    steps = 3000
+    counts = np.zeros(len(LABELS), int)
+    for step in range(steps):
+        counts[pk_batch(LABELS, seed=0, step=step, **OPTIONS)] += 1
+    expected = steps * 32 / len(LABELS)
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    # Fixed seed; chi-squared with 479 degrees of freedom at most (drawing without
+    # replacement varies less) lies below 570 with probability 0.998.
+    assert 300 < statistic < 570
+
+
+@pytest.mark.parametrize(
+    ("labels", "batch_size", "k", "words"),
+    [
+        (LABELS, 30, 4, ("30", "not a multiple of --images_per_class 4", "28")),
+        (LABELS, 164, 4, ("164", "160 is the largest")),  # more classes than there are
+        (np.arange(10) // 5, 12, 6, ("12", "6 is the largest")),  # more than 10 images
+        (LABELS, 3, 4, ("3", "160 is the largest")),
+        (LABELS, 0, 4, ("0", "160 is the largest")),
+    ],
+)
+def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, words):
+    with pytest.raises(UserError) as caught:
+        pk_batch(labels, seed=0, step=0, batch_size=batch_size, images_per_class=k)
+    message = str(caught.value)
+    assert message.startswith("--batch_size: ") and "\n" not in message
+    assert all(word in message for word in words)
+
+
+def test_quick_enough_to_draw_in_the_training_loop():
+    labels = np.repeat(np.arange(1000), 13)
+    options = {"seed": 0, "batch_size": 128, "images_per_class": 4}
+    times = []
+    for step in range(30):
+        start = time.perf_counter()
+        pk_batch(labels, step=step, **options)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 2e-3  # measured 0.2 ms
