@@ -1,0 +1,178 @@
+"""Ten training steps equal PyTorch's: network, loss, Adam and step decay together.
+
+Embeddings are kept short. The original computes the distance of an item to itself with
+a rounding error of about |x|^2 * 1e-16; where that exceeds the floor of 1e-16, the
+square root of the lifted loss turns it into noise in the reference's gradient, and
+Adam turns noise into steps of full length.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml.models import create
+from jml.training import Config
+from jml.training.objective import make_objective
+from jml.training.step import Hyperparameters, init_state, make_optimizer, make_step
+
+torch = pytest.importorskip("torch")
+torchvision = pytest.importorskip("torchvision")
+
+import torch_ref  # noqa: E402
+
+STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 64, 16, 4
+LR, DECAY_EVERY, GAMMA = 1e-4, 4, 0.5
+CASES = {
+    "contrastive": (Config(loss="contrastive"), 0.01),
+    "triplet_hardest": (Config(loss="triplet", mining="hardest"), 0.002),
+    "triplet_semi": (Config(loss="triplet", mining="semi"), 0.002),
+    "triplet_all": (Config(loss="triplet", mining="all"), 0.002),
+    "lifted": (Config(loss="lifted"), 1.0),
+    "proxy_nca": (Config(loss="proxy_nca"), 0.0),
+}
+
+
+def torch_loss(name, margin):
+    if name.startswith("triplet"):
+        return torch_ref.TripletLoss(margin, name.removeprefix("triplet_"))
+    if name == "proxy_nca":
+        return torch_ref.ProxyNCA(DIM, CLASSES).double()
+    losses = {
+        "contrastive": torch_ref.ContrastiveLoss,
+        "lifted": torch_ref.LiftedLoss,
+    }
+    return losses[name](margin)
+
+
+@pytest.fixture(scope="module")
+def start():
+    """The initial network of both sides, the initial proxies, and the batches."""
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18()
+    network.fc = torch.nn.Linear(512, DIM)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(STEPS, BATCH, SIDE, SIDE, 3))
+    labels = np.stack(
+        [rng.permutation(np.arange(BATCH) % CLASSES) for _ in range(STEPS)]
+    )
+    proxies = rng.uniform(-0.5, 0.5, size=(CLASSES, DIM))
+    state = {k: v.clone() for k, v in network.double().state_dict().items()}
+    for name in ("fc.weight", "fc.bias"):
+        state[name] *= 0.05
+    return state, proxies, images, labels
+
+
+def torch_run(name, margin, start):
+    """Losses, and the network's tensors after the last step, under PyTorch."""
+    state, proxies, images, labels = start
+    network = torchvision.models.resnet18()
+    network.fc = torch.nn.Linear(512, DIM)
+    network.double().load_state_dict(state)
+    criterion = torch_loss(name, margin)
+    if name == "proxy_nca":
+        criterion.proxies.data = torch.tensor(proxies)
+    parameters = [*network.parameters(), *criterion.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=LR)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, DECAY_EVERY, GAMMA)
+    losses = []
+    for batch, classes in zip(images, labels, strict=True):
+        inputs = torch.tensor(batch).permute(0, 3, 1, 2)
+        loss = criterion(network(inputs), torch.tensor(classes))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        losses.append(loss.item())
+    tensors = {k: v.numpy() for k, v in network.state_dict().items()}
+    if name == "proxy_nca":
+        tensors["proxies"] = criterion.proxies.detach().numpy()
+    return losses, tensors
+
+
+def torch_name(path):
+    """The torchvision name of a parameter or statistic of ours."""
+    return ".".join(part.key for part in path).removeprefix("backbone.")
+
+
+def to_torch(tree):
+    """Our tensors under torchvision's names and in its layouts."""
+    tensors = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        layouts = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+        tensors[torch_name(path)] = np.asarray(leaf).transpose(layouts[leaf.ndim])
+    return tensors
+
+
+def from_torch(tree, state):
+    """A tree like ours with the tensors of a torchvision state dict."""
+
+    def pick(path, leaf):
+        layouts = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+        tensor = state[torch_name(path)].numpy()
+        return jnp.array(tensor.transpose(layouts[tensor.ndim]))
+
+    return jax.tree_util.tree_map_with_path(pick, tree)
+
+
+@pytest.fixture(scope="module")
+def jax_run(start):
+    """A function ``name -> (losses, tensors)`` over one compiled step.
+
+    All losses are branches of one objective, chosen at run time: compiling a ResNet for
+    each would take most of the time.
+    """
+    state, proxies, images, labels = start
+    objectives = [make_objective(config) for config, _ in CASES.values()]
+
+    def objective(embeddings, labels, proxies, margin):
+        margin, choice = margin
+        return jax.lax.switch(choice, objectives, embeddings, labels, proxies, margin)
+
+    with jax.enable_x64(True):
+        model = create("resnet18", embedding_dim=DIM)
+        params = {"model": model.params, "proxies": jnp.array(proxies)}
+        optimizer = make_optimizer(params, freeze_bn=False, freeze_proxies=False)
+        step = make_step(
+            model.graphdef, objective, optimizer, augment=lambda key, images: images
+        )
+
+    def run(name):
+        with jax.enable_x64(True):
+            margin = (CASES[name][1], list(CASES).index(name))
+            hyper = Hyperparameters(margin, LR, GAMMA, DECAY_EVERY)
+            params = {
+                "model": from_torch(model.params, state),
+                "proxies": jnp.array(proxies),
+            }
+            train = init_state(params, from_torch(model.batch_stats, state), optimizer)
+            losses = []
+            for batch, classes in zip(images, labels, strict=True):
+                train, loss = step(train, hyper, jax.random.key(0), batch, classes)
+                losses.append(float(loss))
+            tensors = to_torch(train.params["model"]) | to_torch(train.batch_stats)
+            tensors["proxies"] = np.asarray(train.params["proxies"])
+            return losses, tensors
+
+    return run
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ten_steps_follow_pytorch(name, start, jax_run):
+    expected_losses, expected = torch_run(name, CASES[name][1], start)
+    losses, tensors = jax_run(name)
+    # The steps did something: a frozen network would follow a frozen network.
+    assert abs(losses[-1] - losses[0]) > 1e-3 * abs(losses[0])
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)
+    names = {key for key in expected if not key.endswith("num_batches_tracked")}
+    assert names == set(tensors) - ({"proxies"} - names)
+    for key in names:
+        error = np.abs(tensors[key] - expected[key]).max()
+        assert error <= 1e-6 * np.abs(expected[key]).max(), (key, error)
+        assert tensors[key].dtype == np.float64
+
+
+def test_six_losses_are_all_there_are():
+    from jml.training.objective import LOSSES
+
+    assert {config.loss for config, _ in CASES.values()} == set(LOSSES)
