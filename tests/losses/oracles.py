@@ -9,6 +9,11 @@ def squared(x, i, j):
     return float(np.sum((x[i] - x[j]) ** 2))
 
 
+def euclidean(x, i, j):
+    """With the library's floor, which keeps the root's slope finite."""
+    return max(squared(x, i, j), 1e-16) ** 0.5
+
+
 def contrastive(x, labels, margin):
     terms = []
     for i, j in itertools.combinations(range(len(x)), 2):
@@ -16,7 +21,7 @@ def contrastive(x, labels, margin):
         if labels[i] == labels[j]:
             terms.append(s / 2)
         else:
-            terms.append(max(0.0, margin - s**0.5) ** 2 / 2)
+            terms.append(max(0.0, margin - euclidean(x, i, j)) ** 2 / 2)
     return np.mean(terms) if terms else 0.0
 
 
@@ -43,7 +48,7 @@ def lifted(x, labels, margin):
     everyone = range(len(x))
     repulsion = [
         sum(
-            np.exp(margin - squared(x, i, n) ** 0.5)
+            np.exp(margin - euclidean(x, i, n))
             for n in everyone
             if labels[n] != labels[i]
         )
@@ -53,7 +58,7 @@ def lifted(x, labels, margin):
     for i, j in itertools.combinations(everyone, 2):
         if labels[i] == labels[j]:
             total = repulsion[i] + repulsion[j]
-            hinge = np.log(total) + squared(x, i, j) ** 0.5 if total else 0.0
+            hinge = np.log(total) + euclidean(x, i, j) if total else 0.0
             terms.append(max(0.0, hinge) ** 2 / 2)
     return np.mean(terms) if terms else 0.0
 

@@ -31,8 +31,7 @@ def test_values(name, shape, seed, classes, lattice, margin):
     if expected == 0:
         assert abs(float(value)) <= 1e-15
     else:
-        # The floor of the distance, 1e-8, stands where the loops have 0.
-        assert_close(value, expected, 1e-7 if name == "lifted" and lattice else 1e-10)
+        assert_close(value, expected, 1e-10)
     assert np.all(np.isfinite(grad))
 
 
