@@ -58,7 +58,10 @@ def shared_code_points(files) -> list[int]:
     """Code points that every font maps to a glyph, without the tiles of a grid."""
     from fontTools.ttLib import TTFont  # matplotlib depends on it
 
-    maps = [set(TTFont(file, lazy=True).getBestCmap()) for file in files]
+    maps = []
+    for file in files:
+        with TTFont(file, lazy=True) as font:
+            maps.append(set(font.getBestCmap()))
     return sorted(set.intersection(*maps).difference(TILES))
 
 
