@@ -83,7 +83,9 @@ def draw(file, code_points, side: int) -> UInt8[np.ndarray, "n side side"]:
             scale = int(STEPS * (middle - 1) / reach) / STEPS
             ink, top = sizes.ink(chr(code_point), scale)
             top += drop * (scale - 1)
-        y, x = round(middle + drop + top), round(middle - ink.shape[1] / 2)
+        # Hinting may draw a pixel more than the scale promises.
+        y = min(max(round(middle + drop + top), 0), side - len(ink))
+        x = round(middle - ink.shape[1] / 2)
         square[y : y + ink.shape[0], x : x + ink.shape[1]] = ink
     return squares
 

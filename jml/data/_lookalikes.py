@@ -1,7 +1,7 @@
 """Which characters look the same, found by comparing drawings of them."""
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 # The share of the ink in which drawings of look-alikes differ at most. The pairs below
 # it are the same outline or nearly (a breve and a caron in bold); the next ones up
@@ -35,20 +35,21 @@ def lookalike_classes(
         first = smallest
 
 
-def _pooled(style) -> np.ndarray:
+def _pooled(style) -> Float[np.ndarray, "n d"]:
     """Means over POOL x POOL pixels, scaled so that no distance grows."""
     n, side, _ = style.shape
     tiles = style.reshape(n, side // POOL, POOL, side // POOL, POOL)
-    return tiles.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1) * POOL
+    sums = tiles.sum(axis=4, dtype=np.uint16).sum(axis=2)
+    return sums.reshape(n, -1) / np.float32(POOL)
 
 
 def _same(pixels, pooled) -> Bool[np.ndarray, "n n"]:
     """Pairs within the tolerance; pooling rules out most others, and none of these."""
-    norms = np.einsum("ij,ij->i", pixels, pixels, dtype=np.float64)
+    norms = np.array([np.square(row, dtype=np.float32).sum() for row in pixels])
     limit = TOLERANCE * np.maximum(norms[:, None], norms)
-    short = np.einsum("ij,ij->i", pooled, pooled)
+    short = np.square(pooled).sum(axis=1)
     near = short[:, None] + short - 2 * pooled @ pooled.T
-    same = near <= limit + 1e-3 * (limit + 1)  # float32 may have rounded up
+    same = near <= 1.001 * limit + 1  # float32 may have rounded up
     for a, b in zip(*np.nonzero(same), strict=True):
         difference = pixels[a].astype(np.float32) - pixels[b]
         same[a, b] = difference @ difference <= limit[a, b]
