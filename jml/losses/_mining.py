@@ -14,19 +14,25 @@ from ..pairwise import Rows
 def hardest_terms(rows: Rows, margin) -> Float[Array, " b"]:
     """Each anchor's sum over its positives, against its nearest negative."""
     candidates = jnp.where(rows.negative, rows.squared, jnp.inf)
-    nearest = first_index_of_minimum(candidates)
+    nearest, has_negative = first_minimum(candidates)
     hardest = jnp.take_along_axis(rows.squared, nearest[:, None], axis=1)
     hinge = jnp.maximum(rows.squared - hardest + margin, 0)
-    pairs = rows.positive & jnp.any(rows.negative, axis=1)[:, None]
+    pairs = rows.positive & has_negative[:, None]
     return jnp.sum(jnp.where(pairs, hinge, 0), axis=1)
 
 
-def first_index_of_minimum(values: Float[Array, "b n"]) -> Int[Array, " b"]:
-    """Where each row has its minimum: two plain reductions, which beat `argmin`."""
+def first_minimum(
+    values: Float[Array, "b n"],
+) -> tuple[Int[Array, " b"], Bool[Array, " b"]]:
+    """Index of each row's first minimum, and whether the row is not all infinite.
+
+    Two plain reductions, which XLA vectorises, as it does not `argmin`.
+    """
     values = jax.lax.stop_gradient(values)
-    minimum = jnp.min(values, axis=1, keepdims=True, initial=jnp.inf)
+    minimum = jnp.min(values, axis=1, keepdims=True)
     index = jnp.arange(values.shape[1])[None, :]
-    return jnp.min(jnp.where(values == minimum, index, values.shape[1] - 1), axis=1)
+    first = jnp.min(jnp.where(values == minimum, index, values.shape[1] - 1), axis=1)
+    return first, minimum[:, 0] != jnp.inf  # NaN counts as found, and so shows
 
 
 class Members(NamedTuple):
@@ -107,10 +113,8 @@ def semi_hard_weights(weights, rows: Rows, margin, pairs: Pairs, *, ties: bool):
     before = beyond <= FLOOR if ties else beyond < -FLOOR
     nearest = jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
     farthest = jnp.where(rows.negative & before, -beyond, jnp.inf)
-    has_beyond = jnp.any(nearest < jnp.inf, axis=1)
-    index = jnp.where(
-        has_beyond, first_index_of_minimum(nearest), first_index_of_minimum(farthest)
-    )
+    nearest, has_beyond = first_minimum(nearest)
+    index = jnp.where(has_beyond, nearest, first_minimum(farthest)[0])
     row = jnp.arange(len(index))
     active = step(pairs.squared - rows.squared[row, index] + margin)
     active = jnp.where(pairs.valid, active, 0)
