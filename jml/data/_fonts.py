@@ -28,6 +28,10 @@ BASELINE = 0.93  # where the baseline lies in it, in em from the top
 # Box drawing and block elements tile a grid: many of them differ by an eighth of a
 # cell, less than the position varies here.
 TILES = range(0x2500, 0x25A0)
+# Characters that one of the fonts draws as another: T, U, W in superscript as S, T, U
+# (Serif Bold), two pairs of Cyrillic letters swapped (Mono Oblique), and an Iota that
+# lacks its breve.
+MISDRAWN = {0x1D40, 0x1D41, 0x1D42, 0x4CB, 0x4CC, 0x4F6, 0x4F7, 0x1FD8}
 STEPS = 16  # a character too large for the square shrinks by so many-ths
 
 
@@ -55,14 +59,14 @@ def font_files() -> tuple[Path, ...]:
 
 
 def shared_code_points(files) -> list[int]:
-    """Code points that every font maps to a glyph, without the tiles of a grid."""
+    """Code points that every font maps to a glyph, less ``TILES`` and ``MISDRAWN``."""
     from fontTools.ttLib import TTFont  # matplotlib depends on it
 
     maps = []
     for file in files:
         with TTFont(file, lazy=True) as font:
             maps.append(set(font.getBestCmap()))
-    return sorted(set.intersection(*maps).difference(TILES))
+    return sorted(set.intersection(*maps).difference(TILES, MISDRAWN))
 
 
 def draw(file, code_points, side: int) -> UInt8[np.ndarray, "n side side"]:

@@ -29,9 +29,9 @@ def glyphs(*, image_size: int, seed: int = 0) -> Dataset:
     The characters are the code points that all 12 DejaVu fonts in matplotlib draw with
     visible ink: letters of several scripts, digits, punctuation, accents, arrows,
     mathematics and symbols; not the box drawing and block elements, which only tile a
-    grid. Every character gives one picture per font. Those that look the same in a font
-    (Latin A, Greek Alpha, Cyrillic A) are one class, so a class has 12 pictures or a
-    multiple of 12.
+    grid, nor the eight that one of the fonts draws as another character. Every one
+    gives one picture per font. Those that look the same in a font (Latin A, Greek
+    Alpha, Cyrillic A) are one class, so a class has 12 pictures or a multiple of 12.
 
     A picture shows its character on the line: baseline and em keep their places, so
     that position and size tell a hyphen from an underscore and o from O. Within that,

@@ -32,6 +32,15 @@ def test_size_and_split(full_set):
     assert 26_000 < len(labels) < 27_000
 
 
+def test_without_tiles_and_font_mistakes(full_set):
+    points = {ord(char) for char in class_of(full_set.class_names)}
+    assert points.isdisjoint(_fonts.MISDRAWN) and points.isdisjoint(_fonts.TILES)
+    # One of the mistakes: an Iota with breve, drawn as a plain Iota in Serif Italic.
+    with_breve, plain = draw(font_files()[10], [0x1FD8, 0x399], 60)
+    assert (with_breve == plain).all()
+    assert 0x399 in points
+
+
 def test_both_halves_hold_every_script(full_set):
     cut = full_set.train.labels.max() + 1
     halves = "".join(full_set.class_names[:cut]), "".join(full_set.class_names[cut:])
