@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from jml.data import Dataset, Split, augment, folder, glyphs, pk_batch
 from jml.errors import UserError
@@ -47,7 +48,14 @@ def load_dataset(config: Config) -> Dataset:
     side = round(config.image_size * 8 / 7)
     if config.dataset == "glyphs":
         return glyphs(image_size=side)
-    return folder(config.dataroot, image_size=side, workers=config.nworkers)
+    return folder(
+        config.dataroot,
+        image_size=side,
+        workers=config.nworkers,
+        progress=lambda images, count: tqdm(
+            images, "decoding", count, leave=False, disable=None
+        ),
+    )
 
 
 def make_batches(

@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from jml.errors import UserError
 
 from .config import Config
@@ -136,7 +138,12 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"--checkpoints_path: cannot write {str(error.filename or path)!r}:"
-            f" {error.strerror or error}; free or choose another place."
-        ) from error
+        path, reason = error.filename or path, error.strerror or error
+    except SafetensorError as error:  # what safetensors makes of an OSError
+        reason = error
+    else:
+        return
+    raise UserError(
+        f"--checkpoints_path: cannot write {str(path)!r}: {reason}; free or choose"
+        " another place."
+    )

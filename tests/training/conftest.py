@@ -24,16 +24,18 @@ def main():
 
 
 def draw(root, *, classes, images, side=20, seed=0):
-    """Classes that differ in a coarse pattern, under changing colours and contrast."""
+    """Stripes: a class is a direction; phase, width, colours and noise vary."""
     rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
     for c in range(classes):
-        pattern = np.kron(rng.normal(size=(4, 4)), np.ones((side // 4, side // 4)))
+        # Neighbouring directions fall into different halves of the sorted classes.
+        angle = np.pi * (c * 2 % classes + c * 2 // classes) / classes
+        across = np.cos(angle) * x + np.sin(angle) * y
         (root / f"class{c:02}").mkdir(parents=True)
         for i in range(images):
-            tint = rng.uniform(0, 160, size=3)
-            contrast = rng.uniform(15, 40)
-            picture = tint + contrast * pattern[:, :, None]
-            picture += rng.normal(scale=6, size=(side, side, 3))
+            waves = np.sin(2 * np.pi * (rng.uniform(1.5, 3) * across + rng.uniform()))
+            picture = 128 + 50 * waves[:, :, None] * rng.choice((-1, 1), size=3)
+            picture += rng.uniform(-40, 40, size=3) + rng.normal(0, 20, (side, side, 3))
             picture = np.clip(picture, 0, 255).astype(np.uint8)
             Image.fromarray(picture).save(root / f"class{c:02}" / f"{i:03}.png")
 

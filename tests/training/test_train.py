@@ -1,0 +1,115 @@
+"""A short run from pictures on disk to a network that retrieves better."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jml.training import Config
+from jml.training import build as build_module
+from jml.training import journal as journal_module
+
+FLAGS = [
+    "--arch=resnet18",
+    "--weights=none",
+    "--image_size=16",
+    "--batch_size=24",
+    "--embedding_dim=16",
+    "--lr=1e-3",
+    "--loss=triplet",
+]
+
+
+@pytest.fixture(scope="module")
+def run(pictures, main, tmp_path_factory):
+    """The folder of one finished run of the command."""
+    place = tmp_path_factory.mktemp("runs")
+    arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={place}"]
+    assert main([*arguments, "--maxiter=60", "--eval_interval=30", "--name=a"]) == 0
+    return place / "a"
+
+
+@pytest.fixture(scope="module")
+def records(run):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_the_run_folder_is_complete(run):
+    names = {"config.json", "metrics.jsonl", "plot.png", "weights.safetensors"}
+    assert {path.name for path in run.iterdir()} == names
+    config = Config(**json.loads((run / "config.json").read_text()))
+    assert (config.loss, config.mining, config.maxiter) == ("triplet", "semi", 60)
+
+
+def test_every_step_and_evaluation_is_logged(records):
+    losses = {r["step"]: r for r in records if "loss" in r}
+    assert list(losses) == list(range(1, 61))
+    recalls = [r for r in records if "recall@1" in r]
+    assert [r.get("step") for r in recalls] == [None, 0, 30, 60]
+    assert recalls[0]["baseline"] == "raw pixels"
+    for record in recalls:
+        values = [record[f"recall@{k}"] for k in (1, 2, 4, 8)]
+        assert values == sorted(values)
+        assert 0 <= values[0] and values[-1] <= 1
+
+
+def test_the_loss_falls_and_recall_on_unseen_classes_rises(records):
+    losses = [r["loss"] for r in records if "loss" in r]
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+    recalls = {
+        r["step"]: r["recall@1"] for r in records if "recall@1" in r and "step" in r
+    }
+    assert recalls[60] > recalls[0] + 0.15
+
+
+def test_the_weights_reload_to_the_network_that_was_measured(run, records):
+    from jml.data import center_crop_normalize
+    from jml.evaluation import recall_at_k
+    from jml.models import create, embed
+
+    config = Config(**json.loads((run / "config.json").read_text()))
+    test = build_module.load_dataset(config).test
+    model = create(
+        config.arch,
+        embedding_dim=config.embedding_dim,
+        l2norm=config.l2norm,
+        weights=str(run / "weights.safetensors"),
+    )
+    images = center_crop_normalize(test.images, crop=config.image_size)
+    embeddings, _ = embed(*model, images, train=False)
+    recalls = recall_at_k(embeddings, test.labels, ks=(1, 2))
+    assert recalls[1] == pytest.approx(records[-1]["recall@1"], abs=0.02)
+    assert recalls[2] == pytest.approx(records[-1]["recall@2"], abs=0.02)
+
+
+def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, capsys):
+    step = journal_module.Journal.step
+
+    def interrupted(self, number, loss, lr):
+        step(self, number, loss, lr)
+        if number == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(journal_module.Journal, "step", interrupted)
+    arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={tmp_path}"]
+    code = main([*arguments, "--maxiter=9", "--eval_interval=2", "--name=a"])
+    assert code == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "train_jax.py: interrupted."
+    lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 3
+    assert (tmp_path / "a" / "weights.safetensors").exists()
+    assert (tmp_path / "a" / "plot.png").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(
+    pictures, main, tmp_path, capsys
+):
+    arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={tmp_path}"]
+    code = main([*arguments, "--lr=1e38", "--maxiter=9", "--name=a", "--loss=lifted"])
+    assert code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("train_jax.py: error: --lr: the loss is nan at step")
+    assert "try a rate below 1e+38" in error
+    lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
+    assert all(np.isfinite(json.loads(line).get("loss", 0.0)) for line in lines)
