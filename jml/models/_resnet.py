@@ -12,7 +12,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ._batch_norm import BatchNorm
-from ._conv import conv2d, max_pool
+from ._conv import conv2d
+from ._pool import max_pool
 
 
 class Conv(nnx.Module):
@@ -28,7 +29,7 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
         """Convolves, with ``size // 2`` zeros around the image."""
-        return conv2d(x, self.weight[...], self.stride)
+        return conv2d(x, self.weight[...], stride=self.stride)
 
 
 class Linear(nnx.Module):
