@@ -8,7 +8,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from jml.errors import UserError
 
 from ._values import suggest
-from .config import BY_DATASET, BY_LOSS, Config
+from .config import BY_DATASET, BY_LOSS, BY_WEIGHTS, Config
 
 
 def parse(arguments: Sequence[str]) -> Config:
@@ -129,8 +129,9 @@ def _underscored(argument: str) -> str:
 
 def _defaults_table() -> str:
     title = "defaults that depend on another flag:"
-    tables = _columns("dataset", BY_DATASET) + _columns("loss", BY_LOSS)
-    return "\n".join([title, *tables])
+    tables = {"dataset": BY_DATASET, "weights": BY_WEIGHTS, "loss": BY_LOSS}
+    rows = [row for flag, table in tables.items() for row in _columns(flag, table)]
+    return "\n".join([title, *rows])
 
 
 def _columns(flag: str, table: dict[str, dict[str, Any]]) -> list[str]:

@@ -20,7 +20,6 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "weights": "none",
         "image_size": 28,
         "batch_size": 96,
-        "lr": 1e-3,
         "maxiter": 400,
         "decay_iter_step": 160,
         "eval_interval": 200,
@@ -30,11 +29,15 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "weights": "imagenet",
         "image_size": 224,
         "batch_size": 80,
-        "lr": 1e-5,
         "maxiter": 10_000,
         "decay_iter_step": 4_000,
         "eval_interval": 500,
     },
+}
+# ... by weights: a trained network is only nudged ...
+BY_WEIGHTS: dict[str, dict[str, Any]] = {
+    "none": {"lr": 1e-3},
+    "imagenet|PATH": {"lr": 1e-5},
 }
 # ... and by loss. None: this loss has no such setting.
 BY_LOSS: dict[str, dict[str, Any]] = {
@@ -62,9 +65,9 @@ _count = {"minimum": 1}
 class Config:
     """Everything a training run depends on; one field per flag of the command.
 
-    A field left at None is filled from ``BY_DATASET`` and ``BY_LOSS``, so a ``Config``
-    that exists is complete. After that only ``dataroot``, ``name``, ``cuda`` and what
-    the loss does not have may be None.
+    A field left at None is filled from ``BY_DATASET``, ``BY_WEIGHTS`` and ``BY_LOSS``,
+    so a ``Config`` that exists is complete: only ``dataroot``, ``name``, ``cuda`` and
+    what the loss does not have may still be None.
 
     Raises:
         UserError: a value is out of range or contradicts another; names the flag.
@@ -81,7 +84,7 @@ class Config:
     dataroot: str | None = _data(
         None, "folder with one sub-folder of images per class (--dataset folder)"
     )
-    image_size: int = _data(None, "side of the square the network sees", minimum=8)
+    image_size: int = _data(None, "side of the square the network sees", minimum=16)
     batch_size: int = _data(None, "images per training step", **_count)
     images_per_class: int = _data(
         4, "images of each class in a training batch", minimum=2
@@ -135,6 +138,7 @@ class Config:
             check_value(item.name, value, kinds[item.name], item.metadata)
         self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
         self._fill(**BY_DATASET[self.dataset], **BY_LOSS[self.loss])
+        self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
         if self.dataset == "folder" and self.dataroot is None:
             raise UserError(
                 "--dataroot: missing; --dataset folder needs a folder with one"

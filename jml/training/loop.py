@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from jml.data import center_crop_normalize
+from jml.errors import UserError
 from jml.models import save_weights
 
 from .build import Training, build, load_dataset, make_batches, pick_device
@@ -40,13 +41,22 @@ def train_and_evaluate(config: Config) -> Summary:
     """Trains and evaluates, showing progress and filling the run folder.
 
     Raises:
-        UserError: a mistake in the flags or the files, or a loss that is not finite.
+        UserError: a mistake in the flags or the files, a loss that is not finite, or
+            a device without enough memory.
     """
     device = pick_device(config.cuda)
     run = RunFolder.claim(config)
     try:
         with jax.default_device(device):
             return _run(config, run)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"--batch_size: the device has no memory for {config.batch_size} images"
+            f" ({config.batch_size_test} in evaluation); lower --batch_size,"
+            " --batch_size_test or --image_size."
+        ) from None
     finally:
         run.close()
         run.release()

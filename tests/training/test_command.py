@@ -124,6 +124,22 @@ def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
     assert contents(tmp_path) == before
 
 
+def test_a_full_device_is_one_line(main, tmp_path, monkeypatch, capsys):
+    import jax
+
+    from jml.training import loop
+
+    def out_of_memory(config):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore")
+
+    monkeypatch.setattr(loop, "load_dataset", out_of_memory)
+    assert main(["--batch_size=96", f"--checkpoints_path={tmp_path}"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("train_jax.py: error: --batch_size: the device has no memory")
+    assert err.count("\n") == 1
+    assert contents(tmp_path) == {}
+
+
 def test_the_mistake_is_one_line_from_another_directory(script, tmp_path):
     command = [sys.executable, str(script), "--loss", "tripet"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -83,6 +83,11 @@ def test_every_default_is_filled_in():
                 assert getattr(config, name) == value
 
 
+def test_the_learning_rate_goes_by_the_weights():
+    assert Config().lr == Config(dataroot="photos", weights="none").lr == 1e-3
+    assert Config(dataroot="photos").lr == Config(weights="some.pth").lr == 1e-5
+
+
 def test_given_values_win_over_defaults():
     config = Config(dataroot="photos", lr=0.5, loss="triplet", mining="all", margin=2.0)
     assert (config.dataset, config.lr) == ("folder", 0.5)
