@@ -13,13 +13,13 @@ from ._types import Dataset, Split
 
 # How far the pictures vary. A small o in its largest stays below a capital O in its
 # smallest, and a hyphen above an underscore: what tells characters apart survives.
-SHIFT = 0.06  # of the side, in both directions
+SHIFT = 0.07  # of the side, in both directions
 SCALE = (0.86, 1.06)
 STRETCH = 1.06  # of width against height, or the reverse
-ROTATION = 12.0  # degrees
+ROTATION = 15.0  # degrees
 SHEAR = 0.15  # sideways, per unit of height
-INK, PAPER = (0.0, 0.3), (0.7, 1.0)  # brightness
-NOISE = (0.0, 0.1)  # its standard deviation, in brightness
+INK, PAPER = (0.0, 0.4), (0.55, 1.0)  # brightness
+NOISE = (0.0, 0.05)  # its standard deviation, in brightness
 SMALLEST = 16  # the smallest picture that still shows an accent
 
 

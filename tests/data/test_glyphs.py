@@ -114,7 +114,7 @@ def test_characters_of_one_outline_are_one_class(full_set, style):
 def test_pixels_do_badly_but_not_hopelessly(full_set):
     pixels = full_set.test.images[..., 0].reshape(len(full_set.test.labels), -1)
     recall = recall_at_k(pixels.astype(np.float32), full_set.test.labels, ks=(1,))[1]
-    assert 0.1 < recall < 0.4
+    assert 0.05 < recall < 0.25
 
 
 def test_every_picture_shows_something(full_set):
