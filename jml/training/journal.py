@@ -36,6 +36,7 @@ class Journal:
             bar_format="{percentage:3.0f}% {bar} {n}/{total}"
             ", {remaining} left{postfix}",
         )
+        self._bar.set_postfix_str("compiling")
 
     def step(self, number: int, loss: float, lr: float) -> None:
         """Notes a finished step.
@@ -69,14 +70,14 @@ class Journal:
         """Notes what retrieval without the network reaches."""
         self.recalls[name] = recalls
         self._run.log(baseline=name, **_named(recalls))
-        self._say(f"{name:<12}", recalls)
+        self.say(f"{name:<12}  {_words(recalls)}")
 
     def evaluation(self, step: int, recalls: Recalls) -> None:
         """Notes what the network reaches after ``step`` steps."""
         self.recalls["trained" if step else "untrained"] = recalls
         self._last = None
         self._run.log(step=step, **_named(recalls))
-        self._say(f"step {step:<7}", recalls)
+        self.say(f"step {step:<7}  {_words(recalls)}")
 
     def table(self) -> str:
         """The recalls in percent: one line each for pixels, untrained and trained."""
@@ -92,11 +93,15 @@ class Journal:
         """Leaves the bar as it stands."""
         self._bar.close()
 
-    def _say(self, what: str, recalls: Recalls) -> None:
-        cells = (f"Recall@{k} {100 * recall:5.1f} %" for k, recall in recalls.items())
+    def say(self, line: str) -> None:
+        """Prints a line above the bar."""
         self._bar.clear()
-        print(what, *cells, sep="  ", file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)
         self._bar.refresh()
+
+
+def _words(recalls: Recalls) -> str:
+    return "  ".join(f"Recall@{k} {100 * r:5.1f} %" for k, r in recalls.items())
 
 
 def _named(recalls: Recalls) -> dict[str, float]:

@@ -66,8 +66,9 @@ def _run(config: Config, run: RunFolder) -> Summary:
     began = time.perf_counter()
     dataset = load_dataset(config)
     batch = make_batches(config, dataset.train)
-    num_classes = len(np.unique(dataset.train.labels))
-    training = build(config, num_classes=num_classes)
+    num_train = len(np.unique(dataset.train.labels))
+    num_test = len(np.unique(dataset.test.labels))
+    training = build(config, num_classes=num_train)
     evaluate = make_evaluate(
         training.graphdef,
         dataset.test,
@@ -76,6 +77,10 @@ def _run(config: Config, run: RunFolder) -> Summary:
     )
     run.start(config)
     with closing(Journal(config, run)) as journal:
+        journal.say(
+            f"{dataset.name}: {num_train} classes to train on, {num_test} others to"
+            f" test on; {config.arch}, {config.loss}; run folder {run.path}"
+        )
         pixels = pixel_recalls(dataset.test, crop=config.image_size)
         if pixels is not None:
             journal.baseline("raw pixels", pixels)

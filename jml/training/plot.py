@@ -38,7 +38,10 @@ def _draw_loss(axes: Any, records: Sequence[dict[str, Any]]) -> None:
     width = max(1, len(losses) // 25)
     axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.8)
     axes.plot(steps, _trailing_mean(losses, width), color=BLUE, linewidth=1.8)
-    axes.set_ylim(bottom=min(0, losses.min()))
+    # The first steps tower above the rest; the curve matters more than they.
+    low, high = np.percentile(losses, (1, 98))
+    margin = 0.05 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
 
 
 def _draw_recall(axes: Any, records: Sequence[dict[str, Any]]) -> None:
