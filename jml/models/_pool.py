@@ -10,12 +10,6 @@ from jax import lax
 from jaxtyping import Array, Float, Int8
 
 
-def native(x: Float[Array, "b h w c"]) -> Float[Array, "b i j c"]:
-    """The maxima as XLA computes them."""
-    edges = [(0, 0), (1, 1), (1, 1), (0, 0)]
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), edges)
-
-
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b i j c"]:
     """Maximum over every window; its whole gradient goes to the first maximum.
 

@@ -1,0 +1,116 @@
+"""Times a ResNet training step against PyTorch's, in one run with the same threads.
+
+    python benchmarks/training_step.py                # ResNet-18, 64 px, batch 64
+    python benchmarks/training_step.py --arch resnet50 --size 224 --batch 8
+
+A step is: augmented images in, contrastive loss, backward pass, Adam. PyTorch runs it
+eagerly with channels_last; JAX compiles it, and the compile time is printed too. The
+two take turns, so that other work on the machine hits both.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import optax
+import torch
+import torchvision
+
+from jml.losses import contrastive_loss
+from jml.models import ARCHITECTURES, create, embed, to_state_dict
+from torch_ref import ContrastiveLoss
+
+LEARNING_RATE = 1e-4
+MARGIN = 0.5
+
+
+def jax_step(model, images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
+    """Compiles the step; each call runs it once and waits for its end."""
+    optimizer = optax.adam(LEARNING_RATE)
+
+    def step(state, images, labels):
+        params, stats, opt = state
+
+        def loss_of(params):
+            embeddings, new = embed(model.graphdef, params, stats, images, train=True)
+            return contrastive_loss(embeddings, labels, margin=MARGIN), new
+
+        (loss, stats), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+        updates, opt = optimizer.update(grads, opt)
+        return (optax.apply_updates(params, updates), stats, opt), loss
+
+    state = (model.params, model.batch_stats, optimizer.init(model.params))
+    compiled = jax.jit(step, donate_argnums=0).lower(state, images, labels).compile()
+    losses = []
+
+    def run() -> float:
+        nonlocal state
+        state, loss = compiled(state, images, labels)
+        jax.block_until_ready(state)
+        losses.append(float(loss))
+        return losses[-1]
+
+    return run
+
+
+def torch_step(
+    net: torch.nn.Module, images: np.ndarray, labels: np.ndarray
+) -> Callable[[], None]:
+    """The same step in PyTorch."""
+    net = net.to(memory_format=torch.channels_last).train()
+    x = torch.tensor(images).permute(0, 3, 1, 2)  # channels last already
+    y = torch.tensor(labels)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
+    criterion = ContrastiveLoss(MARGIN)
+
+    def run() -> float:
+        optimizer.zero_grad()
+        loss = criterion(torch.nn.functional.normalize(net(x)), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def timed(function: Callable) -> tuple[float, object]:
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet18")
+    parser.add_argument("--size", type=int, default=64, help="side of the images")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=9)
+    args = parser.parse_args()
+
+    rng = np.random.default_rng(0)
+    shape = (args.batch, args.size, args.size, 3)
+    images = rng.standard_normal(shape, np.float32)
+    labels = (np.arange(args.batch) // 4).astype(np.int32)
+    model = create(args.arch, embedding_dim=128, l2norm=True)
+    net = torchvision.models.get_model(args.arch)
+    net.fc = torch.nn.Linear(net.fc.in_features, 128)
+    state = to_state_dict(model.params, model.batch_stats)
+    net.load_state_dict({name: torch.tensor(x) for name, x in state.items()})
+
+    run_torch = torch_step(net, images, labels)
+    compile_seconds, run_jax = timed(lambda: jax_step(model, images, labels))
+    run_torch(), run_jax()  # warm up
+    times = [(timed(run_jax)[0], timed(run_torch)[0]) for _ in range(args.repeats)]
+    ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+    print(
+        f"{args.arch}, {args.size} px, batch {args.batch}, {torch.get_num_threads()} "
+        f"threads: JAX {ours * 1e3:.0f} ms, PyTorch {theirs * 1e3:.0f} ms, "
+        f"ratio {ours / theirs:.2f}; JAX compiled in {compile_seconds:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
