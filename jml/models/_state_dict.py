@@ -104,6 +104,6 @@ def _check(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> N
         raise UserError("; ".join(listed))
 
 
-def _some(names: list[str], most: int = 8) -> str:
+def _some(names: list[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

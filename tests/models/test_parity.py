@@ -1,0 +1,88 @@
+"""All five networks equal torchvision's: outputs, gradients, running statistics."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from jml.models import ARCHITECTURES, embed, to_state_dict
+
+from .torchvision_nets import (
+    EMBEDDING_DIM,
+    numpy_state,
+    random_net,
+    relative_error,
+    same_model,
+)
+
+# Compilation takes most of the time here, and LLVM most of that; how far it optimises
+# has no bearing on what is computed.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+SHAPE = (4, 64, 64, 3)
+
+
+def inputs() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.standard_normal(SHAPE), rng.standard_normal((SHAPE[0], EMBEDDING_DIM))
+
+
+def torch_results(net: torch.nn.Module, train: bool) -> dict[str, np.ndarray]:
+    images, weights = inputs()
+    x = torch.tensor(images.transpose(0, 3, 1, 2), requires_grad=True)
+    net.train(train)
+    outputs = net(x)
+    (outputs * torch.tensor(weights)).sum().backward()
+    return {
+        "outputs": outputs.detach().numpy(),
+        "images' gradient": x.grad.numpy().transpose(0, 2, 3, 1),
+        **{f"gradient of {n}": p.grad.numpy() for n, p in net.named_parameters()},
+        **{n: x for n, x in numpy_state(net).items() if "running" in n},
+    }
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_float64(x64, arch, train):
+    net = random_net(arch)
+    graphdef, params, stats = same_model(arch, net)
+    images, weights = inputs()
+
+    def loss(params, images):
+        outputs, new = embed(graphdef, params, stats, images, train=train)
+        return (outputs * weights).sum(), (outputs, new)
+
+    gradient = jax.grad(loss, argnums=(0, 1), has_aux=True)
+    (dparams, dimages), (outputs, new) = jax.jit(gradient, compiler_options=QUICK)(
+        params, images
+    )
+    ours = {"outputs": outputs, "images' gradient": dimages}
+    gradients, statistics = to_state_dict(dparams, {}), to_state_dict({}, new)
+    ours |= {f"gradient of {name}": x for name, x in gradients.items()}
+    ours |= {name: x for name, x in statistics.items() if "running" in name}
+
+    theirs = torch_results(net, train)
+    assert ours.keys() == theirs.keys()
+    errors = {name: relative_error(x, theirs[name]) for name, x in ours.items()}
+    assert all(x.dtype == np.float64 for x in ours.values())
+    assert max(errors.values()) <= 1e-9, errors
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_float32(arch, train):
+    net = random_net(arch).float()
+    graphdef, params, stats = same_model(arch, net, np.float32)
+    images = inputs()[0].astype(np.float32)
+    run = jax.jit(
+        lambda *trees: embed(graphdef, *trees, train=train), compiler_options=QUICK
+    )
+    outputs, new = run(params, stats, images)
+
+    with torch.no_grad():
+        x = torch.tensor(images.transpose(0, 3, 1, 2))
+        assert relative_error(outputs, net.train(train)(x)) <= 1e-4
+    theirs = numpy_state(net)
+    for name, statistic in to_state_dict({}, new).items():
+        if "running" in name:
+            assert statistic.dtype == np.float32
+            assert relative_error(statistic, theirs[name]) <= 1e-4, name

@@ -1,0 +1,46 @@
+"""A torchvision network and our model with the same random numbers in both."""
+
+import jax
+import numpy as np
+import torch
+import torchvision
+
+from jml.models import create, from_state_dict
+
+EMBEDDING_DIM = 5
+
+
+def random_net(arch: str) -> torch.nn.Module:
+    """torchvision's network in float64, no BatchNorm as it is when fresh."""
+    torch.manual_seed(0)
+    net = torchvision.models.get_model(arch)
+    net.fc = torch.nn.Linear(net.fc.in_features, EMBEDDING_DIM)
+    net = net.double()
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            for tensor, low, high in (
+                (layer.weight.data, 0.5, 1.5),
+                (layer.bias.data, -0.5, 0.5),
+                (layer.running_mean, -0.5, 0.5),
+                (layer.running_var, 0.5, 1.5),
+            ):
+                tensor.uniform_(low, high)
+    return net
+
+
+def same_model(arch: str, net: torch.nn.Module, dtype=np.float64):
+    """Our model with the tensors of `net`."""
+    graphdef, *trees = create(arch, embedding_dim=EMBEDDING_DIM)
+    trees = jax.tree.map(lambda x: x.astype(dtype), trees)
+    return graphdef, *from_state_dict(numpy_state(net), *trees)
+
+
+def numpy_state(net: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: x.detach().numpy().copy() for name, x in net.state_dict().items()}
+
+
+def relative_error(ours, theirs) -> float:
+    """Largest difference, relative to the largest entry of the reference."""
+    theirs = np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    return np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max()
