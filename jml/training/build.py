@@ -113,6 +113,7 @@ def build(config: Config, *, num_classes: int) -> Training:
     hyper = Hyperparameters(
         margin=config.margin or 0.0,
         lr=config.lr,
+        proxies_lr=config.proxies_lr or 0.0,
         decay_gamma=config.decay_gamma,
         decay_iter_step=config.decay_iter_step,
     )

@@ -41,10 +41,15 @@ BY_WEIGHTS: dict[str, dict[str, Any]] = {
 }
 # ... and by loss. None: this loss has no such setting.
 BY_LOSS: dict[str, dict[str, Any]] = {
-    "contrastive": {"margin": 0.5, "mining": None, "proxies": None},
-    "triplet": {"margin": 0.2, "mining": "semi", "proxies": None},
-    "lifted": {"margin": 1.0, "mining": None, "proxies": None},
-    "proxy_nca": {"margin": None, "mining": None, "proxies": "trained"},
+    "contrastive": {"margin": 0.5, "mining": None, "proxies": None, "proxies_lr": None},
+    "triplet": {"margin": 0.2, "mining": "semi", "proxies": None, "proxies_lr": None},
+    "lifted": {"margin": 1.0, "mining": None, "proxies": None, "proxies_lr": None},
+    "proxy_nca": {
+        "margin": None,
+        "mining": None,
+        "proxies": "trained",
+        "proxies_lr": 0.03,
+    },
 }
 
 
@@ -117,6 +122,7 @@ class Config:
     )
 
     lr: float = _train(None, "learning rate of Adam", above=0)
+    proxies_lr: float | None = _train(None, "the same for the proxies", above=0)
     maxiter: int = _train(None, "number of training steps", **_count)
     decay_iter_step: int = _train(None, "steps between decays of --lr", **_count)
     decay_gamma: float = _train(0.1, "factor of one decay", above=0, maximum=1)

@@ -21,7 +21,7 @@ from .config import Config
 from .evaluate import Recalls, make_evaluate, pixel_recalls
 from .journal import Journal
 from .run_folder import RunFolder
-from .step import TrainState, learning_rate
+from .step import TrainState, decay
 
 # Steps in flight. Reading a loss waits for its step: doing so at once would leave the
 # device idle between steps.
@@ -113,7 +113,7 @@ def run_steps(
 
     def finish_one() -> None:
         index, loss = pending.popleft()
-        lr = learning_rate(training.hyper, index)
+        lr = training.hyper.lr * decay(training.hyper, index)
         journal.step(index + 1, float(loss), lr)
 
     for index in steps:

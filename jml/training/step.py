@@ -31,17 +31,18 @@ class Hyperparameters(NamedTuple):
 
     margin: float
     lr: float
+    proxies_lr: float
     decay_gamma: float
     decay_iter_step: int
 
 
-def learning_rate(hyper: Hyperparameters, step: Any) -> Any:
-    """Step decay, as PyTorch's StepLR: multiplied by gamma at every interval.
+def decay(hyper: Hyperparameters, step: Any) -> Any:
+    """The factor of step decay, as PyTorch's StepLR: gamma for every interval.
 
-    >>> learning_rate(Hyperparameters(0.5, 1.0, 0.5, decay_iter_step=10), 20)
+    >>> decay(Hyperparameters(0.5, 1.0, 1.0, decay_gamma=0.5, decay_iter_step=10), 20)
     0.25
     """
-    return hyper.lr * hyper.decay_gamma ** (step // hyper.decay_iter_step)
+    return hyper.decay_gamma ** (step // hyper.decay_iter_step)
 
 
 def make_optimizer(
@@ -109,8 +110,14 @@ def make_step(
             state.params
         )
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        lr = learning_rate(hyper, state.step)
-        params = jax.tree.map(lambda p, u: p - lr * u, state.params, updates)
+        factor = decay(hyper, state.step)
+        rates = {"model": hyper.lr * factor, "proxies": hyper.proxies_lr * factor}
+        params = {
+            name: jax.tree.map(
+                lambda p, u, r=rates[name]: p - r * u, tree, updates[name]
+            )
+            for name, tree in state.params.items()
+        }
         return TrainState(params, batch_stats, opt_state, state.step + 1), loss
 
     return step

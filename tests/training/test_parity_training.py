@@ -22,7 +22,7 @@ torchvision = pytest.importorskip("torchvision")
 import torch_ref  # noqa: E402
 
 STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 64, 16, 4
-LR, DECAY_EVERY, GAMMA = 1e-4, 4, 0.5
+LR, PROXIES_LR, DECAY_EVERY, GAMMA = 1e-4, 1e-2, 4, 0.5
 CASES = {
     "contrastive": (Config(loss="contrastive"), 0.01),
     "triplet_hardest": (Config(loss="triplet", mining="hardest"), 0.002),
@@ -72,8 +72,10 @@ def torch_run(name, margin, start):
     criterion = torch_loss(name, margin)
     if name == "proxy_nca":
         criterion.proxies.data = torch.tensor(proxies)
-    parameters = [*network.parameters(), *criterion.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=LR)
+    groups = [{"params": network.parameters()}]
+    if name == "proxy_nca":
+        groups.append({"params": criterion.parameters(), "lr": PROXIES_LR})
+    optimizer = torch.optim.Adam(groups, lr=LR)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, DECAY_EVERY, GAMMA)
     losses = []
     for batch, classes in zip(images, labels, strict=True):
@@ -140,7 +142,7 @@ def jax_run(start):
     def run(name):
         with jax.enable_x64(True):
             margin = (CASES[name][1], list(CASES).index(name))
-            hyper = Hyperparameters(margin, LR, GAMMA, DECAY_EVERY)
+            hyper = Hyperparameters(margin, LR, PROXIES_LR, GAMMA, DECAY_EVERY)
             params = {
                 "model": from_torch(model.params, state),
                 "proxies": jnp.array(proxies),

@@ -10,13 +10,15 @@ from jml.training import step as step_module
 from jml.training.objective import LOSSES, make_objective
 from jml.training.step import (
     Hyperparameters,
+    decay,
     init_state,
-    learning_rate,
     make_optimizer,
     make_step,
 )
 
-HYPER = Hyperparameters(margin=0.5, lr=0.1, decay_gamma=0.5, decay_iter_step=2)
+HYPER = Hyperparameters(
+    margin=0.5, lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2
+)
 
 
 def embed(graphdef, params, batch_stats, images, *, train):
@@ -113,7 +115,13 @@ def test_numbers_are_traced(batch, loss):
     step = make_step(None, objective, optimizer, augment=augment)
     state = init_state(params, {"mean": jnp.zeros(3)}, optimizer)
     for number in range(1, 4):
-        hyper = Hyperparameters(0.1 * number, 0.01 * number, 1 / number, 10 * number)
+        hyper = Hyperparameters(
+            margin=0.1 * number,
+            lr=0.01 * number,
+            proxies_lr=0.02 * number,
+            decay_gamma=1 / number,
+            decay_iter_step=10 * number,
+        )
         state, _ = step(state, hyper, jax.random.key(number), *batch)
     assert len(traces) == 1
 
@@ -122,22 +130,22 @@ def test_augmentation_differs_by_step_and_repeats_by_run(batch):
     def noise(key, images):
         return images + 0.1 * jax.random.normal(key, images.shape)
 
-    still = Hyperparameters(margin=0.5, lr=0.0, decay_gamma=1.0, decay_iter_step=1)
+    still = HYPER._replace(lr=0.0)
     _, _, losses = take_steps(batch, augment=noise, hyper=still)
     _, _, again = take_steps(batch, augment=noise, hyper=still)
     assert len(set(losses)) == 3
     assert losses == again
 
 
-def test_learning_rate_follows_step_lr():
+def test_decay_follows_step_lr():
     torch = pytest.importorskip("torch")
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.Adam([weight], lr=0.3)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.7)
-    hyper = Hyperparameters(margin=0.0, lr=0.3, decay_gamma=0.7, decay_iter_step=3)
+    hyper = HYPER._replace(decay_gamma=0.7, decay_iter_step=3)
     for index in range(10):
         expected = optimizer.param_groups[0]["lr"]
-        assert learning_rate(hyper, index) == pytest.approx(expected, rel=1e-12)
+        assert 0.3 * decay(hyper, index) == pytest.approx(expected, rel=1e-12)
         optimizer.step()
         scheduler.step()
 
