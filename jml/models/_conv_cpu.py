@@ -63,13 +63,17 @@ def _dkernel(x: Array, kernel: Array, g: Array, stride: int) -> Array:
 
 def _tap_gradients(views: list[Array], g: Array) -> Array:
     """The products ``view^T g`` as one array."""
-    # A product that sums over the first axes of both sides is much faster with the
-    # narrower side first. The barrier keeps XLA from swapping the sides back.
+    fence = lax.optimization_barrier  # against XLA undoing what follows
+    if len(views) > 1:
+        # Transposed once rather than by every product.
+        g = fence(fence(g).T)
+        return fence(jnp.stack([g @ view for view in views])).transpose(0, 2, 1)
+    # A product over the first axes of both sides is faster with the narrower one first.
     product = partial(lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))
-    if views[0].shape[1] < g.shape[1]:
-        return jnp.stack([product(view, g) for view in views])
-    swapped = jnp.stack([product(g, view) for view in views])
-    return lax.optimization_barrier(swapped).transpose(0, 2, 1)
+    (view,) = views
+    if view.shape[1] < g.shape[1]:
+        return product(view, g)
+    return fence(product(g, view)).T
 
 
 class _Taps(NamedTuple):

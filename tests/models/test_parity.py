@@ -70,7 +70,9 @@ def test_float64(x64, arch, train):
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_float32(arch, train):
-    net = random_net(arch).float()
+    # With full branches, rounding alone puts PyTorch's float32 7e-4 from its float64 in
+    # ResNet-152; trained networks have small ones, and there 1e-4 says something.
+    net = random_net(arch, gain=0.25).float()
     graphdef, params, stats = same_model(arch, net, np.float32)
     images = inputs()[0].astype(np.float32)
     run = jax.jit(

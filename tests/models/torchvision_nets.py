@@ -4,19 +4,23 @@ import jax
 import numpy as np
 import torch
 import torchvision
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from jml.models import create, from_state_dict
 
 EMBEDDING_DIM = 5
 
 
-def random_net(arch: str) -> torch.nn.Module:
-    """torchvision's network in float64, no BatchNorm as it is when fresh."""
+def random_net(arch: str, *, gain: float = 1.0) -> torch.nn.Module:
+    """torchvision's network in float64, no BatchNorm as it is when fresh.
+
+    The last scale of every residual branch is multiplied by `gain`.
+    """
     torch.manual_seed(0)
     net = torchvision.models.get_model(arch)
     net.fc = torch.nn.Linear(net.fc.in_features, EMBEDDING_DIM)
     net = net.double()
-    for layer in net.modules():
+    for layer in reversed(list(net.modules())):  # a block after its layers
         if isinstance(layer, torch.nn.BatchNorm2d):
             for tensor, low, high in (
                 (layer.weight.data, 0.5, 1.5),
@@ -25,6 +29,10 @@ def random_net(arch: str) -> torch.nn.Module:
                 (layer.running_var, 0.5, 1.5),
             ):
                 tensor.uniform_(low, high)
+        elif isinstance(layer, BasicBlock):
+            layer.bn2.weight.data *= gain
+        elif isinstance(layer, Bottleneck):
+            layer.bn3.weight.data *= gain
     return net
 
 
