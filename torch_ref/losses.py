@@ -128,10 +128,11 @@ class LiftedLoss(nn.Module):
 class ProxyNCA(nn.Module):
     """Each embedding against one proxy per class, both L2-normalised.
 
-    ``S[i, y_i] + log sum over c != y_i of exp(-S[i, c])``, averaged: the positive proxy
-    is not in the denominator. The proxies are a parameter: leave it out of the
-    optimiser for the original's static ones. After Movshovitz-Attias et al., "No Fuss
-    Distance Metric Learning using Proxies", 2017.
+    ``S[i, y_i] + log sum over c != y_i of exp(-S[i, c])``, averaged, where S is `scale`
+    times a squared distance: the positive proxy is not in the denominator. The original
+    has a scale of 1. The proxies are a parameter: leave it out of the optimiser for the
+    original's static ones. After Movshovitz-Attias et al., "No Fuss Distance Metric
+    Learning using Proxies", 2017.
 
     >>> loss = ProxyNCA(embedding_size=2, num_classes=3)
     >>> loss.proxies.data = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -139,9 +140,10 @@ class ProxyNCA(nn.Module):
     -1.8730...
     """
 
-    def __init__(self, embedding_size: int, num_classes: int):
+    def __init__(self, embedding_size: int, num_classes: int, scale: float = 1.0):
         """Draws the proxies Xavier-uniformly, [num_classes, embedding_size]."""
         super().__init__()
+        self.scale = scale
         self.proxies = nn.Parameter(torch.empty(num_classes, embedding_size))
         nn.init.xavier_uniform_(self.proxies)
 
@@ -149,7 +151,7 @@ class ProxyNCA(nn.Module):
         """The loss of one batch; `labels` are 0 ... num_classes - 1."""
         x = functional.normalize(embeddings)
         proxies = functional.normalize(self.proxies.to(x))
-        squared = squared_distances(x, proxies)
+        squared = self.scale * squared_distances(x, proxies)
         positive = functional.one_hot(labels, len(proxies)).bool()
         logits = (-squared).masked_fill(positive, -torch.inf)
         return (squared[positive] + logits.logsumexp(1)).mean()

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_array, check_batch, check_kind
 from .._numerics import masked_logsumexp
@@ -27,11 +27,12 @@ def proxy_nca_loss(
     labels: Int[Array, " n"],
     proxies: Float[Array, "c d"],
     *,
-    where=None,
+    scale: float | Float[Array, ""] = 1.0,
+    where: Bool[Array, " n"] | None = None,
 ) -> Float[Array, ""]:
     r"""Holds each embedding against one proxy a class instead of the other embeddings.
 
-    With embeddings $x$ and proxies $q$ of unit length and $S_{ic} = |x_i - q_c|^2$,
+    With embeddings $x$ and proxies $q$ of unit length and $S_{ic} = s |x_i - q_c|^2$,
 
     $$L = \frac1B \sum_i \Big( S_{i y_i} + \log \sum_{c \ne y_i} e^{-S_{ic}} \Big).$$
 
@@ -44,6 +45,8 @@ def proxy_nca_loss(
         embeddings: the batch.
         labels: its classes, 0 ... c - 1.
         proxies: row c stands for class c.
+        scale: $s$, the inverse of a temperature. The paper and the original have 1,
+            which weighs near and far proxies almost alike; 10 to 30 learns faster.
         where: False for absent items.
 
     Returns:
@@ -70,14 +73,15 @@ def proxy_nca_loss(
             f"proxy_nca_loss: `proxies` must have {embeddings.shape[1]} columns, as "
             f"the embeddings have, got {proxies.shape[1]}"
         )
-    return _proxy_nca_loss(embeddings, labels, proxies, where)
+    return _proxy_nca_loss(embeddings, labels, proxies, scale, where)
 
 
 @jax.jit
-def _proxy_nca_loss(embeddings, labels, proxies, where):
+def _proxy_nca_loss(embeddings, labels, proxies, scale, where):
     where = jnp.ones(len(embeddings), bool) if where is None else where
     x = normalize(jnp.where(where[:, None], as_compute(embeddings), 0))
-    squared = squared_distances(x, normalize(as_compute(proxies)).astype(x.dtype))
+    q = normalize(as_compute(proxies)).astype(x.dtype)
+    squared = scale * squared_distances(x, q)
     classes = jnp.arange(len(proxies), dtype=labels.dtype)
     positive = labels[:, None] == classes[None, :]
     attract = masked_sum(squared, positive)

@@ -127,9 +127,9 @@ def test_random_float64(name, shape, seed, classes):
         check(name, x, labels, 0.5, rtol=1e-10, block_size=5)
 
 
-def proxy_reference(x, labels, proxies):
+def proxy_reference(x, labels, proxies, scale):
     """Value, gradient and gradient of the proxies."""
-    module = torch_ref.ProxyNCA(proxies.shape[1], len(proxies))
+    module = torch_ref.ProxyNCA(proxies.shape[1], len(proxies), scale)
     module.proxies.data = torch.tensor(proxies)
     value, grad = torch_value_and_grad(module, x, labels)
     return value, grad, module.proxies.grad.numpy()
@@ -160,9 +160,10 @@ def test_proxy_nca_golden(x64, case):
     shape=st.sampled_from([shape for shape in SHAPES if shape[1] > 1]),
     seed=st.integers(0, 2**32 - 1),
     exponent=st.integers(-45, 30),
+    scale=st.sampled_from([1.0, 12.0]),
     double=st.booleans(),
 )
-def test_proxy_nca_random(shape, seed, exponent, double):
+def test_proxy_nca_random(shape, seed, exponent, scale, double):
     """Down to rows shorter than the floor of the norm, rows of zeros included."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape) * 2.0**exponent
@@ -171,8 +172,11 @@ def test_proxy_nca_random(shape, seed, exponent, double):
     labels = rng.integers(0, 9, len(x))
     dtype, rtol = (np.float64, 1e-10) if double else (np.float32, 1e-4)
     x, proxies = x.astype(dtype), proxies.astype(dtype)
-    expected = proxy_reference(x.astype(np.float64), labels, proxies.astype(np.float64))
+    doubles = x.astype(np.float64), labels, proxies.astype(np.float64)
+    expected = proxy_reference(*doubles, scale)
     with jax.enable_x64(double):
-        value, (grad, proxies_grad) = proxy_value_and_grad(x, labels, proxies)
+        value, (grad, proxies_grad) = proxy_value_and_grad(
+            x, labels, proxies, scale=scale
+        )
     for ours, theirs in zip((value, grad, proxies_grad), expected, strict=True):
         assert_close(ours, theirs, rtol)
