@@ -3,9 +3,15 @@
     python benchmarks/training_step.py                # ResNet-18, 64 px, batch 64
     python benchmarks/training_step.py --arch resnet50 --size 224 --batch 8
 
-A step is: augmented images in, contrastive loss, backward pass, Adam. PyTorch runs it
-eagerly with channels_last; JAX compiles it, and the compile time is printed too. The
-two take turns, so that other work on the machine hits both.
+A step is: forward pass, contrastive loss, backward pass, Adam. PyTorch runs it eagerly
+with channels_last; JAX compiles it, and the compile time is printed too. The two take
+turns of several steps, so that a slow moment of the machine hits both while neither
+disturbs the other's threads. On a busy machine PyTorch's threads wait for each other
+and lose far more than JAX's: measure on a quiet one, or on one core (taskset -c 0).
+
+XLA asks for a step's memory anew each time, and glibc hands such sizes back to the
+system, which then clears every page again: a quarter of a step of ResNet-18. Start
+with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 to see it gone.
 """
 
 import argparse
@@ -25,9 +31,10 @@ from torch_ref import ContrastiveLoss
 
 LEARNING_RATE = 1e-4
 MARGIN = 0.5
+TURNS = 3
 
 
-def jax_step(model, images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
+def jax_step(model, images: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
     """Compiles the step; each call runs it once and waits for its end."""
     optimizer = optax.adam(LEARNING_RATE)
 
@@ -44,21 +51,19 @@ def jax_step(model, images: np.ndarray, labels: np.ndarray) -> Callable[[], None
 
     state = (model.params, model.batch_stats, optimizer.init(model.params))
     compiled = jax.jit(step, donate_argnums=0).lower(state, images, labels).compile()
-    losses = []
 
     def run() -> float:
         nonlocal state
         state, loss = compiled(state, images, labels)
         jax.block_until_ready(state)
-        losses.append(float(loss))
-        return losses[-1]
+        return float(loss)
 
     return run
 
 
 def torch_step(
     net: torch.nn.Module, images: np.ndarray, labels: np.ndarray
-) -> Callable[[], None]:
+) -> Callable[[], float]:
     """The same step in PyTorch."""
     net = net.to(memory_format=torch.channels_last).train()
     x = torch.tensor(images).permute(0, 3, 1, 2)  # channels last already
@@ -82,12 +87,21 @@ def timed(function: Callable) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
+def median_seconds(functions: tuple[Callable, ...], repeats: int) -> list[float]:
+    """Median seconds of each function, over turns of `repeats` after a warm-up."""
+    seconds = [[] for _ in functions]
+    for function, record in [*zip(functions, seconds, strict=True)] * TURNS:
+        function()
+        record.extend(timed(function)[0] for _ in range(repeats))
+    return [statistics.median(record) for record in seconds]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet18")
     parser.add_argument("--size", type=int, default=64, help="side of the images")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
 
     rng = np.random.default_rng(0)
@@ -102,9 +116,7 @@ def main() -> None:
 
     run_torch = torch_step(net, images, labels)
     compile_seconds, run_jax = timed(lambda: jax_step(model, images, labels))
-    run_torch(), run_jax()  # warm up
-    times = [(timed(run_jax)[0], timed(run_torch)[0]) for _ in range(args.repeats)]
-    ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+    ours, theirs = median_seconds((run_jax, run_torch), args.repeats)
     print(
         f"{args.arch}, {args.size} px, batch {args.batch}, {torch.get_num_threads()} "
         f"threads: JAX {ours * 1e3:.0f} ms, PyTorch {theirs * 1e3:.0f} ms, "
