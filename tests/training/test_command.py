@@ -104,7 +104,7 @@ def fixed(*arguments):
         (unwritable_folder, ["--checkpoints_path", "file"]),
         (earlier_run, ["--name", "mine", "--overwrite"]),
         (missing_weights, ["--weights", "none.safetensors"]),
-        (weights_of_another_network, ["other.safetensors", "layer1"]),
+        (weights_of_another_network, ["other.safetensors", "missing: bn1.bias"]),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
