@@ -14,8 +14,8 @@ from jml.losses import init_proxies
 from jml.models import create
 
 from .config import Config
-from .objective import make_objective
-from .step import Hyperparameters, TrainState, init_state, make_optimizer, make_step
+from .objective import Hyperparameters, make_objective
+from .step import TrainState, init_state, make_optimizer, make_step
 
 
 class Training(NamedTuple):
@@ -110,13 +110,9 @@ def build(config: Config, *, num_classes: int) -> Training:
         augment=partial(augment, crop=config.image_size, flip=flip),
         freeze_bn=config.freeze_bn,
     )
-    hyper = Hyperparameters(
-        margin=config.margin or 0.0,
-        lr=config.lr,
-        proxies_lr=config.proxies_lr or 0.0,
-        decay_gamma=config.decay_gamma,
-        decay_iter_step=config.decay_iter_step,
-    )
+    # What the loss does not have is None there, and the default here.
+    given = {name: getattr(config, name) for name in Hyperparameters._fields}
+    hyper = Hyperparameters(**{k: v for k, v in given.items() if v is not None})
     augment_key = jax.random.fold_in(key, 1)
     return Training(
         model.graphdef,

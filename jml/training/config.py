@@ -20,8 +20,8 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "weights": "none",
         "image_size": 28,
         "batch_size": 96,
-        "maxiter": 400,
-        "decay_iter_step": 160,
+        "maxiter": 600,
+        "decay_iter_step": 450,
         "eval_interval": 200,
     },
     "folder": {
@@ -36,19 +36,23 @@ BY_DATASET: dict[str, dict[str, Any]] = {
 }
 # ... by weights: a trained network is only nudged ...
 BY_WEIGHTS: dict[str, dict[str, Any]] = {
-    "none": {"lr": 1e-3},
+    "none": {"lr": 7e-4},
     "imagenet|PATH": {"lr": 1e-5},
 }
 # ... and by loss. None: this loss has no such setting.
+_PAIRS = {"mining": None, "images_per_class": 4}
+_NO_PROXIES = {"proxies": None, "proxies_lr": None, "scale": None}
 BY_LOSS: dict[str, dict[str, Any]] = {
-    "contrastive": {"margin": 0.5, "mining": None, "proxies": None, "proxies_lr": None},
-    "triplet": {"margin": 0.2, "mining": "semi", "proxies": None, "proxies_lr": None},
-    "lifted": {"margin": 1.0, "mining": None, "proxies": None, "proxies_lr": None},
+    "contrastive": {"margin": 0.5, **_PAIRS, **_NO_PROXIES},
+    "triplet": {"margin": 0.2, **_PAIRS, "mining": "semi", **_NO_PROXIES},
+    "lifted": {"margin": 1.0, **_PAIRS, **_NO_PROXIES},
     "proxy_nca": {
         "margin": None,
         "mining": None,
+        "images_per_class": 2,
         "proxies": "trained",
         "proxies_lr": 0.03,
+        "scale": 10.0,
     },
 }
 
@@ -92,7 +96,7 @@ class Config:
     image_size: int = _data(None, "side of the square the network sees", minimum=16)
     batch_size: int = _data(None, "images per training step", **_count)
     images_per_class: int = _data(
-        4, "images of each class in a training batch", minimum=2
+        None, "images of each class in a training batch", minimum=2
     )
     batch_size_test: int = _data(256, "images per evaluation step", **_count)
     nworkers: int = _data(4, "threads that decode images", **_count)
@@ -110,6 +114,9 @@ class Config:
         None, "triplets to use", choices=("hardest", "semi", "all")
     )
     margin: float | None = _loss(None, "margin of the loss", above=0)
+    scale: float | None = _loss(
+        None, "factor on the distances of proxy_nca; 1 in the original", above=0
+    )
     convention: str = _loss(
         "original",
         "how pairs are counted: as the original code or as the paper",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 from jaxtyping import Array, Float, Int
 
@@ -17,24 +17,42 @@ LOSSES: dict[str, Callable[..., Array]] = {
     "proxy_nca": proxy_nca_loss,
 }
 
+
+class Hyperparameters(NamedTuple):
+    """Numbers a step takes as traced values: changing one does not recompile."""
+
+    lr: float
+    decay_gamma: float
+    decay_iter_step: int
+    margin: float = 0.0
+    scale: float = 1.0
+    proxies_lr: float = 0.0
+
+
 Objective = Callable[
-    [Float[Array, "b d"], Int[Array, " b"], Float[Array, "c d"] | None, Any], Array
+    [
+        Float[Array, "b d"],
+        Int[Array, " b"],
+        Float[Array, "c d"] | None,
+        Hyperparameters,
+    ],
+    Array,
 ]
 
 
 def make_objective(config: Config) -> Objective:
-    """Returns ``objective(embeddings, labels, proxies, margin) -> loss``.
+    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
 
-    Proxies are None, and the margin is ignored, where the loss has none.
+    Proxies are None where the loss has none.
     """
     loss = LOSSES[config.loss]
     if config.proxies is not None:
-        return lambda embeddings, labels, proxies, margin: loss(
-            embeddings, labels, proxies
+        return lambda embeddings, labels, proxies, hyper: loss(
+            embeddings, labels, proxies, scale=hyper.scale
         )
     loss = partial(loss, convention=config.convention)
     if config.mining is not None:
         loss = partial(loss, mining=config.mining)
-    return lambda embeddings, labels, proxies, margin: loss(
-        embeddings, labels, margin=margin
+    return lambda embeddings, labels, proxies, hyper: loss(
+        embeddings, labels, margin=hyper.margin
     )

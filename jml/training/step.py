@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from jml.models import batch_norm_mask, embed
 
-from .objective import Objective
+from .objective import Hyperparameters, Objective
 
 Tree = Any  # nested dictionaries of arrays
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
@@ -26,20 +26,10 @@ class TrainState(NamedTuple):
     step: Array
 
 
-class Hyperparameters(NamedTuple):
-    """Numbers the step takes as traced values: changing one does not recompile."""
-
-    margin: float
-    lr: float
-    proxies_lr: float
-    decay_gamma: float
-    decay_iter_step: int
-
-
 def decay(hyper: Hyperparameters, step: Any) -> Any:
     """The factor of step decay, as PyTorch's StepLR: gamma for every interval.
 
-    >>> decay(Hyperparameters(0.5, 1.0, 1.0, decay_gamma=0.5, decay_iter_step=10), 20)
+    >>> decay(Hyperparameters(lr=1.0, decay_gamma=0.5, decay_iter_step=10), 20)
     0.25
     """
     return hyper.decay_gamma ** (step // hyper.decay_iter_step)
@@ -104,7 +94,7 @@ def make_step(
                 graphdef, params["model"], state.batch_stats, views, train=not freeze_bn
             )
             proxies = params.get("proxies")
-            return objective(embeddings, labels, proxies, hyper.margin), batch_stats
+            return objective(embeddings, labels, proxies, hyper), batch_stats
 
         (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state.params

@@ -84,7 +84,7 @@ def test_every_default_is_filled_in():
 
 
 def test_the_learning_rate_goes_by_the_weights():
-    assert Config().lr == Config(dataroot="photos", weights="none").lr == 1e-3
+    assert Config().lr == Config(dataroot="photos", weights="none").lr == 7e-4
     assert Config(dataroot="photos").lr == Config(weights="some.pth").lr == 1e-5
 
 
@@ -145,6 +145,7 @@ def test_wrong_types_from_python():
 def test_flags_without_effect_are_noted():
     assert parse([]).notes == ()
     assert parse(["--loss", "triplet", "--mining", "all"]).notes == ()
+    assert parse(["--loss", "proxy_nca", "--proxies_lr", "1"]).notes == ()
     given = ["--loss", "proxy_nca", "--margin", "1", "--mining", "all"]
     notes = parse([*given, "--dataset", "glyphs", "--dataroot", "x"]).notes
     assert [note.split()[0] for note in notes] == ["--margin", "--mining", "--dataroot"]

@@ -13,8 +13,8 @@ import pytest
 
 from jml.models import create
 from jml.training import Config
-from jml.training.objective import make_objective
-from jml.training.step import Hyperparameters, init_state, make_optimizer, make_step
+from jml.training.objective import Hyperparameters, make_objective
+from jml.training.step import init_state, make_optimizer, make_step
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -37,7 +37,7 @@ def torch_loss(name, margin):
     if name.startswith("triplet"):
         return torch_ref.TripletLoss(margin, name.removeprefix("triplet_"))
     if name == "proxy_nca":
-        return torch_ref.ProxyNCA(DIM, CLASSES).double()
+        return torch_ref.ProxyNCA(DIM, CLASSES, scale=2.0).double()
     losses = {
         "contrastive": torch_ref.ContrastiveLoss,
         "lifted": torch_ref.LiftedLoss,
@@ -127,9 +127,10 @@ def jax_run(start):
     state, proxies, images, labels = start
     objectives = [make_objective(config) for config, _ in CASES.values()]
 
-    def objective(embeddings, labels, proxies, margin):
-        margin, choice = margin
-        return jax.lax.switch(choice, objectives, embeddings, labels, proxies, margin)
+    def objective(embeddings, labels, proxies, hyper):
+        margin, choice = hyper.margin
+        hyper = hyper._replace(margin=margin)
+        return jax.lax.switch(choice, objectives, embeddings, labels, proxies, hyper)
 
     with jax.enable_x64(True):
         model = create("resnet18", embedding_dim=DIM)
@@ -142,7 +143,14 @@ def jax_run(start):
     def run(name):
         with jax.enable_x64(True):
             margin = (CASES[name][1], list(CASES).index(name))
-            hyper = Hyperparameters(margin, LR, PROXIES_LR, GAMMA, DECAY_EVERY)
+            hyper = Hyperparameters(
+                lr=LR,
+                proxies_lr=PROXIES_LR,
+                decay_gamma=GAMMA,
+                decay_iter_step=DECAY_EVERY,
+                margin=margin,
+                scale=2.0,
+            )
             params = {
                 "model": from_torch(model.params, state),
                 "proxies": jnp.array(proxies),

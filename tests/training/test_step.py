@@ -7,9 +7,8 @@ import pytest
 
 from jml.training import Config
 from jml.training import step as step_module
-from jml.training.objective import LOSSES, make_objective
+from jml.training.objective import LOSSES, Hyperparameters, make_objective
 from jml.training.step import (
-    Hyperparameters,
     decay,
     init_state,
     make_optimizer,
@@ -119,6 +118,7 @@ def test_numbers_are_traced(batch, loss):
             margin=0.1 * number,
             lr=0.01 * number,
             proxies_lr=0.02 * number,
+            scale=2 * number,
             decay_gamma=1 / number,
             decay_iter_step=10 * number,
         )
@@ -151,16 +151,21 @@ def test_decay_follows_step_lr():
 
 
 def test_objectives_pass_on_what_the_config_says(batch):
-    from jml.losses import contrastive_loss, triplet_loss
+    from jml.losses import contrastive_loss, proxy_nca_loss, triplet_loss
 
     embeddings, labels = jnp.asarray(batch[0]), jnp.asarray(batch[1])
+    hyper = HYPER._replace(margin=0.7, scale=3.0)
     for convention in ("original", "paper"):
         objective = make_objective(Config(convention=convention))
         expected = contrastive_loss(
             embeddings, labels, margin=0.7, convention=convention
         )
-        assert objective(embeddings, labels, None, 0.7) == expected
+        assert objective(embeddings, labels, None, hyper) == expected
     for mining in ("hardest", "semi", "all"):
         objective = make_objective(Config(loss="triplet", mining=mining))
         expected = triplet_loss(embeddings, labels, margin=0.7, mining=mining)
-        assert objective(embeddings, labels, None, 0.7) == expected
+        assert objective(embeddings, labels, None, hyper) == expected
+    proxies = make_params(proxies=True)["proxies"]
+    expected = proxy_nca_loss(embeddings[:, :2], labels, proxies, scale=3.0)
+    objective = make_objective(Config(loss="proxy_nca"))
+    assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
