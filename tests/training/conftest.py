@@ -24,18 +24,19 @@ def main():
 
 
 def draw(root, *, classes, images, side=20, seed=0):
-    """Stripes: a class is a direction; phase, width, colours and noise vary."""
+    """Stripes: a class is a colour; its background, direction and width vary."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] / side
+    colours = rng.normal(size=(classes, 3))
+    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
     for c in range(classes):
-        # Neighbouring directions fall into different halves of the sorted classes.
-        angle = np.pi * (c * 2 % classes + c * 2 // classes) / classes
-        across = np.cos(angle) * x + np.sin(angle) * y
         (root / f"class{c:02}").mkdir(parents=True)
         for i in range(images):
+            angle = rng.uniform(0, 2 * np.pi)
+            across = np.cos(angle) * x + np.sin(angle) * y
             waves = np.sin(2 * np.pi * (rng.uniform(1.5, 3) * across + rng.uniform()))
-            picture = 128 + 50 * waves[:, :, None] * rng.choice((-1, 1), size=3)
-            picture += rng.uniform(-40, 40, size=3) + rng.normal(0, 20, (side, side, 3))
+            picture = 128 + 90 * waves[:, :, None] * colours[c]
+            picture += rng.uniform(-50, 50, size=3) + rng.normal(0, 10, (side, side, 3))
             picture = np.clip(picture, 0, 255).astype(np.uint8)
             Image.fromarray(picture).save(root / f"class{c:02}" / f"{i:03}.png")
 
@@ -47,7 +48,7 @@ def write_pictures():
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """12 classes, the first half for training; read only."""
+    """24 classes, the first half for training; read only."""
     root = tmp_path_factory.mktemp("pictures")
-    draw(root, classes=12, images=12)
+    draw(root, classes=24, images=12)
     return root

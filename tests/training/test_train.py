@@ -25,7 +25,8 @@ def run(pictures, main, tmp_path_factory):
     """The folder of one finished run of the command."""
     place = tmp_path_factory.mktemp("runs")
     arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={place}"]
-    assert main([*arguments, "--maxiter=60", "--eval_interval=30", "--name=a"]) == 0
+    length = ["--maxiter=120", "--decay_iter_step=90", "--eval_interval=60"]
+    assert main([*arguments, *length, "--name=a"]) == 0
     return place / "a"
 
 
@@ -39,14 +40,14 @@ def test_the_run_folder_is_complete(run):
     names = {"config.json", "metrics.jsonl", "plot.png", "weights.safetensors"}
     assert {path.name for path in run.iterdir()} == names
     config = Config(**json.loads((run / "config.json").read_text()))
-    assert (config.loss, config.mining, config.maxiter) == ("triplet", "semi", 60)
+    assert (config.loss, config.mining, config.maxiter) == ("triplet", "semi", 120)
 
 
 def test_every_step_and_evaluation_is_logged(records):
     losses = {r["step"]: r for r in records if "loss" in r}
-    assert list(losses) == list(range(1, 61))
+    assert list(losses) == list(range(1, 121))
     recalls = [r for r in records if "recall@1" in r]
-    assert [r.get("step") for r in recalls] == [None, 0, 30, 60]
+    assert [r.get("step") for r in recalls] == [None, 0, 60, 120]
     assert recalls[0]["baseline"] == "raw pixels"
     for record in recalls:
         values = [record[f"recall@{k}"] for k in (1, 2, 4, 8)]
@@ -57,10 +58,9 @@ def test_every_step_and_evaluation_is_logged(records):
 def test_the_loss_falls_and_recall_on_unseen_classes_rises(records):
     losses = [r["loss"] for r in records if "loss" in r]
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
-    recalls = {
-        r["step"]: r["recall@1"] for r in records if "recall@1" in r and "step" in r
-    }
-    assert recalls[60] > recalls[0] + 0.15
+    raw, untrained, _, trained = (r["recall@1"] for r in records if "recall@1" in r)
+    assert trained > untrained + 0.1
+    assert trained > raw + 0.05
 
 
 def test_the_weights_reload_to_the_network_that_was_measured(run, records):
