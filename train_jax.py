@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from jml.errors import UserError
-from jml.training import parse
+from jml.training import keep_freed_memory, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -13,6 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = parse(sys.argv[1:] if arguments is None else arguments)
         for note in config.notes:
             print(f"train_jax.py: note: {note}", file=sys.stderr)
+        keep_freed_memory()
         # JAX loads only now: --help and mistyped flags need not wait for it.
         from jml.training.loop import train_and_evaluate
 

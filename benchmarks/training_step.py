@@ -4,18 +4,14 @@
     python benchmarks/training_step.py --arch resnet50 --size 224 --batch 8
 
 A step is: forward pass, contrastive loss, backward pass, Adam. PyTorch runs it eagerly
-with channels_last; JAX compiles it, and the compile time is printed too. The two take
-turns of several steps, so that a slow moment of the machine hits both while neither
-disturbs the other's threads. On a busy machine PyTorch's threads wait for each other
-and lose far more than JAX's: measure on a quiet one, or on one core (taskset -c 0).
+with channels_last; JAX compiles it, and the compile time is printed too. On a busy
+machine PyTorch's threads wait for each other and lose far more than JAX's: measure on
+a quiet one, or on one core (taskset -c 0).
 
-XLA asks for a step's memory anew each time, and glibc hands such sizes back to the
-system, which then clears every page again: a quarter of a step of ResNet-18. Start
-with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 to see it gone.
+Both run with the allocator settings that train_jax.py makes.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
@@ -24,14 +20,15 @@ import numpy as np
 import optax
 import torch
 import torchvision
+from timing import median_seconds
 
 from jml.losses import contrastive_loss
 from jml.models import ARCHITECTURES, create, embed, to_state_dict
+from jml.training import keep_freed_memory
 from torch_ref import ContrastiveLoss
 
 LEARNING_RATE = 1e-4
 MARGIN = 0.5
-TURNS = 3
 
 
 def jax_step(model, images: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
@@ -87,22 +84,14 @@ def timed(function: Callable) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
-def median_seconds(functions: tuple[Callable, ...], repeats: int) -> list[float]:
-    """Median seconds of each function, over turns of `repeats` after a warm-up."""
-    seconds = [[] for _ in functions]
-    for function, record in [*zip(functions, seconds, strict=True)] * TURNS:
-        function()
-        record.extend(timed(function)[0] for _ in range(repeats))
-    return [statistics.median(record) for record in seconds]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet18")
     parser.add_argument("--size", type=int, default=64, help="side of the images")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5, help="of one turn, of 3")
     args = parser.parse_args()
+    keep_freed_memory()
 
     rng = np.random.default_rng(0)
     shape = (args.batch, args.size, args.size, 3)
@@ -116,7 +105,7 @@ def main() -> None:
 
     run_torch = torch_step(net, images, labels)
     compile_seconds, run_jax = timed(lambda: jax_step(model, images, labels))
-    ours, theirs = median_seconds((run_jax, run_torch), args.repeats)
+    ours, theirs = median_seconds([run_jax, run_torch], args.seconds)
     print(
         f"{args.arch}, {args.size} px, batch {args.batch}, {torch.get_num_threads()} "
         f"threads: JAX {ours * 1e3:.0f} ms, PyTorch {theirs * 1e3:.0f} ms, "

@@ -1,0 +1,28 @@
+"""Times functions against each other in one process."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+TURNS = 3
+PAUSE = 0.4  # PyTorch's threads spin for 0.2 s after their last task
+
+
+def median_seconds(functions: list[Callable], seconds: float) -> list[float]:
+    """Median run time of each function, in turns of about `seconds` each.
+
+    A slow moment of the machine then touches all of them. Two runs warm a turn up, and
+    a turn starts when the threads of the last one sleep.
+    """
+    times = [[] for _ in functions]
+    for function, record in [*zip(functions, times, strict=True)] * TURNS:
+        time.sleep(PAUSE)
+        for _ in range(2):
+            function()
+        first = start = time.perf_counter()
+        while start < first + seconds:
+            function()
+            end = time.perf_counter()
+            record.append(end - start)
+            start = end
+    return [statistics.median(record) for record in times]
