@@ -140,4 +140,4 @@ def _columns(flag: str, table: dict[str, dict[str, Any]]) -> list[str]:
     for name in next(iter(table.values())):
         values = [defaults[name] for defaults in table.values()]
         rows.append((f"--{name}", *("-" if v is None else str(v) for v in values)))
-    return ["  " + "".join(f"{cell:<18}" for cell in row).rstrip() for row in rows]
+    return ["  " + "".join(f"{cell:<20}" for cell in row).rstrip() for row in rows]

@@ -40,14 +40,16 @@ BY_WEIGHTS: dict[str, dict[str, Any]] = {
     "imagenet|PATH": {"lr": 1e-5},
 }
 # ... and by loss. None: this loss has no such setting.
-_PAIRS = {"mining": None, "images_per_class": 4}
+_PAIRS = {"l2norm": True, "mining": None, "images_per_class": 4}
 _NO_PROXIES = {"proxies": None, "proxies_lr": None, "scale": None}
 BY_LOSS: dict[str, dict[str, Any]] = {
     "contrastive": {"margin": 0.5, **_PAIRS, **_NO_PROXIES},
     "triplet": {"margin": 0.2, **_PAIRS, "mining": "semi", **_NO_PROXIES},
-    "lifted": {"margin": 1.0, **_PAIRS, **_NO_PROXIES},
+    # Lifted's loss of a batch hardly falls while distances cannot exceed 2.
+    "lifted": {"margin": 1.0, **_PAIRS, "l2norm": False, **_NO_PROXIES},
     "proxy_nca": {
         "margin": None,
+        "l2norm": True,
         "mining": None,
         "images_per_class": 2,
         "proxies": "trained",
@@ -106,7 +108,7 @@ class Config:
         None, "initial weights: none, imagenet, or a .pth or .safetensors file"
     )
     embedding_dim: int = _model(128, "size of an embedding", **_count)
-    l2norm: bool = _model(True, "scale embeddings to length one")
+    l2norm: bool = _model(None, "scale embeddings to length one")
     freeze_bn: bool = _model(False, "leave the BatchNorm layers as they start")
 
     loss: str = _loss("contrastive", "loss function", choices=tuple(BY_LOSS))
