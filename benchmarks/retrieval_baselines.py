@@ -1,6 +1,6 @@
 """What raw pixels retrieve on the test characters of glyphs, and how long it takes.
 
-    python benchmarks/retrieval_baselines.py [--image_size 32] [--sheet sheet.png]
+    python benchmarks/retrieval_baselines.py [--image_size 28] [--sheet sheet.png]
 
 A network has to do better than this. The pictures are made a little larger than
 --image_size and their middle is compared, as train_jax.py does. --sheet also saves a
@@ -48,7 +48,7 @@ def save_sheet(data: Dataset, path: str, rows: int = 20, columns: int = 12) -> N
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image_size", type=int, default=32)
+    parser.add_argument("--image_size", type=int, default=28)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", metavar="FILE")
     args = parser.parse_args()

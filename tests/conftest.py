@@ -1,7 +1,11 @@
+from itertools import chain
+
 import jax
 import pytest
 import torch
 from hypothesis import settings
+
+from tests import parity
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
@@ -13,3 +17,26 @@ def x64():
     """Runs one test in float64; the library itself never sets this."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    # A test's report is what travels from a worker process to the session.
+    parity.SEEN.clear()
+    try:
+        return (yield)
+    finally:
+        seen = [[*key, float(error)] for key, error in parity.SEEN.items()]
+        item.user_properties.append(("parity", seen))
+
+
+def pytest_terminal_summary(terminalreporter):
+    largest = {}
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        properties = dict(getattr(report, "user_properties", []))
+        for *key, error in properties.get("parity", []):
+            largest[tuple(key)] = max(error, largest.get(tuple(key), 0))
+    if largest:
+        terminalreporter.section("largest relative differences from PyTorch")
+    for (topic, limit), error in sorted(largest.items()):
+        terminalreporter.line(f"{topic:<40} {error:8.1e}   limit {limit:.0e}")

@@ -2,6 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+from torchvision.transforms import functional
 
 from jml.data import augment, center_crop_normalize
 
@@ -65,8 +67,6 @@ def test_pure_function_of_the_key_also_under_jit():
 
 @pytest.mark.parametrize(("side", "crop"), [(11, 8), (12, 8), (256, 224), (9, 9)])
 def test_centre_crop_is_torchvisions(side, crop):
-    torch = pytest.importorskip("torch")
-    functional = pytest.importorskip("torchvision.transforms.functional")
     images = pictures(2, side)
     expected = functional.normalize(
         functional.center_crop(torch.tensor(images).permute(0, 3, 1, 2), crop) / 255,

@@ -2,7 +2,9 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.transforms import functional
 
 from jml.data import folder
 from jml.errors import UserError
@@ -86,8 +88,6 @@ def test_any_number_of_workers_and_progress(root):
 
 
 def test_resize_is_torchvisions(tmp_path):
-    torch = pytest.importorskip("torch")
-    functional = pytest.importorskip("torchvision.transforms.functional")
     rng = np.random.default_rng(0)
     picture = np.kron(rng.integers(0, 256, (9, 14, 3)), np.ones((5, 5, 1)))
     save(tmp_path / "x.png", picture)

@@ -2,8 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from sklearn.neighbors import NearestNeighbors
 
 from jml.evaluation import recall_at_k
@@ -67,13 +69,9 @@ def test_equals_scikit_learn(dtype, x64):
 
 
 def test_equals_precision_at_1_of_pytorch_metric_learning():
-    torch = pytest.importorskip("torch")
-    calculator = pytest.importorskip(
-        "pytorch_metric_learning.utils.accuracy_calculator"
-    )
     x, labels = clusters(300, 8, 30)
     x = x.astype(np.float32)
-    peer = calculator.AccuracyCalculator(
+    peer = AccuracyCalculator(
         include=("precision_at_1",),
         device=torch.device("cpu"),
         knn_func=lambda query, k, reference, same_source: (

@@ -45,20 +45,10 @@ def torch_value_and_grad(module, embeddings, labels):
 
 
 @partial(jax.jit, static_argnames=("name", "convention", "block_size"))
-def value_and_grad(name, x, labels, margin, convention="original", block_size=None):
+def value_and_grad(name, x, labels, margin, **options):
     """Value and gradient of one of `PAIR_LOSSES`, compiled once for each shape."""
-    loss = partial(
-        PAIR_LOSSES[name], margin=margin, convention=convention, block_size=block_size
-    )
+    loss = partial(PAIR_LOSSES[name], margin=margin, **options)
     return jax.value_and_grad(loss)(x, labels)
-
-
-def assert_close(actual, expected, rtol):
-    """Relative to the largest entry of `expected`; NaN is never close."""
-    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-    scale = np.max(np.abs(expected), initial=0)
-    error = np.max(np.abs(actual - expected), initial=0)
-    assert error <= rtol * scale, f"relative error {error / (scale or 1):.3g}"
 
 
 def exact_squared_distances(x, y=None):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.losses.cases import PAIR_LOSSES, assert_close, value_and_grad
+from tests.losses.cases import PAIR_LOSSES, value_and_grad
 from tests.losses.oracles import PAPER
+from tests.parity import assert_close
 
 SHAPES = [(2, 3), (5, 2), (12, 4)]
 

@@ -16,14 +16,15 @@ from tests.losses.cases import (
     MARGINS,
     PAIR_LOSSES,
     REFERENCES,
-    assert_close,
     exact_squared_distances,
     golden,
     torch_value_and_grad,
     value_and_grad,
 )
+from tests.parity import assert_close
 
 SHAPES = [(2, 3), (3, 1), (7, 4), (16, 8), (33, 5), (64, 16)]
+SIZES, DIMS = st.integers(2, 64), st.sampled_from([1, 8])
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +35,34 @@ def exact_zeros(monkeypatch):
     )
 
 
-def check(name, x, labels, margin, rtol, block_size=None):
+def check(name, x, labels, margin, **options):
     """Compares values and gradients, but where the original breaks."""
+    double = x.dtype == np.float64
+    limit, topic = (1e-10, "float64") if double else (1e-4, "float32")
     module = REFERENCES[name](margin)
     expected, expected_grad = torch_value_and_grad(
         module, np.asarray(x, np.float64), labels
     )
-    value, grad = value_and_grad(name, x, labels, margin, block_size=block_size)
+    value, grad = evaluate(name, x, labels, margin, **options)
     assert grad.dtype == x.dtype
     no_negative = len(set(labels.tolist())) == 1
     if (no_negative and name != "contrastive") or not np.isfinite(expected):
         assert value == 0
         assert not np.any(grad)
     else:
-        assert_close(value, expected, rtol)
-        assert_close(grad, expected_grad, rtol)
+        assert_close(value, expected, limit, f"losses, {topic}")
+        assert_close(grad, expected_grad, limit, f"losses' gradients, {topic}")
+
+
+def evaluate(name, x, labels, margin, pad_to=0, **options):
+    """Value and gradient; sizes that share a padded shape share its compilation."""
+    size, padding = len(x), max(0, pad_to - len(x))
+    if padding:
+        options["where"] = np.arange(pad_to) < size
+        x, labels = np.pad(x, [(0, padding), (0, 0)]), np.pad(labels, (0, padding))
+    value, grad = value_and_grad(name, x, labels, margin, **options)
+    assert not np.any(grad[size:])
+    return value, grad[:size]
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -56,14 +70,14 @@ def check(name, x, labels, margin, rtol, block_size=None):
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_golden_float64(x64, case, name, margin):
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
-    check(name, x, labels, float(margin), rtol=1e-10)
+    check(name, x, labels, float(margin))
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_golden_float32(case, name):
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
-    check(name, x.astype(np.float32), labels.astype(np.int32), 0.5, rtol=1e-4)
+    check(name, x.astype(np.float32), labels.astype(np.int32), 0.5)
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -81,12 +95,16 @@ def test_recorded_values(x64, case, name, margin):
 
 @st.composite
 def batches(draw):
-    """Points of a lattice, whose distances are exact: ties and zeros on both sides."""
-    size, dim = draw(st.sampled_from(SHAPES))
+    """Points of a lattice, whose distances are exact: ties and zeros on both sides.
+
+    Any size, most of them padded to the largest.
+    """
+    size, dim = draw(st.one_of(st.sampled_from(SHAPES), st.tuples(SIZES, DIMS)))
+    pad_to = 0 if (size, dim) in SHAPES else 64
     points = draw(arrays(np.int8, (size, dim), elements=st.integers(-3, 3)))
     classes = draw(st.integers(1, size))
     labels = draw(arrays(np.int32, size, elements=st.integers(0, classes - 1)))
-    return points, labels * draw(st.sampled_from([1, -7, 2**26]))
+    return points, labels * draw(st.sampled_from([1, -7, 2**26])), pad_to
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)
@@ -97,34 +115,34 @@ def batches(draw):
     margin=st.sampled_from([0.1, 0.5, 1.0, 4.0]),
 )
 def test_lattices_float64(name, batch, exponent, margin):
-    points, labels = batch
+    points, labels, pad_to = batch
     with jax.enable_x64(True):
-        check(name, points * 2.0**exponent, labels, margin, rtol=1e-10)
+        check(name, points * 2.0**exponent, labels, margin, pad_to=pad_to)
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @settings(max_examples=40)
 @given(batch=batches(), margin=st.sampled_from([0.25, 1.0]))
 def test_lattices_float32(name, batch, margin):
-    points, labels = batch
-    check(name, points.astype(np.float32) / 4, labels, margin, rtol=1e-4)
+    points, labels, pad_to = batch
+    check(name, points.astype(np.float32) / 4, labels, margin, pad_to=pad_to)
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @settings(max_examples=40)
 @given(
-    shape=st.sampled_from(SHAPES),
+    size=SIZES,
     seed=st.integers(0, 2**32 - 1),
     classes=st.integers(1, 12),
 )
-def test_random_float64(name, shape, seed, classes):
+def test_random_float64(name, size, seed, classes):
     """Rounding breaks every tie here; the lattices above have the ties."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=shape)
-    labels = rng.integers(0, classes, len(x))
+    x = rng.normal(size=(size, 8))
+    labels = rng.integers(0, classes, size)
     with jax.enable_x64(True):
-        check(name, x, labels, 0.5, rtol=1e-10)
-        check(name, x, labels, 0.5, rtol=1e-10, block_size=5)
+        check(name, x, labels, 0.5, pad_to=64)
+        check(name, x, labels, 0.5, pad_to=64, block_size=20)
 
 
 def proxy_reference(x, labels, proxies, scale):

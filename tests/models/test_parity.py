@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from jml.models import ARCHITECTURES, embed, to_state_dict
+from tests.parity import assert_close
 
 from .torchvision_nets import (
     EMBEDDING_DIM,
     numpy_state,
     random_net,
-    relative_error,
     same_model,
 )
 
@@ -24,6 +24,10 @@ SHAPE = (4, 64, 64, 3)
 def inputs() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     return rng.standard_normal(SHAPE), rng.standard_normal((SHAPE[0], EMBEDDING_DIM))
+
+
+def mode(train: bool) -> str:
+    return "train" if train else "eval"
 
 
 def torch_results(net: torch.nn.Module, train: bool) -> dict[str, np.ndarray]:
@@ -62,9 +66,9 @@ def test_float64(x64, arch, train):
 
     theirs = torch_results(net, train)
     assert ours.keys() == theirs.keys()
-    errors = {name: relative_error(x, theirs[name]) for name, x in ours.items()}
-    assert all(x.dtype == np.float64 for x in ours.values())
-    assert max(errors.values()) <= 1e-9, errors
+    for name, x in ours.items():
+        assert x.dtype == np.float64
+        assert_close(x, theirs[name], 1e-9, f"ResNet, {mode(train)}, float64")
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
@@ -82,9 +86,11 @@ def test_float32(arch, train):
 
     with torch.no_grad():
         x = torch.tensor(images.transpose(0, 3, 1, 2))
-        assert relative_error(outputs, net.train(train)(x)) <= 1e-4
+        expected = net.train(train)(x)
+    topic = f"ResNet, {mode(train)}, float32"
+    assert_close(outputs, expected, 1e-4, topic)
     theirs = numpy_state(net)
     for name, statistic in to_state_dict({}, new).items():
         if "running" in name:
             assert statistic.dtype == np.float32
-            assert relative_error(statistic, theirs[name]) <= 1e-4, name
+            assert_close(statistic, theirs[name], 1e-4, topic)

@@ -45,10 +45,3 @@ def same_model(arch: str, net: torch.nn.Module, dtype=np.float64):
 
 def numpy_state(net: torch.nn.Module) -> dict[str, np.ndarray]:
     return {name: x.detach().numpy().copy() for name, x in net.state_dict().items()}
-
-
-def relative_error(ours, theirs) -> float:
-    """Largest difference, relative to the largest entry of the reference."""
-    theirs = np.asarray(theirs)
-    assert ours.shape == theirs.shape
-    return np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max()

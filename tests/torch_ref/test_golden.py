@@ -10,12 +10,13 @@ from tests.losses.cases import (
     GOLDEN_CASES,
     MARGINS,
     REFERENCES,
-    assert_close,
     golden,
     torch_value_and_grad,
 )
+from tests.parity import assert_close
 
 RTOL = 1e-12
+TOPIC = "torch_ref and the original, float64"
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -31,9 +32,9 @@ def test_equals_the_original(case, loss, margin):
     if np.isnan(value):
         assert np.isnan(ours)
     else:
-        assert_close(ours, value, RTOL)
+        assert_close(ours, value, RTOL, TOPIC)
     np.testing.assert_array_equal(np.isnan(our_grad), np.isnan(grad))
-    assert_close(np.nan_to_num(our_grad), np.nan_to_num(grad), RTOL)
+    assert_close(np.nan_to_num(our_grad), np.nan_to_num(grad), RTOL, TOPIC)
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -74,9 +75,9 @@ def test_proxy_nca_equals_the_original(case):
     value, grad = torch_value_and_grad(
         module, GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
     )
-    assert_close(value, GOLDEN[f"{key}/loss"], RTOL)
-    assert_close(grad, GOLDEN[f"{key}/grad"], RTOL)
-    assert_close(module.proxies.grad, GOLDEN[f"{key}/proxies_grad"], RTOL)
+    assert_close(value, GOLDEN[f"{key}/loss"], RTOL, TOPIC)
+    assert_close(grad, GOLDEN[f"{key}/grad"], RTOL, TOPIC)
+    assert_close(module.proxies.grad, GOLDEN[f"{key}/proxies_grad"], RTOL, TOPIC)
 
 
 def test_device_and_dtype_follow_the_input():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from jml.training import Config
 from jml.training import step as step_module
@@ -138,7 +139,6 @@ def test_augmentation_differs_by_step_and_repeats_by_run(batch):
 
 
 def test_decay_follows_step_lr():
-    torch = pytest.importorskip("torch")
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.Adam([weight], lr=0.3)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.7)
