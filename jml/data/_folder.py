@@ -66,7 +66,7 @@ def folder(
 
 
 def _find_classes(root: Path) -> list[Path]:
-    classes = [Path(entry.path) for entry in _entries(root) if entry.is_dir()]
+    classes = [Path(entry.path) for entry in _entries(root) if _is_folder(entry)]
     if len(classes) < 4:
         count = ("no class", "a single class", "two classes", "three classes")
         raise UserError(
@@ -81,7 +81,7 @@ def _find_images(path: Path) -> list[Path]:
     found = [
         Path(entry.path)
         for entry in _entries(path)
-        if not entry.is_dir() and Path(entry.name).suffix.lower() in known
+        if not _is_folder(entry) and Path(entry.name).suffix.lower() in known
     ]
     if len(found) < 2:
         count = "only one image" if found else "no image that Pillow reads"
@@ -90,6 +90,13 @@ def _find_images(path: Path) -> list[Path]:
             " or more, or remove the folder."
         )
     return found
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _entries(path: Path) -> list[os.DirEntry]:

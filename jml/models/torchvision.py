@@ -4,7 +4,9 @@ PyTorch is needed for ``.pth`` files alone, and imported only when one is read.
 """
 
 import os
+import pickle  # for its error; nothing is unpickled here
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,14 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_pth(path: Path) -> dict[str, np.ndarray]:
     torch = _torch(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # whose text would have the user switch safety off
+        raise UserError(
+            f"--weights: {str(path)!r} is damaged or holds more than tensors, which is"
+            " not safe to load; pass a file that torch.save made of a state dict."
+        ) from None
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
         raise UserError(
             f"--weights: {str(path)!r} holds no plain state dict (names to tensors); "

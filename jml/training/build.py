@@ -39,7 +39,7 @@ def pick_device(cuda: bool | None) -> jax.Device | None:
         return jax.devices("gpu" if cuda else "cpu")[0]
     except RuntimeError:
         raise UserError(
-            "--cuda: JAX sees no GPU here; install jax[cuda12] or leave --cuda out."
+            "--cuda: JAX sees no GPU here; install jax[cuda13] or leave --cuda out."
         ) from None
 
 

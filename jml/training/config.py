@@ -59,6 +59,10 @@ BY_LOSS: dict[str, dict[str, Any]] = {
 }
 
 
+def _is_plain(name: str) -> bool:
+    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
+
+
 def _flag(group: str, default: Any, text: str, **rules: Any) -> Any:
     return field(default=default, metadata={"group": group, "help": text, **rules})
 
@@ -158,6 +162,11 @@ class Config:
             raise UserError(
                 "--dataroot: missing; --dataset folder needs a folder with one"
                 " sub-folder of images per class."
+            )
+        if self.name is not None and not _is_plain(self.name):
+            raise UserError(
+                f"--name: {self.name!r} is not the name of a folder; pass a word here,"
+                " and the way to it as --checkpoints_path."
             )
         if self.batch_size % self.images_per_class:
             raise UserError(

@@ -37,6 +37,7 @@ def make_embed(
         batch_size: int,
     ) -> Float[np.ndarray, "n d"]:
         batches = []
+        batch_size = min(batch_size, len(images))
         for start in range(0, len(images), batch_size):
             part = images[start : start + batch_size]
             padding = [(0, batch_size - len(part)), (0, 0), (0, 0), (0, 0)]

@@ -49,13 +49,15 @@ def train_and_evaluate(config: Config) -> Summary:
     try:
         with jax.default_device(device):
             return _run(config, run)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(
+            error
+        ):
             raise
         raise UserError(
-            f"--batch_size: the device has no memory for {config.batch_size} images"
-            f" ({config.batch_size_test} in evaluation); lower --batch_size,"
-            " --batch_size_test or --image_size."
+            f"--batch_size: no memory for {config.batch_size} images of --image_size"
+            f" {config.image_size} with --embedding_dim {config.embedding_dim}"
+            f" (--batch_size_test {config.batch_size_test}); lower one of these."
         ) from None
     finally:
         run.close()

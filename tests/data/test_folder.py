@@ -194,9 +194,10 @@ def cut_short(path, kind):
         (lambda path: cut_short(path, "PNG"), "truncated"),
         (lambda path: cut_short(path, "JPEG"), "truncated"),
         (lambda path: (path.unlink(), path.symlink_to("gone.png")), "No such file"),
+        (lambda path: (path.unlink(), path.symlink_to(path.name)), "Too many levels"),
         (lambda path: (path.unlink(), path.mkdir()), None),
     ],
-    ids=["text", "empty", "png", "jpeg", "broken-link", "directory"],
+    ids=["text", "empty", "png", "jpeg", "broken-link", "link-loop", "directory"],
 )
 def test_a_broken_image_is_named(root, damage, words):
     path = root / "2.kind" / "1.png"

@@ -1,6 +1,7 @@
 """Weights files: both directions, every network, and each thing that can be wrong."""
 
 import hashlib
+import pickle
 import re
 import sys
 from pathlib import Path
@@ -142,7 +143,24 @@ def test_damaged_files(saved, suffix, content):
     whole = path.read_bytes()
     parts = {"empty": b"", "noise": b"\x93abc" * 99, "half": whole[: len(whole) // 2]}
     path.write_bytes(parts[content])
-    assert f"cannot read '{path}'" in fails(path)
+    message = fails(path)
+    assert f"'{path}'" in message
+    assert "damaged" in message
+    assert "weights_only" not in message  # PyTorch's own text would have it off
+
+
+class Trap:
+    def __reduce__(self):
+        return Path.touch, (Path("sprung"),)
+
+
+def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"fc.bias": Trap()}, "trap.pth")
+    Path("bare.pth").write_bytes(pickle.dumps(Trap()))
+    for name in ("trap.pth", "bare.pth"):
+        assert "not safe to load" in fails(name)
+    assert not Path("sprung").exists()
 
 
 def test_files_that_cannot_be_weights(tmp_path):

@@ -124,18 +124,21 @@ def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
     assert contents(tmp_path) == before
 
 
-def test_a_full_device_is_one_line(main, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("where", ["device", "host"])
+def test_no_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
     import jax
 
     from jml.training import loop
 
     def out_of_memory(config):
+        if where == "host":
+            raise MemoryError("Unable to allocate 3.73 TiB")
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore")
 
     monkeypatch.setattr(loop, "load_dataset", out_of_memory)
     assert main(["--batch_size=96", f"--checkpoints_path={tmp_path}"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("train_jax.py: error: --batch_size: the device has no memory")
+    assert err.startswith("train_jax.py: error: --batch_size: no memory for 96 images")
     assert err.count("\n") == 1
     assert contents(tmp_path) == {}
 

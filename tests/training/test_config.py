@@ -122,6 +122,10 @@ def test_given_values_win_over_defaults():
         (["--batch_size", "4"], ["--batch_size", "4", "needs two"]),
         (["--images_per_class", "1"], ["--images_per_class", "at least 2"]),
         (["--dataset", "folder"], ["--dataroot", "missing"]),
+        (["--name", "../x"], ["--name", "'../x'", "--checkpoints_path"]),
+        (["--name", "/tmp/x"], ["--name", "'/tmp/x'"]),
+        (["--name", ".."], ["--name", "'..'"]),
+        (["--name", ""], ["--name", "''"]),
     ],
 )
 def test_mistakes_get_one_line(arguments, words):
