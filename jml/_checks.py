@@ -4,13 +4,17 @@ from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def check_array(name: str, argument: str, value, *, shape: str, ndim: int) -> None:
     """Raises ValueError unless `value` is an array of `ndim` dimensions."""
-    if not isinstance(value, jax.Array) and not hasattr(value, "__array__"):
+    if not isinstance(value, jax.Array | np.ndarray):
         kind = type(value).__name__
-        raise ValueError(f"{name}: `{argument}` must be an array {shape}, got a {kind}")
+        raise ValueError(
+            f"{name}: `{argument}` must be an array {shape} of JAX or NumPy, got a "
+            f"{kind}"
+        )
     if value.ndim != ndim:
         raise ValueError(
             f"{name}: `{argument}` must have shape {shape}, got {tuple(value.shape)}"
@@ -34,6 +38,18 @@ def check_kind(name: str, argument: str, value, kind, word: str) -> None:
     """Raises ValueError unless the dtype of `value` is of `kind`."""
     if not jnp.issubdtype(value.dtype, kind):
         raise ValueError(f"{name}: `{argument}` must be {word}, got {value.dtype}")
+
+
+def check_number(name: str, argument: str, value) -> None:
+    """Raises ValueError unless `value` is a real number, traced or not."""
+    array = isinstance(value, jax.Array | np.ndarray | np.generic)
+    if array and (value.ndim or not jnp.issubdtype(value.dtype, jnp.number)):
+        found = f"{value.dtype} {tuple(value.shape)}"
+    elif not array and (isinstance(value, bool) or not isinstance(value, int | float)):
+        found = repr(value)
+    else:
+        return
+    raise ValueError(f"{name}: `{argument}` must be a number, got {found}")
 
 
 def check_length(name: str, argument: str, value, length: int) -> None:

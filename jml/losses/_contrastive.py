@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_block_size, check_choice
+from .._checks import check_batch, check_block_size, check_choice, check_number
 from ..distances import FLOOR, euclidean_distances
 from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, mean, row_mapper
 
@@ -56,6 +56,7 @@ def contrastive_loss(
         Mapping, 2006, https://doi.org/10.1109/CVPR.2006.100
     """
     check_batch("contrastive_loss", embeddings, labels, where)
+    check_number("contrastive_loss", "margin", margin)
     check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
     check_block_size("contrastive_loss", block_size)
     return _contrastive_loss(embeddings, labels, margin, where, convention, block_size)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_block_size, check_choice
+from .._checks import check_batch, check_block_size, check_choice, check_number
 from .._numerics import masked_logsumexp
 from ..distances import euclidean_distances
 from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, mean, row_mapper
@@ -56,6 +56,7 @@ def lifted_loss(
         Feature Embedding, 2016, https://arxiv.org/abs/1511.06452
     """
     check_batch("lifted_loss", embeddings, labels, where)
+    check_number("lifted_loss", "margin", margin)
     check_choice("lifted_loss", "convention", convention, CONVENTIONS)
     check_block_size("lifted_loss", block_size)
     return _lifted_loss(embeddings, labels, margin, where, convention, block_size)

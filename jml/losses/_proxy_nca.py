@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_array, check_batch, check_kind
+from .._checks import check_array, check_batch, check_kind, check_number
 from .._numerics import masked_logsumexp
 from ..distances import as_compute, normalize, squared_distances
 from ..pairwise import masked_sum
@@ -66,6 +66,7 @@ def proxy_nca_loss(
         using Proxies, 2017, https://arxiv.org/abs/1703.07464
     """
     check_batch("proxy_nca_loss", embeddings, labels, where)
+    check_number("proxy_nca_loss", "scale", scale)
     check_array("proxy_nca_loss", "proxies", proxies, shape="[C, D]", ndim=2)
     check_kind("proxy_nca_loss", "proxies", proxies, jnp.floating, "floating")
     if proxies.shape[1] != embeddings.shape[1]:
@@ -82,8 +83,10 @@ def _proxy_nca_loss(embeddings, labels, proxies, scale, where):
     x = normalize(jnp.where(where[:, None], as_compute(embeddings), 0))
     q = normalize(as_compute(proxies)).astype(x.dtype)
     squared = scale * squared_distances(x, q)
-    classes = jnp.arange(len(proxies), dtype=labels.dtype)
-    positive = labels[:, None] == classes[None, :]
+    # An int8 holds its label, but perhaps not the number of every class.
+    wide = labels.dtype if jnp.iinfo(labels.dtype).bits >= 32 else jnp.int32
+    classes = jnp.arange(len(proxies), dtype=wide)
+    positive = labels.astype(wide)[:, None] == classes[None, :]
     attract = masked_sum(squared, positive)
     repel = masked_logsumexp(-squared, ~positive)
     usable = where & jnp.any(positive, axis=1) & (len(proxies) > 1)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_block_size, check_choice
+from .._checks import check_batch, check_block_size, check_choice, check_number
 from ..distances import as_compute
 from ..pairwise import CONVENTIONS, Rows, count_true, mean, row_mapper
 from ._mining import (
@@ -72,6 +72,7 @@ def triplet_loss(
         Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832
     """
     check_batch("triplet_loss", embeddings, labels, where)
+    check_number("triplet_loss", "margin", margin)
     check_choice("triplet_loss", "mining", mining, MININGS)
     check_choice("triplet_loss", "convention", convention, CONVENTIONS)
     check_block_size("triplet_loss", block_size)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from jax.test_util import check_grads
 
 from jml import losses
@@ -159,7 +160,7 @@ ERRORS = [
     (dict(embeddings=X[0]), r"`embeddings` must have shape \[B, D\], got \(4,\)"),
     (
         dict(embeddings=X.tolist()),
-        r"`embeddings` must be an array \[B, D\], got a list",
+        r"`embeddings` must be an array \[B, D\] of JAX or NumPy, got a list",
     ),
     (dict(embeddings=LABELS[:, None]), "`embeddings` must be floating, got int"),
     (dict(labels=LABELS[:, None]), r"`labels` must have shape \[B\], got \(12, 1\)"),
@@ -177,6 +178,26 @@ def test_errors_name_the_argument(name, arguments, message):
     function = loss.func.__name__ if loss.func.__name__ != "partial" else ""
     with pytest.raises(ValueError, match=f"{function}.*{message}"):
         loss(**{"embeddings": X, "labels": LABELS, **arguments})
+
+
+@every
+@pytest.mark.parametrize("number", ["a", True, np.ones(3), np.ones((), bool), None])
+def test_numbers_are_checked(name, number):
+    argument = "scale" if name == "proxy_nca" else "margin"
+    with pytest.raises(ValueError, match=f"_loss: `{argument}` must be a number, got"):
+        CASES[name](X, LABELS, **{argument: number})
+
+
+def test_arrays_of_other_libraries_are_refused():
+    with pytest.raises(ValueError, match="of JAX or NumPy, got a Tensor"):
+        losses.contrastive_loss(torch.tensor(X), LABELS)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint32])
+def test_narrow_labels_and_many_proxies(dtype):
+    proxies = jax.random.normal(jax.random.key(1), (700, 4))
+    narrow = losses.proxy_nca_loss(X, LABELS.astype(dtype), proxies)
+    assert narrow == losses.proxy_nca_loss(X, LABELS.astype(np.int32), proxies)
 
 
 def test_choices_and_proxies_are_checked():
