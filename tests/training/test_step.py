@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from jml.models import Model
 from jml.training import Config
+from jml.training import build as build_module
 from jml.training import step as step_module
 from jml.training.objective import LOSSES, Hyperparameters, make_objective
 from jml.training.step import (
@@ -169,3 +171,18 @@ def test_objectives_pass_on_what_the_config_says(batch):
     expected = proxy_nca_loss(embeddings[:, :2], labels, proxies, scale=3.0)
     objective = make_objective(Config(loss="proxy_nca"))
     assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
+
+
+@pytest.mark.parametrize(("flags", "flip"), [({}, False), ({"dataroot": "x"}, True)])
+def test_characters_are_not_mirrored(monkeypatch, flags, flip):
+    model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
+    augments = []
+    monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
+    monkeypatch.setattr(
+        build_module, "make_step", lambda *args, augment, **_: augments.append(augment)
+    )
+    build_module.build(Config(image_size=28, **flags), num_classes=3)
+    brighter_rightwards = np.arange(32, dtype=np.uint8)[None, None, :, None]
+    images = np.broadcast_to(brighter_rightwards, (64, 32, 32, 3))
+    views = augments[0](jax.random.key(0), images)
+    assert np.any(views[:, 0, 0, 0] > views[:, 0, -1, 0]) == flip
