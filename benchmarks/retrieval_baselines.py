@@ -23,7 +23,7 @@ def timed(function, *args, **options):
 
 def describe(data: Dataset) -> None:
     print(f"{'split':8}{'classes':>9}{'characters':>12}{'pictures':>10}")
-    for name in ("train", "test"):
+    for name in ("train", "query"):
         labels = np.unique(getattr(data, name).labels)
         characters = sum(len(data.class_names[label]) for label in labels)
         pictures = len(getattr(data, name).labels)
@@ -31,7 +31,7 @@ def describe(data: Dataset) -> None:
 
 
 def raw_pixels(data: Dataset, crop: int) -> np.ndarray:
-    images = data.test.images[..., 0]  # grey: the other channels are the same
+    images = data.query.images[..., 0]  # grey: the other channels are the same
     corner = round((images.shape[1] - crop) / 2)
     middle = images[:, corner : corner + crop, corner : corner + crop]
     return middle.reshape(len(images), -1).astype(np.float32) / 255
@@ -40,7 +40,7 @@ def raw_pixels(data: Dataset, crop: int) -> np.ndarray:
 def save_sheet(data: Dataset, path: str, rows: int = 20, columns: int = 12) -> None:
     from PIL import Image
 
-    images, labels = data.test
+    images, labels = data.query
     shown = np.random.default_rng(0).choice(np.unique(labels), rows, replace=False)
     lines = [np.concatenate(images[labels == k][:columns], axis=1) for k in shown]
     Image.fromarray(np.concatenate(lines)).save(path)
@@ -60,13 +60,13 @@ def main():
         save_sheet(data, args.sheet)
 
     pixels = raw_pixels(data, args.image_size)
-    recalls, seconds = timed(recall_at_k, pixels, data.test.labels)
+    recalls, seconds = timed(recall_at_k, pixels, data.query.labels)
     columns = "   ".join(f"R@{k} {100 * r:.1f} %" for k, r in recalls.items())
     print(f"raw pixels, {args.image_size} x {args.image_size}: {columns}")
     print(f"  {len(pixels):,} x {pixels.shape[1]:,} in {seconds:.1f} s")
 
     embeddings = np.random.default_rng(0).normal(size=(len(pixels), 128))
-    _, seconds = timed(recall_at_k, embeddings.astype(np.float32), data.test.labels)
+    _, seconds = timed(recall_at_k, embeddings.astype(np.float32), data.query.labels)
     print(f"  {len(pixels):,} x 128 (an embedding's size) in {seconds:.1f} s")
 
 

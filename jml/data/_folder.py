@@ -1,89 +1,170 @@
-"""Images from a folder with one sub-folder per class."""
+"""Images from a folder with one sub-folder per class, or from a table."""
 
+import csv
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from jml.errors import UserError
 
-from ._image_file import read_square, readable_extensions
-from ._types import Dataset, Split
+from ._image_file import readable_extensions
+from ._listing import File, bad_line, file_below, make_listing
+from ._types import Listing
 
 LAYOUT = "pass a folder with one sub-folder of images per class."
 
 
-def folder(
-    root: str | os.PathLike,
-    *,
-    image_size: int,
-    workers: int = 4,
-    progress: Callable[[Iterable, int], Iterable] = lambda images, count: images,
-) -> Dataset:
-    """Reads ``root/<class>/<image>``, each image decoded and resized once.
+def folder(root: str | os.PathLike) -> Listing:
+    """Lists ``root/<class>/<image>``, or splits of that layout.
 
-    The classes are the sub-folders in the order of their names; the first half is for
-    training and the second for testing (of five classes, three are for training).
-    Images are the files in them with an extension that Pillow reads. Other files are
-    passed over, and so is what has a name that begins with a dot. Links are followed.
+    With ``root/train`` and ``root/test``, or ``root/train``, ``root/query`` and
+    ``root/gallery``, these are the splits. Otherwise the classes are the sub-folders in
+    the order of their names; the first half is for training and the second for testing
+    (of five classes, three are for training).
 
-    An image is turned upright (EXIF), laid on white where it is transparent, converted
-    to RGB, and resized to a square, whatever its shape, as torchvision's Resize does:
-    bilinear with antialiasing.
+    Images are the files with an extension that Pillow reads. Other files are passed
+    over, and so is what has a name that begins with a dot. Links are followed.
 
     Args:
         root: the folder.
-        image_size: side of the squares.
-        workers: threads that decode.
-        progress: wraps the iterable over the images, whose number it is given too; for
-            a progress bar.
 
     Returns:
-        The data set. Labels number the classes in their order.
+        The listing.
 
     Raises:
-        UserError: no such folder, fewer than four classes, a class with fewer than two
-            images, or an image that cannot be read; names it.
+        UserError: no such folder, too few classes, or a class with fewer than two
+            images; names it.
     """
     root = Path(root)
-    classes = _find_classes(root)
-    files = [_find_images(path) for path in classes]
-    paths = [path for found in files for path in found]
-    images = np.empty((len(paths), image_size, image_size, 3), np.uint8)
-
-    def load(row: int) -> None:
-        images[row] = read_square(paths[row], image_size)
-
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in progress(pool.map(load, range(len(paths))), len(paths)):
-            pass
-    labels = np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in files])
-    cut = int(np.searchsorted(labels, (len(files) + 1) // 2))
-    train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
-    return Dataset(root.resolve().name, train, test, tuple(p.name for p in classes))
-
-
-def _find_classes(root: Path) -> list[Path]:
-    classes = [Path(entry.path) for entry in _entries(root) if _is_folder(entry)]
+    found = {path.name: path for path in _folders(root)}
+    splits = [s for s in ("train", "test", "query", "gallery") if s in found]
+    if splits in (["train", "test"], ["train", "query", "gallery"]):
+        if set(found) == set(splits):
+            return _split_folder(root, splits)
+    classes = list(found.values())
     if len(classes) < 4:
         count = ("no class", "a single class", "two classes", "three classes")
         raise UserError(
             f"--dataroot: {str(root)!r} has {count[len(classes)]}, and it takes four,"
             f" two to train and two to test; {LAYOUT}"
         )
-    return classes
+    files = [_images(path) for path in classes]
+    labels = np.repeat(np.arange(len(files)), [len(f) for f in files])
+    train = labels < (len(files) + 1) // 2
+    return make_listing(
+        root.resolve().name,
+        [File(str(path)) for found in files for path in found],
+        labels,
+        train=train,
+        query=~train,
+        class_name=lambda label: classes[label].name,
+    )
 
 
-def _find_images(path: Path) -> list[Path]:
+def _split_folder(root: Path, splits: list[str]) -> Listing:
+    pictures, classes, roles = [], [], []
+    for split in splits:
+        for path in _folders(root / split):
+            fewest = 1 if split in ("query", "gallery") else 2
+            files = _images(path, fewest)
+            pictures += [File(str(file)) for file in files]
+            classes += [path.name] * len(files)
+            roles += ["query" if split == "test" else split] * len(files)
+    role = np.array(roles)
+    return make_listing(
+        root.resolve().name,
+        pictures,
+        classes,
+        train=role == "train",
+        query=role == "query",
+        gallery=role == "gallery" if "gallery" in splits else None,
+    )
+
+
+def table(path: str | os.PathLike) -> Listing:
+    """Lists the images of a CSV file with the columns path, label and split.
+
+    Paths count from the folder of the table and stay below it. The splits are train and
+    test, or train, query and gallery.
+
+    Args:
+        path: the table, UTF-8, its first line the names of the columns.
+
+    Returns:
+        The listing.
+
+    Raises:
+        UserError: the table cannot be read, a line does not fit, or a training class
+            has a single image; names file and line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"--dataroot: {str(path)!r} is a folder; pass the CSV file.")
+    pictures, classes, roles = [], [], []
+    for number, row in _rows(path):
+        if row["split"] not in ("train", "test", "query", "gallery"):
+            problem = f"split {row['split']!r} is not train, test, query or gallery"
+            raise bad_line(path, number, problem)
+        if not row["path"] or not row["label"]:
+            raise bad_line(path, number, "path or label is empty")
+        pictures.append(file_below(path.parent, row["path"], path, number))
+        classes.append(row["label"])
+        roles.append(row["split"])
+    role = np.array(roles, dtype=str)
+    if "test" in roles and not {"query", "gallery"}.isdisjoint(roles):
+        raise UserError(
+            f"--dataroot: {str(path)!r} has the splits test and query or gallery; use"
+            " test, or both of the others."
+        )
+    listing = make_listing(
+        path.stem,
+        pictures,
+        classes,
+        train=role == "train",
+        query=(role == "query") | (role == "test"),
+        gallery=None if "test" in roles else role == "gallery",
+    )
+    trained = listing.labels[listing.train]
+    for label, count in zip(*np.unique(trained, return_counts=True), strict=True):
+        if count == 1:
+            raise UserError(
+                f"--dataroot: {str(path)!r}: class {listing.class_names[label]!r} has"
+                " only one training image; give it two or more, or remove the line."
+            )
+    return listing
+
+
+def _rows(path: Path):
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            missing = {"path", "label", "split"} - set(reader.fieldnames or ())
+            if missing:
+                problem = f"there is no column {' or '.join(sorted(missing))}"
+                raise bad_line(path, 1, problem)
+            for row in reader:
+                yield reader.line_num, row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--dataroot: cannot read {str(path)!r}: {reason}; pass a CSV file with the"
+            " columns path, label and split."
+        ) from None
+
+
+def _folders(root: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(root) if _is_folder(entry)]
+
+
+def _images(path: Path, fewest: int = 2) -> list[Path]:
     known = readable_extensions()
     found = [
         Path(entry.path)
         for entry in _entries(path)
         if not _is_folder(entry) and Path(entry.name).suffix.lower() in known
     ]
-    if len(found) < 2:
+    if len(found) < fewest:
         count = "only one image" if found else "no image that Pillow reads"
         raise UserError(
             f"--dataroot: class {path.name!r} has {count} in {str(path)!r}; give it two"

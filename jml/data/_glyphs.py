@@ -70,7 +70,7 @@ def glyphs(*, image_size: int, seed: int = 0) -> Dataset:
         labels = (labels + len(names)).astype(np.int32)
         splits.append(Split(images, np.tile(labels, len(files))))
         names += ["".join(map(chr, members[owners == owner])) for owner in distinct]
-    return Dataset("glyphs", *splits, tuple(names))
+    return Dataset("glyphs", *splits, None, tuple(names))
 
 
 def _characters(files) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,19 @@
-"""One image file, whatever its kind, as a square of RGB."""
+"""One encoded image, whatever its kind, as a square of RGB."""
 
+import io
+import threading
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from jml.errors import UserError
+
+from ._types import Picture
+
+
+class BadImageError(UserError):
+    """An image that cannot be read."""
 
 
 @cache
@@ -27,29 +34,34 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(name for name, kind in extensions.items() if kind in Image.OPEN)
 
 
-def read_square(path: Path, side: int) -> UInt8[np.ndarray, "side side 3"]:
+def read_square(picture: Picture, side: int) -> UInt8[np.ndarray, "side side 3"]:
     """Decodes an image, turns it upright, makes it RGB, resizes it to a square.
 
+    Aspect is ignored. The resize is Pillow's: bilinear with antialiasing.
+
     Raises:
-        UserError: the file cannot be read; names it.
+        BadImageError: the image cannot be read; names it.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            square = _rgb(upright).resize((side, side), Image.Resampling.BILINEAR)
+        data = picture.read()
+        with Image.open(io.BytesIO(data)) as image:
+            fast = _fast_square(data, image, side)
+            if fast is not None:
+                return fast
+            upright = _rgb(ImageOps.exif_transpose(image))
+            return np.asarray(upright.resize((side, side), Image.Resampling.BILINEAR))
     except UnidentifiedImageError:
         reason = "its content is no image that Pillow knows"
     except Image.DecompressionBombError:
         reason = f"it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
     except Exception as error:  # decoders raise many kinds, all about this file
-        reason = " ".join(str(error).split()) or type(error).__name__
-    else:
-        return np.asarray(square)
-    raise UserError(
-        f"--dataroot: cannot read the image {str(path)!r}: {reason}; mend the file or"
-        " remove it."
+        text = getattr(error, "strerror", None) or str(error)
+        reason = " ".join(text.split()) or type(error).__name__
+    raise BadImageError(
+        f"--dataroot: cannot read the image {picture.name!r}: {reason}; mend or remove"
+        " it, or pass --on_bad_image skip."
     )
 
 
@@ -64,3 +76,58 @@ def _rgb(image):
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image)
     return image.convert("RGB")
+
+
+@cache
+def fast_decoders() -> bool:
+    """Whether the extra ``fast`` is installed."""
+    try:
+        import cykooz_resizer  # noqa: F401
+        import simplejpeg  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+_resizers = threading.local()  # a resizer reuses its memory from picture to picture
+
+
+def _fast_square(data: bytes, image, side: int) -> UInt8[np.ndarray, "s s 3"] | None:
+    """The same square for a plain upright JPEG, in half the time; None for others.
+
+    libjpeg-turbo's pixels are Pillow's, bit for bit. Pillow resizes across and then
+    down, rounding in between; so does this, and differs in one of 500 values, by one.
+    """
+    upright = 1
+    if (
+        image.format != "JPEG"
+        or image.mode not in ("RGB", "L")
+        or not fast_decoders()
+        or image.getexif().get(0x0112, upright) != upright
+    ):
+        return None
+    import simplejpeg
+    from cykooz_resizer import (
+        FilterType,
+        ImageData,
+        PixelType,
+        ResizeAlg,
+        ResizeOptions,
+        Resizer,
+    )
+
+    try:
+        pixels = simplejpeg.decode_jpeg(data)
+    except ValueError:
+        return None  # Pillow reads it, or says what is wrong
+    if not hasattr(_resizers, "resizer"):
+        _resizers.resizer = Resizer()
+        bilinear = ResizeAlg.convolution(FilterType.bilinear)
+        _resizers.options = ResizeOptions(resize_alg=bilinear, use_alpha=False)
+    height, width, _ = pixels.shape
+    last = ImageData(width, height, PixelType.U8x3, pixels.tobytes())
+    for size in ((side, height), (side, side)):
+        smaller = ImageData(*size, PixelType.U8x3)
+        _resizers.resizer.resize(last, smaller, _resizers.options)
+        last = smaller
+    return np.frombuffer(last.get_buffer(), np.uint8).reshape(side, side, 3)

@@ -9,9 +9,27 @@ from typing import Any, get_type_hints
 
 from jml.errors import UserError
 
-from ._values import check_value
+from ._values import check_value, suggest
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+# The data sets, and other spellings that name them; "tfds:" is followed by a name.
+DATASETS = (
+    "glyphs",
+    "folder",
+    "csv",
+    "CUB-200-2011",
+    "Cars196",
+    "SOP",
+    "In-Shop",
+    "tfds:NAME",
+)
+ALIASES = {"cub200": "CUB-200-2011", **{name.lower(): name for name in DATASETS}}
+NEEDS = {
+    "folder": "a folder with one sub-folder of images per class",
+    "csv": "a table with the columns path, label and split",
+}
+PHOTOGRAPHS = "others"
 
 # What a flag that was not given means, by data set ...
 BY_DATASET: dict[str, dict[str, Any]] = {
@@ -24,7 +42,7 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "decay_iter_step": 450,
         "eval_interval": 200,
     },
-    "folder": {
+    PHOTOGRAPHS: {
         "arch": "resnet50",
         "weights": "imagenet",
         "image_size": 224,
@@ -63,6 +81,19 @@ def _is_plain(name: str) -> bool:
     return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
+def _canonical(dataset: str) -> str:
+    """The data set's own spelling."""
+    prefix, colon, name = dataset.partition(":")
+    if prefix.lower() == "tfds" and colon and name and name != "NAME":
+        return f"tfds:{name}"
+    known = ALIASES.get(dataset.lower())
+    if known is None or colon:
+        hint = suggest(dataset, DATASETS)
+        choices = ", ".join(DATASETS)
+        raise UserError(f"--dataset: unknown {dataset!r}; {hint}choose from {choices}.")
+    return known
+
+
 def _flag(group: str, default: Any, text: str, **rules: Any) -> Any:
     return field(default=default, metadata={"group": group, "help": text, **rules})
 
@@ -93,16 +124,40 @@ class Config:
 
     dataset: str = _data(
         None,
-        "what to train on; folder if --dataroot is given, else glyphs",
-        choices=tuple(BY_DATASET),
+        f"what to train on: {', '.join(DATASETS)}; folder if --dataroot is given, else"
+        " glyphs",
     )
     dataroot: str | None = _data(
-        None, "folder with one sub-folder of images per class (--dataset folder)"
+        None, "where the data set is: its folder, its table (csv), TFDS's data_dir"
     )
+    download: bool = _data(False, "prepare a data set of TFDS that is not there")
     image_size: int = _data(None, "side of the square the network sees", minimum=16)
     batch_size: int = _data(None, "images per training step", **_count)
+    sampler: str = _data(
+        "pk",
+        "what a training batch is: P classes with K images each, or random numbers of"
+        " each class's images as in the original",
+        choices=("pk", "cub", "in-shop"),
+    )
     images_per_class: int = _data(
-        None, "images of each class in a training batch", minimum=2
+        None, "K, images of each class in a training batch of --sampler pk", minimum=2
+    )
+    augment: str = _data(
+        "crop",
+        "crop: a random crop, mirrored or not; strong: of random size and shape, with"
+        " other colours",
+        choices=("crop", "strong"),
+    )
+    cache: str | None = _data(
+        None,
+        "where decoded images stay; default: by their size",
+        choices=("device", "host", "disk", "none"),
+    )
+    cache_folder: str | None = _data(
+        None, "for --cache disk; default: jml in the user's cache"
+    )
+    on_bad_image: str = _data(
+        "error", "what to do about unreadable images", choices=("error", "skip")
     )
     batch_size_test: int = _data(256, "images per evaluation step", **_count)
     nworkers: int = _data(4, "threads that decode images", **_count)
@@ -156,18 +211,23 @@ class Config:
             value = getattr(self, item.name)
             check_value(item.name, value, kinds[item.name], item.metadata)
         self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
-        self._fill(**BY_DATASET[self.dataset], **BY_LOSS[self.loss])
+        object.__setattr__(self, "dataset", _canonical(self.dataset))
+        kind = "glyphs" if self.dataset == "glyphs" else PHOTOGRAPHS
+        self._fill(**BY_DATASET[kind], **BY_LOSS[self.loss])
         self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
-        if self.dataset == "folder" and self.dataroot is None:
+        optional = self.dataset == "glyphs" or self.dataset.startswith("tfds:")
+        if self.dataroot is None and not optional:
             raise UserError(
-                "--dataroot: missing; --dataset folder needs a folder with one"
-                " sub-folder of images per class."
+                f"--dataroot: missing; --dataset {self.dataset} needs"
+                f" {NEEDS.get(self.dataset, 'the folder it was unpacked to')}."
             )
         if self.name is not None and not _is_plain(self.name):
             raise UserError(
                 f"--name: {self.name!r} is not the name of a folder; pass a word here,"
                 " and the way to it as --checkpoints_path."
             )
+        if self.sampler != "pk":
+            return
         if self.batch_size % self.images_per_class:
             raise UserError(
                 f"--batch_size: {self.batch_size} is not a multiple of"
@@ -194,4 +254,6 @@ class Config:
         ]
         if self.dataset == "glyphs" and self.dataroot is not None:
             notes.append("--dataroot has no effect with --dataset glyphs")
+        if self.download and not self.dataset.startswith("tfds:"):
+            notes.append(f"--download has no effect with --dataset {self.dataset}")
         return tuple(notes)

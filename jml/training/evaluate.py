@@ -6,16 +6,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from jml.data import Split
+from jml.data import Dataset, Images, Split
 from jml.errors import UserError
 from jml.evaluation import recall_at_k
 from jml.models import embed
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 KS = (1, 2, 4, 8)
-PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: seconds
+PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute
 
 
 def make_embed(
@@ -33,7 +33,7 @@ def make_embed(
     def embed_all(
         params: Any,
         batch_stats: Any,
-        images: UInt8[np.ndarray, "n h w 3"],
+        images: Images,
         batch_size: int,
     ) -> Float[np.ndarray, "n d"]:
         batches = []
@@ -49,42 +49,60 @@ def make_embed(
 
 
 def make_evaluate(
-    graphdef: Any, split: Split, *, batch_size: int, prepare: Callable[[Array], Array]
+    graphdef: Any,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    prepare: Callable[[Array], Array],
 ) -> Callable[[Any, Any], Recalls]:
-    """Returns ``evaluate(params, batch_stats) -> {k: Recall@k}`` on ``split``.
+    """Returns ``evaluate(params, batch_stats) -> {k: Recall@k}`` on the test classes.
 
     It raises a UserError where the network gives no finite embeddings.
     """
-    embed_all = partial(make_embed(graphdef, prepare), images=split.images)
+    embed_all = partial(make_embed(graphdef, prepare), batch_size=batch_size)
 
     def evaluate(params: Any, batch_stats: Any) -> Recalls:
-        embeddings = embed_all(params, batch_stats, batch_size=batch_size)
-        if not np.isfinite(embeddings).all():
-            raise UserError(
-                "--lr: the network gives embeddings that are not finite; try a lower"
-                " rate, and check that --weights holds a working network."
-            )
-        return _recalls(embeddings, split)
+        def embeddings_of(split: Split) -> Float[np.ndarray, "n d"]:
+            embeddings = embed_all(params, batch_stats, split.images)
+            if not np.isfinite(embeddings).all():
+                raise UserError(
+                    "--lr: the network gives embeddings that are not finite; try a"
+                    " lower rate, and check that --weights holds a working network."
+                )
+            return embeddings
+
+        return _recalls(embeddings_of, dataset)
 
     return evaluate
 
 
-def pixel_recalls(split: Split, *, crop: int) -> Recalls | None:
+def pixel_recalls(dataset: Dataset, *, crop: int) -> Recalls | None:
     """Recalls of the pixels themselves, the bar a network has to clear.
 
-    None where it would take too long. Gray images count one channel: the order of
-    the distances is the same.
+    None where it would take too long. Grey images count one channel: the order of the
+    distances is the same.
     """
-    start = round((split.images.shape[1] - crop) / 2)
-    pixels = split.images[:, start : start + crop, start : start + crop]
-    if (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., :1]
-    if len(pixels) ** 2 * pixels[0].size > PIXEL_WORK:
+    searched = dataset.query if dataset.gallery is None else dataset.gallery
+    work = len(dataset.query.labels) * np.prod(searched.images.shape, dtype=float)
+    if work > PIXEL_WORK:
         return None
-    return _recalls(pixels.reshape(len(pixels), -1).astype(np.float32) / 255, split)
+
+    def pixels_of(split: Split) -> Float[np.ndarray, "n d"]:
+        start = round((split.images.shape[1] - crop) / 2)
+        pixels = split.images[:][:, start : start + crop, start : start + crop]
+        if dataset.gallery is None and (pixels == pixels[..., :1]).all():
+            pixels = pixels[..., :1]
+        return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
+
+    return _recalls(pixels_of, dataset)
 
 
-def _recalls(embeddings: Float[np.ndarray, "n d"], split: Split) -> Recalls:
+def _recalls(
+    embeddings_of: Callable[[Split], Float[np.ndarray, "n d"]], dataset: Dataset
+) -> Recalls:
+    query, gallery = dataset.query, dataset.gallery
+    searched = () if gallery is None else (embeddings_of(gallery), gallery.labels)
     # A tiny test set has no eighth neighbour.
-    ks = [k for k in KS if k < len(embeddings)]
-    return recall_at_k(embeddings, split.labels, ks=ks)
+    neighbours = len(query.labels) - 1 if gallery is None else len(gallery.labels)
+    ks = [k for k in KS if k <= neighbours]
+    return recall_at_k(embeddings_of(query), query.labels, *searched, ks=ks)

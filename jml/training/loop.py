@@ -20,6 +20,7 @@ from .build import Training, build, load_dataset, make_batches, pick_device
 from .config import Config
 from .evaluate import Recalls, make_evaluate, pixel_recalls
 from .journal import Journal
+from .prefetch import prefetch
 from .run_folder import RunFolder
 from .step import TrainState, decay
 
@@ -69,11 +70,11 @@ def _run(config: Config, run: RunFolder) -> Summary:
     dataset = load_dataset(config)
     batch = make_batches(config, dataset.train)
     num_train = len(np.unique(dataset.train.labels))
-    num_test = len(np.unique(dataset.test.labels))
+    num_test = len(np.unique(dataset.query.labels))
     training = build(config, num_classes=num_train)
     evaluate = make_evaluate(
         training.graphdef,
-        dataset.test,
+        dataset,
         batch_size=config.batch_size_test,
         prepare=partial(center_crop_normalize, crop=config.image_size),
     )
@@ -83,7 +84,9 @@ def _run(config: Config, run: RunFolder) -> Summary:
             f"{dataset.name}: {num_train} classes to train on, {num_test} others to"
             f" test on; {config.arch}, {config.loss}; run folder {run.path}"
         )
-        pixels = pixel_recalls(dataset.test, crop=config.image_size)
+        for note in dataset.notes:
+            journal.say(note)
+        pixels = pixel_recalls(dataset, crop=config.image_size)
         if pixels is not None:
             journal.baseline("raw pixels", pixels)
         state = training.state
@@ -118,8 +121,8 @@ def run_steps(
         lr = training.hyper.lr * decay(training.hyper, index)
         journal.step(index + 1, float(loss), lr)
 
-    for index in steps:
-        state, loss = training.step(state, *batch(index))
+    for index, inputs in zip(steps, prefetch(batch, steps), strict=True):
+        state, loss = training.step(state, *inputs)
         pending.append((index, loss))
         if len(pending) > WINDOW:
             finish_one()

@@ -6,8 +6,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional
 
-from jml.data import folder
+from jml.data import decode, folder
 from jml.errors import UserError
+
+
+def load(root, **options):
+    return decode(folder(root), **options)
 
 
 def save(path, array, **options):
@@ -38,24 +42,24 @@ def read_one(tmp_path, path):
     os.replace(path, base / "a" / f"0{path.suffix}")
     if path.suffix != ".png":
         (base / "a" / "0.png").unlink()
-    return folder(base, image_size=16).train.images[0]
+    return load(base, image_size=16).train.images[0]
 
 
 def test_classes_labels_and_split(root):
-    data = folder(root, image_size=8)
+    data = load(root, image_size=8)
     assert data.name == "birds"
     assert data.class_names == ("0.kind", "1.kind", "2.kind", "3.kind", "4.kind")
     assert data.train.labels.tolist() == [0] * 2 + [1] * 3 + [2] * 4
-    assert data.test.labels.tolist() == [3] * 5 + [4] * 6
-    for split in (data.train, data.test):
-        assert split.images.dtype == np.uint8 and split.labels.dtype == np.int32
+    assert data.query.labels.tolist() == [3] * 5 + [4] * 6
+    for split in (data.train, data.query):
+        assert split.images[:].dtype == np.uint8 and split.labels.dtype == np.int32
         assert split.images.shape == (len(split.labels), 8, 8, 3)
         expected = [
             colour(c, i)
             for c in np.unique(split.labels)
             for i in range((split.labels == c).sum())
         ]
-        assert (split.images == np.array(expected)[:, None, None]).all()
+        assert (split.images[:] == np.array(expected)[:, None, None]).all()
 
 
 def test_other_files_and_hidden_ones_are_passed_over(root):
@@ -64,13 +68,13 @@ def test_other_files_and_hidden_ones_are_passed_over(root):
     (root / "0.kind" / "._0.png").write_text("what a Mac leaves behind")
     (root / "0.kind" / "deeper").mkdir()
     (root / ".cache").mkdir()
-    assert len(folder(root, image_size=8).train.labels) == 9
+    assert len(load(root, image_size=8).train.labels) == 9
 
 
 def test_links_are_followed(root, tmp_path):
     os.rename(root / "1.kind", tmp_path / "elsewhere")
     (root / "1.kind").symlink_to(tmp_path / "elsewhere")
-    assert len(folder(root, image_size=8).train.labels) == 9
+    assert len(load(root, image_size=8).train.labels) == 9
 
 
 def test_any_number_of_workers_and_progress(root):
@@ -81,10 +85,10 @@ def test_any_number_of_workers_and_progress(root):
             counts.append(count)
             yield image
 
-    one = folder(root, image_size=8, workers=1, progress=progress)
-    many = folder(root, image_size=8, workers=7)
+    one = load(root, image_size=8, workers=1, progress=progress)
+    many = load(root, image_size=8, workers=7)
     assert counts == [20] * 20
-    assert (one.test.images == many.test.images).all()
+    assert (one.query.images[:] == many.query.images[:]).all()
 
 
 def test_resize_is_torchvisions(tmp_path):
@@ -150,7 +154,7 @@ def test_kinds_of_pictures(tmp_path, image, suffix, top, bottom):
 
 def error(root):
     with pytest.raises(UserError) as caught:
-        folder(root, image_size=8)
+        load(root, image_size=8)
     message = str(caught.value)
     assert message.startswith("--dataroot: ") and "\n" not in message
     return message
@@ -203,7 +207,7 @@ def test_a_broken_image_is_named(root, damage, words):
     path = root / "2.kind" / "1.png"
     damage(path)
     if words is None:  # a directory is no image, and the class has others
-        assert len(folder(root, image_size=8).train.labels) == 8
+        assert len(load(root, image_size=8).train.labels) == 8
     else:
         message = error(root)
         assert words in message and str(path) in message

@@ -14,7 +14,7 @@ def class_of(names):
 
 
 def test_size_and_split(full_set):
-    train, test = full_set.train, full_set.test
+    train, test = full_set.train, full_set.query
     for split in (train, test):
         n = len(split.labels)
         assert split.images.shape == (n, 24, 24, 3) and split.images.dtype == np.uint8
@@ -112,13 +112,13 @@ def test_characters_of_one_outline_are_one_class(full_set, style):
 
 
 def test_pixels_do_badly_but_not_hopelessly(full_set):
-    pixels = full_set.test.images[..., 0].reshape(len(full_set.test.labels), -1)
-    recall = recall_at_k(pixels.astype(np.float32), full_set.test.labels, ks=(1,))[1]
+    pixels = full_set.query.images[..., 0].reshape(len(full_set.query.labels), -1)
+    recall = recall_at_k(pixels.astype(np.float32), full_set.query.labels, ks=(1,))[1]
     assert 0.05 < recall < 0.25
 
 
 def test_every_picture_shows_something(full_set):
-    for split in (full_set.train, full_set.test):
+    for split in (full_set.train, full_set.query):
         grey = split.images[..., 0].astype(np.float32)
         assert (split.images == split.images[..., :1]).all()
         darkest = np.partition(grey.reshape(len(grey), -1), 2)[:, 2]

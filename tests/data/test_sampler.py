@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jml.data import pk_batch
@@ -15,8 +15,11 @@ def draws(draw):
     counts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
     names = draw(st.lists(st.integers(-5, 99), min_size=8, max_size=8, unique=True))
     labels = draw(st.permutations(np.repeat(names[: len(counts)], counts).tolist()))
-    k = draw(st.integers(1, min(4, len(labels))))
-    p = draw(st.integers(1, min(len(counts), len(labels) // k)))
+    largest = draw(st.sampled_from([1, 4]))
+    usable = [c for c in counts if c >= min(2, largest)]
+    assume(usable)
+    k = draw(st.integers(min(2, largest), min(largest, sum(usable))))
+    p = draw(st.integers(1, min(len(usable), sum(usable) // k)))
     return np.array(labels), p, k
 
 

@@ -23,6 +23,16 @@ def oracle(embeddings, labels, k):
     return np.mean(hits)
 
 
+def gallery_oracle(x, labels, gallery, gallery_labels, k):
+    """Sorts the gallery for every query by (distance, index)."""
+    hits = []
+    for query, label in zip(x.astype(np.float64), labels, strict=True):
+        if label in gallery_labels:
+            order = np.argsort(((gallery - query) ** 2).sum(1), kind="stable")[:k]
+            hits.append((gallery_labels[order] == label).any())
+    return np.mean(hits)
+
+
 @st.composite
 def retrievals(draw):
     """Small whole numbers: every distance is exact, ties and duplicates abound."""
@@ -100,7 +110,9 @@ def test_duplicates_tie_in_floating_point_too():
     which = rng.permutation(np.arange(200) % 5)
     x = rng.normal(size=(5, 33)).astype(np.float32)[which]
     labels = np.arange(200) // 2
-    for i, rank in enumerate(np.asarray(_ranks(x, labels, 200, block_size=50))):
+    options = {"block_size": 50, "among_themselves": True}
+    ranks = np.asarray(_ranks(x, labels, x, labels, 200, **options))
+    for i, rank in enumerate(ranks):
         partner = i ^ 1
         same = [j for j in np.flatnonzero(which == which[i]) if j != i]
         if partner in same:
@@ -144,10 +156,25 @@ def test_one_compilation_for_galleries_that_pad_to_the_same_size():
 def test_full_precision_and_no_square_matrix():
     n, block = 4096, 64
     shapes = jax.ShapeDtypeStruct((n, 8), jnp.float32), jnp.zeros(n, int)
-    lowered = _ranks.lower(*shapes, n, block_size=block)
+    options = {"block_size": block, "among_themselves": True}
+    lowered = _ranks.lower(*shapes, *shapes, n, **options)
     assert "precision = [HIGHEST, HIGHEST]" in lowered.as_text()  # a GPU would round
     compiled = lowered.compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 8 * block * n * 4 < n * n * 4
+
+
+@settings(max_examples=100)
+@given(queries=retrievals(), gallery=retrievals(), block_size=st.sampled_from([5, 24]))
+def test_a_gallery_is_searched_whole(queries, gallery, block_size):
+    (x, labels), (y, others) = queries, gallery
+    columns = min(x.shape[1], y.shape[1])
+    x, y = x[:, :columns], y[:, :columns]
+    others[0] = labels[0]
+    ks = sorted({1, 2, len(y)})
+    got = recall_at_k(x, labels, y, others, ks=ks, block_size=block_size)
+    for k in ks:
+        expected = gallery_oracle(x, labels, y, others, k)
+        assert got[k] == pytest.approx(expected, abs=1e-12)
 
 
 GOOD = np.zeros((4, 2), np.float32), np.zeros(4, int)
@@ -164,7 +191,7 @@ GOOD = np.zeros((4, 2), np.float32), np.zeros(4, int)
         (GOOD[0], GOOD[1][:3], {}, "`labels` must be integer [4]"),
         (GOOD[0], GOOD[1] / 1.0, {}, "`labels` must be integer [4]"),
         (GOOD[0][:1], GOOD[1][:1], {}, "two items"),
-        (GOOD[0], np.arange(4), {"ks": (1,)}, "no class has two items"),
+        (GOOD[0], np.arange(4), {"ks": (1,)}, "no query has another"),
         (np.float32([[0], [np.nan], [1]]), np.zeros(3, int), {"ks": (1,)}, "row 1"),
         (np.float32([[0], [1], [np.inf]]), np.zeros(3, int), {"ks": (1,)}, "row 2"),
     ],
@@ -172,4 +199,20 @@ GOOD = np.zeros((4, 2), np.float32), np.zeros(4, int)
 def test_bad_input_is_named(x, labels, options, words):
     with pytest.raises(ValueError, match=r"^recall_at_k: ") as caught:
         recall_at_k(x, labels, **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gallery", "words"),
+    [
+        ((GOOD[0],), "must be given together"),
+        ((GOOD[0][:, :1], GOOD[1]), "`gallery` must have 2 columns"),
+        ((GOOD[0][:0], GOOD[1][:0]), "`gallery` must hold an item"),
+        ((GOOD[0], GOOD[1] + 1), "no query has another"),
+        ((GOOD[0], GOOD[1][:3]), "`gallery_labels` must be integer [4]"),
+    ],
+)
+def test_a_bad_gallery_is_named(gallery, words):
+    with pytest.raises(ValueError, match=r"^recall_at_k: ") as caught:
+        recall_at_k(*GOOD, *gallery, ks=(1,))
     assert words in str(caught.value)

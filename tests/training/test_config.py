@@ -7,7 +7,7 @@ import pytest
 
 from jml.errors import UserError
 from jml.training import Config, parse
-from jml.training.config import ARCHITECTURES, BY_DATASET, BY_LOSS
+from jml.training.config import ARCHITECTURES, BY_DATASET, BY_LOSS, PHOTOGRAPHS
 
 # The flags of the original, each with a value its users may pass.
 ORIGINAL = {
@@ -73,19 +73,36 @@ def test_switches(arguments, value):
 
 
 def test_every_default_is_filled_in():
-    for dataset, root in (("glyphs", None), ("folder", "photos")):
+    for dataset, root in (("glyphs", None), ("folder", "photos"), ("SOP", "sop")):
+        kind = "glyphs" if dataset == "glyphs" else PHOTOGRAPHS
         for loss in BY_LOSS:
             config = Config(dataset=dataset, dataroot=root, loss=loss)
             unset = {f.name for f in fields(Config) if getattr(config, f.name) is None}
             absent = {name for name, value in BY_LOSS[loss].items() if value is None}
-            assert unset - {"dataroot"} == absent | {"name", "cuda"}
-            for name, value in BY_DATASET[dataset].items():
+            chosen_later = {"name", "cuda", "cache", "cache_folder"}
+            assert unset - {"dataroot"} == absent | chosen_later
+            for name, value in BY_DATASET[kind].items():
                 assert getattr(config, name) == value
 
 
 def test_the_learning_rate_goes_by_the_weights():
     assert Config().lr == Config(dataroot="photos", weights="none").lr == 7e-4
     assert Config(dataroot="photos").lr == Config(weights="some.pth").lr == 1e-5
+
+
+def test_spellings_of_data_sets():
+    for given, meant in {
+        "cub200": "CUB-200-2011",
+        "CUB-200-2011": "CUB-200-2011",
+        "In-shop": "In-Shop",
+        "cars196": "Cars196",
+        "TFDS:cars196": "tfds:cars196",
+    }.items():
+        assert Config(dataset=given, dataroot="photos").dataset == meant
+
+
+def test_the_samplers_of_the_original_take_any_batch_size():
+    assert Config(sampler="cub", batch_size=83).batch_size == 83
 
 
 def test_given_values_win_over_defaults():
@@ -99,7 +116,11 @@ def test_given_values_win_over_defaults():
     [
         (["--loss", "tripet"], ["--loss", "'tripet'", "'triplet'", "proxy_nca"]),
         (["--mining", "hard"], ["--mining", "'hard'", "hardest, semi, all"]),
-        (["--dataset", "cub200"], ["--dataset", "'cub200'", "glyphs, folder"]),
+        (["--dataset", "cub20"], ["--dataset", "'cub20'", "glyphs, folder"]),
+        (["--dataset", "tfds:"], ["--dataset", "'tfds:'", "tfds:NAME"]),
+        (["--dataset", "SOP:x"], ["--dataset", "'SOP:x'", "choose from"]),
+        (["--dataset", "In-shop"], ["--dataroot: missing", "In-Shop"]),
+        (["--dataset", "csv"], ["--dataroot: missing", "a table"]),
         (["--arch", "resnet5"], ["--arch", "'resnet50'", "resnet101"]),
         (["--convention", "x"], ["--convention", "original, paper"]),
         (["--proxies", "x"], ["--proxies", "trained, fixed"]),
@@ -126,6 +147,9 @@ def test_given_values_win_over_defaults():
         (["--name", "/tmp/x"], ["--name", "'/tmp/x'"]),
         (["--name", ".."], ["--name", "'..'"]),
         (["--name", ""], ["--name", "''"]),
+        (["--sampler", "x"], ["--sampler", "pk, cub, in-shop"]),
+        (["--cache", "x"], ["--cache", "device, host, disk, none"]),
+        (["--on_bad_image", "x"], ["--on_bad_image", "error, skip"]),
     ],
 )
 def test_mistakes_get_one_line(arguments, words):

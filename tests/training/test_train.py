@@ -69,14 +69,14 @@ def test_the_weights_reload_to_the_network_that_was_measured(run, records):
     from jml.models import create, embed
 
     config = Config(**json.loads((run / "config.json").read_text()))
-    test = build_module.load_dataset(config).test
+    test = build_module.load_dataset(config).query
     model = create(
         config.arch,
         embedding_dim=config.embedding_dim,
         l2norm=config.l2norm,
         weights=str(run / "weights.safetensors"),
     )
-    images = center_crop_normalize(test.images, crop=config.image_size)
+    images = center_crop_normalize(test.images[:], crop=config.image_size)
     embeddings, _ = embed(*model, images, train=False)
     recalls = recall_at_k(embeddings, test.labels, ks=(1, 2))
     assert recalls[1] == pytest.approx(records[-1]["recall@1"], abs=0.02)

@@ -1,0 +1,126 @@
+"""Decoded pictures in a file, which the next run finds again.
+
+A cache is a folder with the pixels, and with a note that is written last; the folder
+gets its name when it is whole. Its name is a digest of all it depends on, so that no
+cache is ever out of date: another one is made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from jml.errors import UserError
+
+from ._image_file import fast_decoders
+from ._types import Listing
+
+FORMAT = 1  # of the files, and of what is done to a picture; a new one is a new cache
+PIXELS, NOTE = "images.npy", "cache.json"
+
+
+def disk_cache(
+    folder: Path,
+    listing: Listing,
+    shape: tuple[int, int, int, int],
+    fill: Callable[[np.ndarray], Bool[np.ndarray, " n"]],
+) -> tuple[UInt8[np.ndarray, "n s s 3"], Bool[np.ndarray, " n"]]:
+    """Returns the pictures, read-only and not in memory, and which of them are bad.
+
+    Where there is no such cache yet, `fill` fills one and says which are bad.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    name = "".join(c if c.isalnum() else "-" for c in listing.name)[:60]
+    path = folder / f"{name}-{shape[1]}px-{_digest(listing)}"
+    found = _load(path, shape)
+    if found is not None:
+        return found
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        if path.exists():
+            print(f"{str(path)!r} is damaged: decoding anew", file=sys.stderr)
+            shutil.rmtree(path)
+        partial.mkdir()
+        _write(partial, shape, fill)
+        with suppress(OSError):  # another run was faster: then its cache serves
+            partial.rename(path)
+    except OSError as error:
+        size = np.prod(shape, dtype=np.int64) / 2**30
+        raise UserError(
+            f"--cache: cannot write {size:.1f} GiB to {str(folder)!r}:"
+            f" {error.strerror or error}; make room, or pass another --cache_folder or"
+            " --cache none."
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    found = _load(path, shape)
+    if found is None:
+        raise UserError(
+            f"--cache: {str(path)!r} was changed while it was made; start again."
+        )
+    return found
+
+
+def _digest(listing: Listing) -> str:
+    digest = hashlib.sha256(f"{FORMAT} {fast_decoders()}".encode())
+    for picture in listing.pictures:
+        digest.update(f"{picture.name}\0{picture.stamp()}\0".encode(errors="replace"))
+    return digest.hexdigest()[:16]
+
+
+def _load(path: Path, shape) -> tuple[np.ndarray, np.ndarray] | None:
+    """The cache, if it is there and as it was when it was made."""
+    try:
+        note = json.loads((path / NOTE).read_text())
+        if note["pixels"] != _state(path / PIXELS):
+            return None
+        images = np.load(path / PIXELS, mmap_mode="r", allow_pickle=False)
+        bad = np.zeros(shape[0], bool)
+        bad[np.array(note["bad"], int)] = True
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    if images.shape != shape or images.dtype != np.uint8:
+        return None
+    return images, bad
+
+
+def _write(path: Path, shape, fill) -> None:
+    pixels = np.lib.format.open_memmap(
+        path / PIXELS, mode="w+", dtype=np.uint8, shape=shape
+    )
+    if hasattr(os, "posix_fallocate"):
+        # Room is claimed at once: a page that finds none later would kill the process.
+        with open(path / PIXELS, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, (path / PIXELS).stat().st_size)
+    bad = fill(pixels)
+    pixels.flush()
+    note = {"pixels": _state(path / PIXELS), "bad": np.flatnonzero(bad).tolist()}
+    (path / NOTE).write_text(json.dumps(note))
+
+
+def _state(path: Path) -> list[int]:
+    """Size and time of change: a file that was cut or written to has others."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what runs that were killed left of this cache."""
+    for partial in path.parent.glob(f"{path.name}.partial-*"):
+        try:
+            os.kill(int(partial.name.rpartition("-")[2]), 0)
+        except (ProcessLookupError, ValueError):
+            shutil.rmtree(partial, ignore_errors=True)
+        except PermissionError:  # somebody else's run is still at it
+            pass

@@ -1,0 +1,147 @@
+"""Images from TensorFlow Datasets, read at random from ArrayRecord files.
+
+TensorFlow itself is not imported. Only preparing a stock data set may need it, once.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jml.errors import UserError
+
+from ._listing import make_listing
+from ._types import Listing
+
+LABELS = ("label", "class_id")  # names of the feature, class_id in SOP's builder
+# Where the split of the field is not the first and second half of the classes.
+STANDARD_SPLITS = {"stanford_online_products"}
+
+
+class Record(NamedTuple):
+    """A picture in one of the splits of a builder."""
+
+    source: Sequence[dict[str, Any]]
+    image: str  # name of its feature
+    row: int
+    place: str
+
+    @property
+    def name(self) -> str:
+        """Data set, split and row."""
+        return f"{self.place}[{self.row}]"
+
+    def read(self) -> bytes:
+        """The encoded image."""
+        return self.source[self.row][self.image]
+
+    def stamp(self) -> str:
+        """Nothing more: the place names the version, which settles the bytes."""
+        return ""
+
+
+def tfds(
+    name: str, root: str | os.PathLike | None = None, *, download: bool = False
+) -> Listing:
+    """Lists the images of a data set of TensorFlow Datasets.
+
+    All its splits are pooled; the first half of the classes is for training and the
+    second for testing. stanford_online_products keeps its own split, which is disjoint
+    in classes already.
+
+    Args:
+        name: of the builder; it has features image and label.
+        root: TFDS's data_dir, None for its default.
+        download: prepare the data set as ArrayRecord if it is not there. Most stock
+            builders need TensorFlow for that.
+
+    Returns:
+        The listing.
+
+    Raises:
+        UserError: TFDS is missing, knows no such data set, cannot prepare it, or it has
+            no images and labels.
+    """
+    try:
+        import tensorflow_datasets
+    except ImportError:
+        raise UserError(
+            f"--dataset: tfds:{name} is read by tensorflow-datasets, which is not"
+            ' installed; run: pip install "jml[tfds]"'
+        ) from None
+    flag = f"--dataset: tfds:{name}"
+    try:
+        builder = tensorflow_datasets.builder(name, data_dir=root)
+    except tensorflow_datasets.core.registered.DatasetNotFoundError:
+        raise UserError(
+            f"{flag} is neither a data set of TFDS nor prepared in {str(root)!r}; check"
+            " the name and --dataroot."
+        ) from None
+    if not builder.info.splits:
+        if not download:
+            raise UserError(
+                f"{flag} is not prepared in {str(builder.data_dir)!r}; pass --download."
+            )
+        builder = _prepare(tensorflow_datasets, flag, name, root)
+    features = builder.info.features
+    label = next((key for key in LABELS if key in features), None)
+    kind = tensorflow_datasets.features.Image
+    images = [key for key in features if isinstance(features[key], kind)]
+    if label is None or "image" not in images:
+        raise UserError(
+            f"{flag} has the features {', '.join(features)}; it takes one of the name"
+            " image and one of the name label."
+        )
+    skip = tensorflow_datasets.decode.SkipDecoding()
+    pictures, classes, splits = [], [], []
+    for split in builder.info.splits:
+        try:
+            source = builder.as_data_source(split, decoders=dict.fromkeys(images, skip))
+        except NotImplementedError:
+            raise UserError(
+                f"{flag} is prepared in {str(builder.data_dir)!r} as"
+                f" {builder.info.file_format.value}, which has no random access;"
+                " prepare it elsewhere: --download and another --dataroot."
+            ) from None
+        place = f"{builder.info.full_name} {split}"
+        pictures += [Record(source, "image", row, place) for row in range(len(source))]
+        classes += [int(source[row][label]) for row in range(len(source))]
+        splits += [split] * len(source)
+    train = (
+        np.array(splits) == "train"
+        if name in STANDARD_SPLITS
+        else _first_half(np.array(classes))
+    )
+    names = getattr(features[label], "int2str", str)
+    return make_listing(
+        name, pictures, classes, train=train, query=~train, class_name=names
+    )
+
+
+def _first_half(classes: np.ndarray) -> np.ndarray:
+    distinct = np.unique(classes)
+    return np.isin(classes, distinct[: (len(distinct) + 1) // 2])
+
+
+def _prepare(tensorflow_datasets, flag: str, name: str, root) -> Any:
+    builder = tensorflow_datasets.builder(
+        name, data_dir=root, file_format="array_record"
+    )
+    try:
+        with redirect_stdout(StringIO()):
+            builder.download_and_prepare()
+    except ImportError as error:
+        raise UserError(
+            f"{flag} needs {error.name} to be prepared, once; run: pip install"
+            f" {error.name}, and this command again."
+        ) from None
+    except Exception as error:  # downloads and builders raise anything
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{flag} cannot be prepared: {reason or type(error).__name__}; prepare it"
+            " with TFDS's own tools, in the format array_record."
+        ) from None
+    return builder

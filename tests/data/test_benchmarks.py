@@ -1,0 +1,150 @@
+"""The readers, on their layouts in miniature."""
+
+import numpy as np
+import pytest
+
+from jml.data import cars196, cub200, decode, in_shop, sop, table
+from jml.errors import UserError
+from tests.data import layouts
+
+CASES = {
+    "cub": (layouts.cub200, cub200),
+    "cars": (layouts.cars_ims, cars196),
+    "cars devkit": (layouts.cars_devkit, cars196),
+    "sop": (layouts.sop, sop),
+    "in-shop": (layouts.in_shop, in_shop),
+    "csv": (layouts.table, table),
+}
+
+
+def sorted_names(listing, rows):
+    return sorted({listing.class_names[label] for label in listing.labels[rows]})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_layout_decodes_to_disjoint_classes(case, tmp_path):
+    write, read = CASES[case]
+    listing = read(write(tmp_path / "data"))
+    data = decode(listing, image_size=8, cache="host")
+    gallery = data.query if data.gallery is None else data.gallery
+    for split in (data.train, data.query, gallery):
+        assert split.images[:].shape == (len(split.labels), 8, 8, 3)
+    assert not set(data.train.labels) & set(data.query.labels)
+    assert set(data.query.labels) <= set(gallery.labels)
+    # A picture is of one colour, drawn from its number: none is in another's place.
+    for picture, row in zip(data.train.images[:], listing.train, strict=True):
+        again = decode(
+            listing._replace(train=np.array([row])), image_size=8, cache="none"
+        )
+        assert (again.train.images[0:1][0] == picture).all()
+        assert np.ptp(picture.reshape(-1, 3), axis=0).max() <= 2
+
+
+def test_cub(tmp_path):
+    listing = cub200(layouts.cub200(tmp_path))
+    assert sorted_names(listing, listing.train) == ["001.Bird", "002.Bird", "100.Bird"]
+    assert sorted_names(listing, listing.query) == ["101.Bird", "102.Bird", "200.Bird"]
+    assert listing.gallery is None
+    assert listing.notes[0] == (
+        "CUB-200-2011: 9 images in 3 classes for train, where 5,864 in 100 are expected"
+    )
+    assert "query" in listing.notes[1] and "5,924" in listing.notes[1]
+
+
+def test_cub_from_the_folder_above(tmp_path):
+    layouts.cub200(tmp_path / "CUB_200_2011")
+    assert len(cub200(tmp_path).pictures) == 18
+
+
+@pytest.mark.parametrize("write", [layouts.cars_ims, layouts.cars_devkit])
+def test_cars(tmp_path, write):
+    listing = cars196(write(tmp_path / "cars"))
+    assert sorted_names(listing, listing.train) == ["Car 1", "Car 98"]
+    assert sorted_names(listing, listing.query) == ["Car 196", "Car 99"]
+    assert len(listing.pictures) == 8
+    assert "8,054 in 98" in listing.notes[0] and "8,131 in 98" in listing.notes[1]
+
+
+def test_sop(tmp_path):
+    listing = sop(layouts.sop(tmp_path))
+    assert sorted_names(listing, listing.train) == ["1", "2", "3"]
+    assert sorted_names(listing, listing.query) == ["11319", "11320"]
+    assert "59,551 in 11,318" in listing.notes[0]
+
+
+def test_in_shop(tmp_path):
+    listing = in_shop(layouts.in_shop(tmp_path))
+    assert [len(rows) for rows in listing[4:7]] == [6, 3, 3]
+    assert listing.pictures[listing.gallery[0]].name.endswith("01_front.jpg")
+    assert "12,612 in 3,985" in listing.notes[2]
+
+
+def spoil(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "change", "words"),
+    [
+        ("cub", "images.txt", None, ["has no images.txt", "CUB_200_2011.tgz"]),
+        ("cub", "image_class_labels.txt", None, ["image_class_labels.txt", "No such"]),
+        ("cub", "images.txt", ("3 001", "x 001"), ["images.txt', line 3", "'x 001"]),
+        ("cub", "images.txt", ("3 001.Bird/", "3 /"), ["line 3", "leaves the data"]),
+        ("cub", "images.txt", ("3 001.Bird/", "3 ../"), ["line 3", "leaves the data"]),
+        ("cub", "image_class_labels.txt", ("4 2", "99 2"), ["line 4", "no class in"]),
+        ("sop", "Ebay_test.txt", None, ["Ebay_test.txt", "No such file"]),
+        ("sop", "Ebay_train.txt", ("3 1 1", "3 1"), ["Ebay_train.txt', line 4"]),
+        (
+            "in-shop",
+            "Eval/list_eval_partition.txt",
+            ("gallery", "galery"),
+            ["line 10", "'galery' is not train, query or gallery"],
+        ),
+        ("cars", "cars_annos.mat", None, ["has no cars_train_annos.mat"]),
+        ("csv", "table.csv", None, ["cannot read", "table.csv", "No such file"]),
+        ("csv", "table.csv", ("label,", "class,"), ["line 1", "no column label"]),
+        ("csv", "table.csv", (",test", ",tests"), ["line 8", "'tests' is not train"]),
+        ("csv", "table.csv", ("pictures/a1", "../a1"), ["line 3", "leaves the data"]),
+        ("csv", "table.csv", ("a,", ","), ["line 2", "path or label is empty"]),
+    ],
+)
+def test_a_broken_list_is_named(tmp_path, case, file, change, words):
+    write, read = CASES[case]
+    root = write(tmp_path)
+    if change is None:
+        (tmp_path / file).unlink()
+    else:
+        spoil(tmp_path / file, *change)
+    with pytest.raises(UserError) as caught:
+        read(root)
+    message = str(caught.value)
+    assert message.startswith("--dataroot: ") and "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no MATLAB file at all", b"MATLAB 5.0 " * 40]
+)
+def test_a_broken_mat_file_is_named(tmp_path, content):
+    layouts.cars_ims(tmp_path)
+    (tmp_path / "cars_annos.mat").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot read '.*cars_annos\.mat'"):
+        cars196(tmp_path)
+
+
+def test_a_table_wants_two_training_images_of_a_class(tmp_path):
+    path = layouts.table(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:1] + lines[3:]))
+    with pytest.raises(UserError, match=r"class 'a' has only one training image"):
+        table(path)
+
+
+def test_a_split_without_images_is_named(tmp_path):
+    path = layouts.table(tmp_path)
+    path.write_text(path.read_text().replace(",test", ",train"))
+    with pytest.raises(UserError, match=r"0 images in 0 classes for query"):
+        table(path)
