@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchvision.transforms import functional
 
-from jml.data import augment, center_crop_normalize
+from jml.data import augment, center_crop_normalize, strong_augment
+from jml.data._augment import change_colours, resize_boxes
 
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
@@ -103,3 +104,58 @@ def test_bad_input_is_named(images, crop, words):
         with pytest.raises(ValueError) as caught:
             function()
         assert words.replace("n s s 3", "[n, s, s, 3]") in str(caught.value)
+
+
+def to_torch(images):
+    return torch.tensor(np.asarray(images)).permute(0, 3, 1, 2)
+
+
+def from_torch(images):
+    return images.permute(0, 2, 3, 1).numpy()
+
+
+def test_colours_change_as_torchvisions():
+    images = pictures(3).astype(np.float32)
+    factors = np.float32([[0.8, 1.2, 0.9], [1.25, 0.75, 1.1], [1, 1, 1]])
+    got = np.asarray(change_colours(images, factors))
+    for image, (brightness, contrast, saturation), ours in zip(
+        images, factors, got, strict=True
+    ):
+        expected = to_torch(image[None]) / 255
+        expected = functional.adjust_brightness(expected, brightness)
+        expected = functional.adjust_contrast(expected, contrast)
+        expected = functional.adjust_saturation(expected, saturation)
+        np.testing.assert_allclose(ours / 255, from_torch(expected)[0], atol=1e-6)
+
+
+def test_whole_pictures_are_resized_as_torchvisions():
+    images = pictures(2, 40).astype(np.float32)
+    whole = np.full((2, 2), 40, np.float32)
+    got = resize_boxes(images, 0 * whole, whole, crop=16)
+    expected = functional.resize(to_torch(images), [16, 16], antialias=True)
+    np.testing.assert_allclose(got, from_torch(expected), atol=1e-3)
+
+
+def test_boxes_are_resized_as_torchvisions_but_for_their_edges():
+    images = pictures(1, 40).astype(np.float32)
+    got = resize_boxes(images, np.float32([[3, 2]]), np.float32([[30, 33]]), crop=16)
+    expected = functional.resized_crop(
+        to_torch(images), 3, 2, 30, 33, [16, 16], antialias=True
+    )
+    inner = np.s_[:, 2:-2, 2:-2]
+    np.testing.assert_allclose(got[inner], from_torch(expected)[inner], atol=1e-3)
+
+
+def test_strong_augmentation_varies_everything_and_repeats():
+    images = np.broadcast_to(pictures(1, 40), (64, 40, 40, 3))
+    one = strong_augment(KEY, images, crop=16, flip=True)
+    assert one.shape == (64, 16, 16, 3) and one.dtype == jnp.float32
+    np.testing.assert_array_equal(one, strong_augment(KEY, images, crop=16, flip=True))
+    assert len(np.unique(np.asarray(one), axis=0)) == 64
+    levels = one * STD + MEAN  # in brightness from 0 to 1
+    assert levels.min() >= -1e-5 and levels.max() <= 1 + 1e-5
+    grey = np.full((8, 40, 40, 3), 100, np.uint8)
+    plain = strong_augment(KEY, grey, crop=16, flip=False) * STD + MEAN
+    assert np.ptp(np.asarray(plain).reshape(8, -1), axis=1).max() < 1e-4
+    brightness = np.asarray(plain)[:, 0, 0, 0] * 255 / 100
+    assert 0.75 <= brightness.min() < 0.95 < 1.05 < brightness.max() <= 1.25

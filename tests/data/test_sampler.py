@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from jml.data import pk_batch
+from jml.data import cub_batch, in_shop_batch, pk_batch
 from jml.errors import UserError
 
 
@@ -84,6 +84,44 @@ def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, wo
     message = str(caught.value)
     assert message.startswith("--batch_size: ") and "\n" not in message
     assert all(word in message for word in words)
+
+
+UNEVEN = np.repeat(np.arange(30), np.arange(30) % 15 + 1)  # 1 to 15 images
+
+
+@pytest.mark.parametrize("sampler", [cub_batch, in_shop_batch])
+@pytest.mark.parametrize("step", range(20))
+def test_the_originals_samplers(sampler, step):
+    batch = sampler(UNEVEN, seed=1, step=step, batch_size=64)
+    assert batch.tolist() == sampler(UNEVEN, seed=1, step=step, batch_size=64).tolist()
+    assert len(batch) == len(set(batch.tolist())) == 64
+    available = np.bincount(UNEVEN)
+    used = np.bincount(UNEVEN[batch], minlength=30)
+    assert not used[available == 1].any()
+    low, high = np.minimum(5, available), np.minimum(10, available)
+    if sampler is in_shop_batch:
+        low, high = available // 2, available
+    drawn = used > 0
+    assert (used <= high)[drawn].all()
+    assert (used < low)[drawn].sum() <= 1  # the last one is cut to fill the batch
+    assert (np.diff(UNEVEN[batch]) != 0).sum() > drawn.sum()  # shuffled
+
+
+@pytest.mark.parametrize("sampler", [cub_batch, in_shop_batch])
+def test_the_originals_samplers_reach_both_ends(sampler):
+    labels = np.repeat(np.arange(20), 12)
+    counts = set()
+    for step in range(300):
+        batch = sampler(labels, seed=0, step=step, batch_size=80)
+        counts |= set(np.bincount(labels[batch]).tolist())
+    low, high = (5, 10) if sampler is cub_batch else (6, 12)
+    assert set(range(low, high + 1)) <= counts
+    assert max(counts) == high
+
+
+def test_classes_that_cannot_fill_the_batch():
+    with pytest.raises(UserError, match=r"--batch_size: 64 is more than .* smaller"):
+        cub_batch(np.repeat([0, 1], 8), seed=0, step=0, batch_size=64)
 
 
 def test_quick_enough_to_draw_in_the_training_loop():
