@@ -7,10 +7,10 @@ batch. Device side, inside the jitted step: crop, flip, normalise.
 from ._augment import augment as augment
 from ._augment import center_crop_normalize as center_crop_normalize
 from ._augment import strong_augment as strong_augment
-from ._benchmarks import cars196 as cars196
 from ._benchmarks import cub200 as cub200
 from ._benchmarks import in_shop as in_shop
 from ._benchmarks import sop as sop
+from ._cars import cars196 as cars196
 from ._decoded import decode as decode
 from ._folder import folder as folder
 from ._folder import table as table

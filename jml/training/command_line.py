@@ -8,7 +8,8 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from jml.errors import UserError
 
 from ._values import suggest
-from .config import BY_DATASET, BY_LOSS, BY_WEIGHTS, Config
+from .config import Config
+from .defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS
 
 
 def parse(arguments: Sequence[str]) -> Config:

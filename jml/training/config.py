@@ -9,89 +9,21 @@ from typing import Any, get_type_hints
 
 from jml.errors import UserError
 
-from ._values import check_value, suggest
-
-ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-
-# The data sets, and other spellings that name them; "tfds:" is followed by a name.
-DATASETS = (
-    "glyphs",
-    "folder",
-    "csv",
-    "CUB-200-2011",
-    "Cars196",
-    "SOP",
-    "In-Shop",
-    "tfds:NAME",
+from ._values import check_value
+from .defaults import (
+    ARCHITECTURES,
+    BY_DATASET,
+    BY_LOSS,
+    BY_WEIGHTS,
+    DATASETS,
+    NEEDS,
+    canonical_dataset,
+    kind_of,
 )
-ALIASES = {"cub200": "CUB-200-2011", **{name.lower(): name for name in DATASETS}}
-NEEDS = {
-    "folder": "a folder with one sub-folder of images per class",
-    "csv": "a table with the columns path, label and split",
-}
-PHOTOGRAPHS = "others"
-
-# What a flag that was not given means, by data set ...
-BY_DATASET: dict[str, dict[str, Any]] = {
-    "glyphs": {
-        "arch": "resnet18",
-        "weights": "none",
-        "image_size": 28,
-        "batch_size": 96,
-        "maxiter": 600,
-        "decay_iter_step": 450,
-        "eval_interval": 200,
-    },
-    PHOTOGRAPHS: {
-        "arch": "resnet50",
-        "weights": "imagenet",
-        "image_size": 224,
-        "batch_size": 80,
-        "maxiter": 10_000,
-        "decay_iter_step": 4_000,
-        "eval_interval": 500,
-    },
-}
-# ... by weights: a trained network is only nudged ...
-BY_WEIGHTS: dict[str, dict[str, Any]] = {
-    "none": {"lr": 7e-4},
-    "imagenet|PATH": {"lr": 1e-5},
-}
-# ... and by loss. None: this loss has no such setting.
-_PAIRS = {"l2norm": True, "mining": None, "images_per_class": 4}
-_NO_PROXIES = {"proxies": None, "proxies_lr": None, "scale": None}
-BY_LOSS: dict[str, dict[str, Any]] = {
-    "contrastive": {"margin": 0.5, **_PAIRS, **_NO_PROXIES},
-    "triplet": {"margin": 0.2, **_PAIRS, "mining": "semi", **_NO_PROXIES},
-    # Lifted's loss of a batch hardly falls while distances cannot exceed 2.
-    "lifted": {"margin": 1.0, **_PAIRS, "l2norm": False, **_NO_PROXIES},
-    "proxy_nca": {
-        "margin": None,
-        "l2norm": True,
-        "mining": None,
-        "images_per_class": 2,
-        "proxies": "trained",
-        "proxies_lr": 0.03,
-        "scale": 10.0,
-    },
-}
 
 
 def _is_plain(name: str) -> bool:
     return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
-
-
-def _canonical(dataset: str) -> str:
-    """The data set's own spelling."""
-    prefix, colon, name = dataset.partition(":")
-    if prefix.lower() == "tfds" and colon and name and name != "NAME":
-        return f"tfds:{name}"
-    known = ALIASES.get(dataset.lower())
-    if known is None or colon:
-        hint = suggest(dataset, DATASETS)
-        choices = ", ".join(DATASETS)
-        raise UserError(f"--dataset: unknown {dataset!r}; {hint}choose from {choices}.")
-    return known
 
 
 def _flag(group: str, default: Any, text: str, **rules: Any) -> Any:
@@ -211,9 +143,8 @@ class Config:
             value = getattr(self, item.name)
             check_value(item.name, value, kinds[item.name], item.metadata)
         self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
-        object.__setattr__(self, "dataset", _canonical(self.dataset))
-        kind = "glyphs" if self.dataset == "glyphs" else PHOTOGRAPHS
-        self._fill(**BY_DATASET[kind], **BY_LOSS[self.loss])
+        object.__setattr__(self, "dataset", canonical_dataset(self.dataset))
+        self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])
         self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
         optional = self.dataset == "glyphs" or self.dataset.startswith("tfds:")
         if self.dataroot is None and not optional:

@@ -76,11 +76,10 @@ def sop(root):
     return root
 
 
-def in_shop(root):
+def in_shop(root, trained=(3, 2, 1)):
     lines = []
-    for c, roles in enumerate(
-        [("train",) * 3, ("train",) * 2, ("train",), *[("query", "gallery")] * 3]
-    ):
+    train = [("train",) * images for images in trained]
+    for c, roles in enumerate([*train, *[("query", "gallery")] * 3]):
         for i, role in enumerate(roles):
             relative = f"img/WOMEN/Dresses/id_{c:08}/{i:02}_front.jpg"
             lines.append(f"{relative}   id_{c:08}   {role}")

@@ -7,7 +7,7 @@ import pytest
 
 from jml.errors import UserError
 from jml.training import Config, parse
-from jml.training.config import ARCHITECTURES, BY_DATASET, BY_LOSS, PHOTOGRAPHS
+from jml.training.defaults import ARCHITECTURES, BY_DATASET, BY_LOSS, PHOTOGRAPHS
 
 # The flags of the original, each with a value its users may pass.
 ORIGINAL = {

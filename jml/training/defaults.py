@@ -1,0 +1,100 @@
+"""What there is to choose from, and what a flag that was not given means.
+
+Only the standard library is imported here (see the package docstring).
+"""
+
+from typing import Any
+
+from jml.errors import UserError
+
+from ._values import suggest
+
+ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+# The data sets, and other spellings that name them; "tfds:" is followed by a name.
+DATASETS = (
+    "glyphs",
+    "folder",
+    "csv",
+    "CUB-200-2011",
+    "Cars196",
+    "SOP",
+    "In-Shop",
+    "tfds:NAME",
+)
+ALIASES = {"cub200": "CUB-200-2011", **{name.lower(): name for name in DATASETS}}
+NEEDS = {
+    "folder": "a folder with one sub-folder of images per class",
+    "csv": "a table with the columns path, label and split",
+}
+PHOTOGRAPHS = "others"
+
+# What a flag that was not given means, by data set ...
+BY_DATASET: dict[str, dict[str, Any]] = {
+    "glyphs": {
+        "arch": "resnet18",
+        "weights": "none",
+        "image_size": 28,
+        "batch_size": 96,
+        "maxiter": 600,
+        "decay_iter_step": 450,
+        "eval_interval": 200,
+    },
+    PHOTOGRAPHS: {
+        "arch": "resnet50",
+        "weights": "imagenet",
+        "image_size": 224,
+        "batch_size": 80,
+        "maxiter": 10_000,
+        "decay_iter_step": 4_000,
+        "eval_interval": 500,
+    },
+}
+# ... by weights: a trained network is only nudged ...
+BY_WEIGHTS: dict[str, dict[str, Any]] = {
+    "none": {"lr": 7e-4},
+    "imagenet|PATH": {"lr": 1e-5},
+}
+# ... and by loss. None: this loss has no such setting.
+_PAIRS = {"l2norm": True, "mining": None, "images_per_class": 4}
+_NO_PROXIES = {"proxies": None, "proxies_lr": None, "scale": None}
+BY_LOSS: dict[str, dict[str, Any]] = {
+    "contrastive": {"margin": 0.5, **_PAIRS, **_NO_PROXIES},
+    "triplet": {"margin": 0.2, **_PAIRS, "mining": "semi", **_NO_PROXIES},
+    # Lifted's loss of a batch hardly falls while distances cannot exceed 2.
+    "lifted": {"margin": 1.0, **_PAIRS, "l2norm": False, **_NO_PROXIES},
+    "proxy_nca": {
+        "margin": None,
+        "l2norm": True,
+        "mining": None,
+        "images_per_class": 2,
+        "proxies": "trained",
+        "proxies_lr": 0.03,
+        "scale": 10.0,
+    },
+}
+
+
+def kind_of(dataset: str) -> str:
+    """The key of ``BY_DATASET`` that a data set goes by."""
+    return dataset if dataset in BY_DATASET else PHOTOGRAPHS
+
+
+def canonical_dataset(dataset: str) -> str:
+    """The data set's own spelling.
+
+    Raises:
+        UserError: there is none of that name.
+
+    >>> canonical_dataset("cub200")
+    'CUB-200-2011'
+    """
+    prefix, colon, name = dataset.partition(":")
+    if prefix.lower() == "tfds" and colon and name and name != "NAME":
+        return f"tfds:{name}"
+    known = ALIASES.get(dataset.lower())
+    if known is None or colon:
+        hint = suggest(dataset, DATASETS)
+        choices = ", ".join(DATASETS)
+        raise UserError(f"--dataset: unknown {dataset!r}; {hint}choose from {choices}.")
+    return known

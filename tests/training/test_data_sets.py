@@ -1,0 +1,118 @@
+"""The command on the field's data sets, in miniature."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.data import layouts
+
+FLAGS = [
+    "--arch=resnet18",
+    "--weights=none",
+    "--image_size=16",
+    "--embedding_dim=8",
+    "--maxiter=2",
+    "--eval_interval=2",
+    "--name=a",
+]
+
+
+def records(place):
+    lines = (place / "a" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_cub_as_the_original(main, tmp_path, capsys):
+    layouts.cub200(tmp_path / "birds")
+    data = ["--dataset=CUB-200-2011", f"--dataroot={tmp_path / 'birds'}"]
+    place = f"--checkpoints_path={tmp_path / 'runs'}"
+    options = ["--loss=contrastive", "--sampler=cub", "--batch_size=7"]
+    assert main([*FLAGS, *data, place, *options, "--cache=device"]) == 0
+    errors = capsys.readouterr().err
+    assert "9 images in 3 classes for train, where 5,864 in 100 are expected" in errors
+    assert len([r for r in records(tmp_path / "runs") if "loss" in r]) == 2
+
+
+def test_in_shop_as_the_original_and_streamed(main, tmp_path, capsys):
+    layouts.in_shop(tmp_path / "clothes", trained=(6, 6, 1))
+    for path in (tmp_path / "clothes" / "img").rglob("id_00000000/00_front.jpg"):
+        path.write_text("no image")
+    data = ["--dataset=In-shop", f"--dataroot={tmp_path / 'clothes'}"]
+    place = f"--checkpoints_path={tmp_path / 'runs'}"
+    options = ["--sampler=in-shop", "--batch_size=5", "--augment=strong"]
+    options += ["--cache=none", "--on_bad_image=skip"]
+    assert main([*FLAGS, *data, place, *options]) == 0
+    assert "1 of 19 images cannot be read" in capsys.readouterr().err
+    found = [r for r in records(tmp_path / "runs") if "recall@1" in r]
+    assert len(found) == 3
+    # Three queries in a gallery of three: with k = 2 at most, and k = 4 makes no sense.
+    assert {key for key in found[0] if "recall" in key} == {"recall@1", "recall@2"}
+    assert all(
+        3 * r["recall@1"] == pytest.approx(round(3 * r["recall@1"])) for r in found
+    )
+
+
+def test_a_bad_image_met_in_training_is_one_line(main, tmp_path, capsys):
+    listed = layouts.table(tmp_path)
+    (tmp_path / "pictures" / "a1.jpg").write_text("no image")
+    data = ["--dataset=csv", f"--dataroot={listed}", "--cache=none", "--batch_size=4"]
+    place = [f"--checkpoints_path={tmp_path / 'runs'}", "--images_per_class=2"]
+    assert main([*FLAGS, *data, *place, "--maxiter=30"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "cannot read the image" in error and "a1.jpg" in error
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A data set of TFDS, prepared as ArrayRecord."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    place = tmp_path_factory.mktemp("tfds")
+
+    class Toy(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            names = tfds.features.ClassLabel(names=list("abcd"))
+            features = {"image": tfds.features.Image(), "label": names}
+            features = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, manager):
+            return {"train": self._made(0, 9), "test": self._made(9, 24)}
+
+        def _made(self, first, last):
+            for i in range(first, last):
+                layouts.jpeg(place / "pictures" / f"{i}.jpg", i)
+                yield i, {"image": place / "pictures" / f"{i}.jpg", "label": i % 4}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    Toy(data_dir=place / "data", file_format="array_record").download_and_prepare()
+    return place / "data"
+
+
+def test_a_data_set_of_tfds(toy):
+    import sys
+
+    from jml.data import decode, tfds
+
+    listing = tfds("toy", toy)
+    assert "tensorflow" not in sys.modules
+    assert listing.class_names == ("a", "b", "c", "d")
+    assert len(listing.train) == len(listing.query) == 12
+    assert set(listing.labels[listing.train]) == {0, 1}
+    data = decode(listing, image_size=8, cache="host")
+    colours = data.train.images[:].mean(axis=(1, 2))
+    assert len(np.unique(colours.round(), axis=0)) == 12
+    assert np.bincount(listing.labels).tolist() == [6, 6, 6, 6]
+
+
+def test_the_command_on_tfds(toy, main, tmp_path, capsys):
+    flags = [*FLAGS, f"--dataroot={toy}", "--dataset=tfds:toy", "--batch_size=8"]
+    assert main([*flags, f"--checkpoints_path={tmp_path}"]) == 0
+    for name, words in (("nosuch", "neither"), ("cars196", "pass --download")):
+        assert main([*flags, f"--dataset=tfds:{name}"]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert f"--dataset: tfds:{name} is" in error and words in error
