@@ -3,8 +3,9 @@
 python benchmarks/fashion_mnist.py FOLDER [flags of train_jax.py]
 
 FOLDER holds the four files of the data set in IDX format, as Debian's package
-dataset-fashion-mnist installs them. The ten kinds of clothes are split by kind: the
-first five for training, the others for testing.
+dataset-fashion-mnist installs them. Two runs: with new pictures of the same ten kinds
+of clothes, 10,000 searched for among 10,000 others; and with new kinds, five to train
+on and five to test on, which are too few to learn what makes a kind.
 """
 
 import csv
@@ -12,6 +13,7 @@ import gzip
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +34,22 @@ def read_idx(path: Path, header: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=header)
 
 
-def write_table(source: Path, root: Path) -> Path:
+def new_pictures(part: str, row: int, label: int) -> str:
+    """Trains on 50,000 pictures; the last 10,000 of that file are the gallery."""
+    if part == "t10k":
+        return "query"
+    return "train" if row < 50_000 else "gallery"
+
+
+def new_kinds(part: str, row: int, label: int) -> str:
+    """Trains on the kinds 0 to 4."""
+    return "train" if label < 5 else "test"
+
+
+def write_table(source: Path, root: Path, split_of: Callable) -> Path:
     """One PNG per picture, and the table that lists them."""
-    (root / "pictures").mkdir()
-    with (root / "table.csv").open("w", newline="") as file:
+    (root / "pictures").mkdir(exist_ok=True)
+    with (root / f"{split_of.__name__}.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "split"])
         for part in ("train", "t10k"):
@@ -45,8 +59,8 @@ def write_table(source: Path, root: Path) -> Path:
             for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
                 relative = f"pictures/{part}-{i:05}.png"
                 Image.fromarray(picture).save(root / relative, compress_level=1)
-                table.writerow([relative, label, "train" if label < 5 else "test"])
-    return root / "table.csv"
+                table.writerow([relative, label, split_of(part, i, label)])
+    return Path(file.name)
 
 
 def main() -> None:
@@ -54,10 +68,11 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as place:
-        listed = write_table(Path(sys.argv[1]), Path(place))
-        where = [f"--dataroot={listed}", f"--checkpoints_path={place}", "--cache=host"]
-        command = [sys.executable, SCRIPT, "--dataset=csv", *where, *FLAGS]
-        subprocess.run([*command, *sys.argv[2:]], check=True)
+        for split_of in (new_pictures, new_kinds):
+            listed = write_table(Path(sys.argv[1]), Path(place), split_of)
+            where = [f"--dataroot={listed}", f"--checkpoints_path={place}"]
+            command = [sys.executable, SCRIPT, "--dataset=csv", "--cache=host", *where]
+            subprocess.run([*command, *FLAGS, *sys.argv[2:]], check=True)
 
 
 if __name__ == "__main__":
