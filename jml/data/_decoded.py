@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ._types import Dataset, Images, Listing, Picture, Split
 
 CACHES = ("host", "disk", "none")
 SMALL = 2**28  # bytes of pictures that are not worth a file
+TASK = 16  # pictures that a thread decodes before it reports to the main one
 Progress = Callable[[Iterable, int], Iterable]
 
 
@@ -111,18 +113,23 @@ class Decoder:
         """Decodes all pictures into `images`, if any; True where one is bad."""
         bad = np.zeros(len(self), bool)
 
-        def load(row: int) -> None:
-            try:
-                square = read_square(self._pictures[row], self.shape[1])
-            except BadImageError:
-                if not skip_bad:
-                    raise
-                bad[row] = True
-            else:
-                if images is not None:
-                    images[row] = square
+        def load(rows: range) -> range:
+            for row in rows:
+                try:
+                    square = read_square(self._pictures[row], self.shape[1])
+                except BadImageError:
+                    if not skip_bad:
+                        raise
+                    bad[row] = True
+                else:
+                    if images is not None:
+                        images[row] = square
+            return rows
 
-        for _ in progress(self._pool.map(load, range(len(self))), len(self)):
+        count = len(self)
+        tasks = [range(at, min(at + TASK, count)) for at in range(0, count, TASK)]
+        done = chain.from_iterable(self._pool.map(load, tasks))
+        for _ in progress(done, count):
             pass
         return bad
 

@@ -150,6 +150,12 @@ def make_listing(
         for split, (number, images) in (expected or {}).items()
         if counts[split] != (number, images)
     )
+    singles = np.count_nonzero(np.bincount(labels[splits["train"]]) == 1)
+    if singles:
+        notes += (
+            f"{name}: {singles:,} of {counts['train'][0]:,} training classes have a"
+            " single image and are never drawn",
+        )
     names = tuple(class_name(value) for value in distinct.tolist())
     return Listing(
         name, pictures, labels.astype(np.int32), names, **splits, notes=notes

@@ -130,8 +130,13 @@ def keeps_on_device(cache: str | None, images: Images) -> bool:
     """
     if cache is not None:
         return cache == "device"
-    memory = (jnp.zeros(()).devices().pop().memory_stats() or {}).get("bytes_limit", 0)
+    memory = (default_device().memory_stats() or {}).get("bytes_limit", 0)
     return np.prod(images.shape, dtype=np.int64) < memory / 2
+
+
+def default_device() -> jax.Device:
+    """Where JAX puts what it makes."""
+    return jnp.zeros(()).devices().pop()
 
 
 def build(config: Config, *, num_classes: int) -> Training:

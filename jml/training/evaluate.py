@@ -13,6 +13,8 @@ from jml.errors import UserError
 from jml.evaluation import recall_at_k
 from jml.models import embed
 
+from .prefetch import AHEAD, prefetch
+
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 KS = (1, 2, 4, 8)
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute
@@ -36,13 +38,15 @@ def make_embed(
         images: Images,
         batch_size: int,
     ) -> Float[np.ndarray, "n d"]:
-        batches = []
+        batches: list[Array | np.ndarray] = []
         batch_size = min(batch_size, len(images))
-        for start in range(0, len(images), batch_size):
-            part = images[start : start + batch_size]
+        starts = range(0, len(images), batch_size)
+        for part in prefetch(lambda at: images[at : at + batch_size], starts):
             padding = [(0, batch_size - len(part)), (0, 0), (0, 0), (0, 0)]
             padded = np.pad(part, padding)
             batches.append(embed_batch(params, batch_stats, padded)[: len(part)])
+            if len(batches) > AHEAD:  # waits, so that few batches are on the device
+                batches[-1 - AHEAD] = np.asarray(batches[-1 - AHEAD])
         return np.concatenate(batches)
 
     return embed_all

@@ -77,6 +77,7 @@ def test_in_shop(tmp_path):
     assert [len(rows) for rows in listing[4:7]] == [6, 3, 3]
     assert listing.pictures[listing.gallery[0]].name.endswith("01_front.jpg")
     assert "12,612 in 3,985" in listing.notes[2]
+    assert "1 of 3 training classes have a single image" in listing.notes[3]
 
 
 def spoil(path, old, new):

@@ -71,6 +71,34 @@ def test_other_files_and_hidden_ones_are_passed_over(root):
     assert len(load(root, image_size=8).train.labels) == 9
 
 
+@pytest.mark.parametrize("splits", [["train", "test"], ["train", "query", "gallery"]])
+def test_folders_of_splits(tmp_path, splits):
+    for c, split in enumerate(splits):
+        for name in ("a", "b") if split == "train" else ("c", "d"):
+            images = 1 if split in ("query", "gallery") else 2
+            for i in range(images):
+                picture = np.full((4, 4, 3), colour(c, i))
+                save(tmp_path / "x" / split / name / f"{i}.png", picture)
+    data = load(tmp_path / "x", image_size=8)
+    assert data.class_names == ("a", "b", "c", "d")
+    assert data.train.labels.tolist() == [0, 0, 1, 1]
+    assert set(data.query.labels) == {2, 3}
+    assert data.query.images[0:1][0, 0, 0].tolist() == list(colour(1, 0))
+    if "gallery" in splits:
+        assert data.gallery.labels.tolist() == data.query.labels.tolist() == [2, 3]
+        assert data.gallery.images[0:1][0, 0, 0].tolist() == list(colour(2, 0))
+    else:
+        assert data.gallery is None
+
+
+def test_train_and_test_among_other_folders_are_classes(tmp_path):
+    for name in ("train", "test", "bus", "tram"):
+        for i in range(2):
+            save(tmp_path / name / f"{i}.png", np.zeros((4, 4, 3)))
+    data = load(tmp_path, image_size=8)
+    assert data.class_names == ("bus", "test", "train", "tram")
+
+
 def test_links_are_followed(root, tmp_path):
     os.rename(root / "1.kind", tmp_path / "elsewhere")
     (root / "1.kind").symlink_to(tmp_path / "elsewhere")

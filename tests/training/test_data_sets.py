@@ -109,6 +109,45 @@ def test_a_data_set_of_tfds(toy):
     assert np.bincount(listing.labels).tolist() == [6, 6, 6, 6]
 
 
+def test_the_split_of_stanford_online_products_is_its_own(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    from jml.data import tfds as read
+
+    class StanfordOnlineProducts(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "class_id": tfds.features.ClassLabel(num_classes=9),
+                "image": tfds.features.Image(),
+                "super_class_id": tfds.features.ClassLabel(num_classes=2),
+            }
+            features = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, manager):
+            return {"train": self._made((7, 8)), "test": self._made((0, 1, 2, 3))}
+
+        def _made(self, classes):
+            layouts.jpeg(tmp_path / "x.jpg", 0)
+            for c in classes:
+                for i in range(2):
+                    record = {"image": tmp_path / "x.jpg", "class_id": c}
+                    yield 10 * c + i, record | {"super_class_id": 0}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    builder = StanfordOnlineProducts(
+        data_dir=tmp_path / "data", file_format="array_record"
+    )
+    builder.download_and_prepare()
+    listing = read("stanford_online_products", tmp_path / "data")
+    names = {listing.class_names[label] for label in listing.labels[listing.train]}
+    assert names == {"7", "8"}
+    assert len(listing.query) == 8
+
+
 def test_the_command_on_tfds(toy, main, tmp_path, capsys):
     flags = [*FLAGS, f"--dataroot={toy}", "--dataset=tfds:toy", "--batch_size=8"]
     assert main([*flags, f"--checkpoints_path={tmp_path}"]) == 0
@@ -116,3 +155,26 @@ def test_the_command_on_tfds(toy, main, tmp_path, capsys):
         assert main([*flags, f"--dataset=tfds:{name}"]) == 2
         error = capsys.readouterr().err.splitlines()[-1]
         assert f"--dataset: tfds:{name} is" in error and words in error
+
+
+@pytest.mark.parametrize(
+    ("cache", "memory", "kept"),
+    [
+        (None, None, False),
+        (None, {}, False),
+        (None, {"bytes_limit": 2 * 24 * 16 * 16 * 3}, False),
+        (None, {"bytes_limit": 2 * 24 * 16 * 16 * 3 + 2}, True),
+        ("host", {"bytes_limit": 10**12}, False),
+        ("device", None, True),
+    ],
+)
+def test_images_stay_on_a_device_with_room(monkeypatch, cache, memory, kept):
+    from jml.training.build import keeps_on_device
+
+    class Device:
+        def memory_stats(self):
+            return memory
+
+    monkeypatch.setattr("jml.training.build.default_device", Device)
+    images = np.empty((24, 16, 16, 3), np.uint8)
+    assert keeps_on_device(cache, images) == kept
