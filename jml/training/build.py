@@ -1,33 +1,12 @@
-"""From a ``Config`` to the parts of a run: device, data, batches, state and step."""
+"""From a ``Config`` to what trains: device, network, loss, state and step."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from tqdm import tqdm
 
-from jml.data import (
-    Dataset,
-    Images,
-    Split,
-    augment,
-    cars196,
-    cub200,
-    cub_batch,
-    decode,
-    folder,
-    glyphs,
-    in_shop,
-    in_shop_batch,
-    pk_batch,
-    sop,
-    strong_augment,
-    table,
-    tfds,
-)
+from jml.data import augment, strong_augment
 from jml.errors import UserError
 from jml.losses import init_proxies
 from jml.models import create
@@ -36,15 +15,6 @@ from .config import Config
 from .objective import Hyperparameters, make_objective
 from .step import TrainState, init_state, make_optimizer, make_step
 
-READERS = {
-    "folder": folder,
-    "csv": table,
-    "CUB-200-2011": cub200,
-    "Cars196": cars196,
-    "SOP": sop,
-    "In-Shop": in_shop,
-}
-SAMPLERS = {"pk": pk_batch, "cub": cub_batch, "in-shop": in_shop_batch}
 AUGMENTS = {"crop": augment, "strong": strong_augment}
 
 
@@ -71,72 +41,6 @@ def pick_device(cuda: bool | None) -> jax.Device | None:
         raise UserError(
             "--cuda: JAX sees no GPU here; install jax[cuda13] or leave --cuda out."
         ) from None
-
-
-def load_dataset(config: Config) -> Dataset:
-    """Loads the images a little larger than the network sees them, to crop from."""
-    side = round(config.image_size * 8 / 7)
-    if config.dataset == "glyphs":
-        return glyphs(image_size=side)
-    kind, _, name = config.dataset.partition(":")
-    if kind == "tfds":
-        listing = tfds(name, config.dataroot, download=config.download)
-    else:
-        listing = READERS[kind](config.dataroot)
-    return decode(
-        listing,
-        image_size=side,
-        cache=None if config.cache == "device" else config.cache,
-        cache_folder=config.cache_folder,
-        workers=config.nworkers,
-        skip_bad=config.on_bad_image == "skip",
-        progress=lambda pictures, count: tqdm(
-            pictures, "decoding", count, leave=False, disable=None
-        ),
-    )
-
-
-def make_batches(
-    config: Config, split: Split
-) -> Callable[[int], tuple[jax.Array | np.ndarray, np.ndarray]]:
-    """Returns ``batch(step) -> (images, classes)``, the classes counted from 0."""
-    _, classes = np.unique(split.labels, return_inverse=True)
-    classes = classes.astype(np.int32)
-    indices = partial(
-        SAMPLERS[config.sampler],
-        split.labels,
-        seed=config.seed,
-        batch_size=config.batch_size,
-    )
-    if config.sampler == "pk":
-        indices = partial(indices, images_per_class=config.images_per_class)
-    indices(step=0)  # a batch that cannot be drawn is reported before the long work
-    images = split.images
-    if keeps_on_device(config.cache, images):
-        images = jnp.asarray(images[:])
-
-    def batch(step: int) -> tuple[jax.Array | np.ndarray, np.ndarray]:
-        # A new array each time: a device may read it after this function returns.
-        chosen = indices(step=step)
-        return images[chosen], classes[chosen]
-
-    return batch
-
-
-def keeps_on_device(cache: str | None, images: Images) -> bool:
-    """Whether the training images stay on the device: as asked, or if a GPU has room.
-
-    Half of what it has is left to the network.
-    """
-    if cache is not None:
-        return cache == "device"
-    memory = (default_device().memory_stats() or {}).get("bytes_limit", 0)
-    return np.prod(images.shape, dtype=np.int64) < memory / 2
-
-
-def default_device() -> jax.Device:
-    """Where JAX puts what it makes."""
-    return jnp.zeros(()).devices().pop()
 
 
 def build(config: Config, *, num_classes: int) -> Training:

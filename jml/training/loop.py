@@ -16,9 +16,10 @@ from jml.data import center_crop_normalize
 from jml.errors import UserError
 from jml.models import save_weights
 
-from .build import Training, build, load_dataset, make_batches, pick_device
+from .build import Training, build, pick_device
 from .config import Config
 from .evaluate import Recalls, make_evaluate, pixel_recalls
+from .inputs import load_dataset, make_batches
 from .journal import Journal
 from .prefetch import prefetch
 from .run_folder import RunFolder

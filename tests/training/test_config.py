@@ -7,7 +7,13 @@ import pytest
 
 from jml.errors import UserError
 from jml.training import Config, parse
-from jml.training.defaults import ARCHITECTURES, BY_DATASET, BY_LOSS, PHOTOGRAPHS
+from jml.training.defaults import (
+    ARCHITECTURES,
+    BY_DATASET,
+    BY_LOSS,
+    DATASETS,
+    PHOTOGRAPHS,
+)
 
 # The flags of the original, each with a value its users may pass.
 ORIGINAL = {
@@ -191,7 +197,15 @@ def test_help_names_every_flag(capsys):
 
 def test_names_agree_with_the_modules_they_stand_for():
     from jml import models
+    from jml.data._decoded import CACHES
+    from jml.training.build import AUGMENTS
+    from jml.training.inputs import READERS, SAMPLERS
     from jml.training.objective import LOSSES
 
     assert ARCHITECTURES == tuple(models.ARCHITECTURES)
     assert set(LOSSES) == set(BY_LOSS)
+    assert {*READERS, "glyphs", "tfds:NAME"} == set(DATASETS)
+    choices = {item.name: item.metadata.get("choices") for item in fields(Config)}
+    assert choices["sampler"] == tuple(SAMPLERS)
+    assert choices["augment"] == tuple(AUGMENTS)
+    assert choices["cache"] == ("device", *CACHES)

@@ -169,12 +169,12 @@ def test_the_command_on_tfds(toy, main, tmp_path, capsys):
     ],
 )
 def test_images_stay_on_a_device_with_room(monkeypatch, cache, memory, kept):
-    from jml.training.build import keeps_on_device
+    from jml.training.inputs import keeps_on_device
 
     class Device:
         def memory_stats(self):
             return memory
 
-    monkeypatch.setattr("jml.training.build.default_device", Device)
+    monkeypatch.setattr("jml.training.inputs.default_device", Device)
     images = np.empty((24, 16, 16, 3), np.uint8)
     assert keeps_on_device(cache, images) == kept

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jml.training import Config
-from jml.training import build as build_module
+from jml.training import Config, inputs
 from jml.training import journal as journal_module
 
 FLAGS = [
@@ -69,7 +68,7 @@ def test_the_weights_reload_to_the_network_that_was_measured(run, records):
     from jml.models import create, embed
 
     config = Config(**json.loads((run / "config.json").read_text()))
-    test = build_module.load_dataset(config).query
+    test = inputs.load_dataset(config).query
     model = create(
         config.arch,
         embedding_dim=config.embedding_dim,
