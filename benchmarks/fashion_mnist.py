@@ -21,8 +21,8 @@ from PIL import Image
 
 SCRIPT = Path(__file__).parents[1] / "train_jax.py"
 FLAGS = ["--arch=resnet18", "--weights=none", "--image_size=28", "--batch_size=100"]
-FLAGS += ["--images_per_class=20", "--maxiter=400", "--decay_iter_step=300"]
-FLAGS += ["--eval_interval=200"]
+FLAGS += ["--images_per_class=20", "--maxiter=1500", "--decay_iter_step=1000"]
+FLAGS += ["--eval_interval=500"]
 
 
 def read_idx(path: Path, header: int) -> np.ndarray:
