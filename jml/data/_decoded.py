@@ -40,7 +40,7 @@ def decode(
         cache: "host" decodes all of them now, into memory; "disk" into a file that the
             next run with the same pictures finds again; "none" decodes whenever a
             picture is asked for. None chooses by size: host where they are few, disk
-            where there is room, else none.
+            where there is twice the room, else none.
         cache_folder: where those files are; by default ``jml`` in the user's cache.
         workers: threads that decode.
         skip_bad: leave out pictures that cannot be read, instead of an error.
@@ -57,7 +57,8 @@ def decode(
     size = int(np.prod(shape, dtype=np.int64))
     folder = Path(cache_folder or default_cache_folder())
     if cache is None:
-        cache = "host" if size <= SMALL else "disk" if _room(folder) > size else "none"
+        room = _room(folder) > 2 * size
+        cache = "host" if size <= SMALL else "disk" if room else "none"
     decoder = Decoder(listing.pictures, image_size, workers)
 
     def fill(images: np.ndarray | None) -> Bool[np.ndarray, " n"]:
@@ -65,7 +66,9 @@ def decode(
 
     images: Images
     if cache == "disk":
-        images, bad = disk_cache(folder, listing, shape, fill)
+        images, bad, path = disk_cache(folder, listing, shape, fill)
+        kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
+        listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
         images = np.empty(shape, np.uint8)
         bad = fill(images)

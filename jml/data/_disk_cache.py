@@ -31,8 +31,8 @@ def disk_cache(
     listing: Listing,
     shape: tuple[int, int, int, int],
     fill: Callable[[np.ndarray], Bool[np.ndarray, " n"]],
-) -> tuple[UInt8[np.ndarray, "n s s 3"], Bool[np.ndarray, " n"]]:
-    """Returns the pictures, read-only and not in memory, and which of them are bad.
+) -> tuple[UInt8[np.ndarray, "n s s 3"], Bool[np.ndarray, " n"], Path]:
+    """Returns the pictures, read-only and not in memory, which are bad, and the cache.
 
     Where there is no such cache yet, `fill` fills one and says which are bad.
 
@@ -43,7 +43,7 @@ def disk_cache(
     path = folder / f"{name}-{shape[1]}px-{_digest(listing)}"
     found = _load(path, shape)
     if found is not None:
-        return found
+        return *found, path
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def disk_cache(
         raise UserError(
             f"--cache: {str(path)!r} was changed while it was made; start again."
         )
-    return found
+    return *found, path
 
 
 def _digest(listing: Listing) -> str:
