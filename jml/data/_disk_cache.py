@@ -56,9 +56,9 @@ def disk_cache(
         with suppress(OSError):  # another run was faster: then its cache serves
             partial.rename(path)
     except OSError as error:
-        size = np.prod(shape, dtype=np.int64) / 2**30
+        size = np.prod(shape, dtype=np.int64) / 2**20
         raise UserError(
-            f"--cache: cannot write {size:.1f} GiB to {str(folder)!r}:"
+            f"--cache: cannot write {size:,.0f} MiB to {str(folder)!r}:"
             f" {error.strerror or error}; make room, or pass another --cache_folder or"
             " --cache none."
         ) from None

@@ -80,6 +80,10 @@ def tfds(
             f"{flag} is neither a data set of TFDS nor prepared in {str(root)!r}; check"
             " the name and --dataroot."
         ) from None
+    except Exception as error:  # of a name that is none, or of damaged metadata
+        raise UserError(
+            f"{flag} cannot be opened: {_line(error)}; check the name and --dataroot."
+        ) from None
     if not builder.info.splits:
         if not download:
             raise UserError(
@@ -139,9 +143,12 @@ def _prepare(tensorflow_datasets, flag: str, name: str, root) -> Any:
             f" {error.name}, and this command again."
         ) from None
     except Exception as error:  # downloads and builders raise anything
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{flag} cannot be prepared: {reason or type(error).__name__}; prepare it"
-            " with TFDS's own tools, in the format array_record."
+            f"{flag} cannot be prepared: {_line(error)}; prepare it with TFDS's own"
+            " tools, in the format array_record."
         ) from None
     return builder
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

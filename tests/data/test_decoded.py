@@ -139,7 +139,7 @@ def test_a_full_disk_is_one_line(listing, folder, monkeypatch):
     with pytest.raises(UserError) as caught:
         decode(listing, image_size=8, cache="disk", cache_folder=folder)
     message = str(caught.value)
-    assert message.startswith("--cache: cannot write 0.0 GiB")
+    assert message.startswith("--cache: cannot write 0 MiB")
     assert "No space left" in message and "--cache none" in message
     assert entries(folder) == []
 
