@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 SCRIPT = Path(__file__).parents[1] / "train_jax.py"
-FLAGS = ["--arch=resnet18", "--weights=none", "--image_size=28", "--batch_size=100"]
-FLAGS += ["--images_per_class=20", "--maxiter=1500", "--decay_iter_step=1000"]
+FLAGS = ["--arch=resnet18", "--weights=none", "--image_size=28"]
+FLAGS += ["--images_per_class=10", "--maxiter=1500", "--decay_iter_step=1000"]
 FLAGS += ["--eval_interval=500"]
 
 
@@ -68,9 +68,10 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as place:
-        for split_of in (new_pictures, new_kinds):
+        for split_of, batch_size in ((new_pictures, 100), (new_kinds, 50)):
             listed = write_table(Path(sys.argv[1]), Path(place), split_of)
             where = [f"--dataroot={listed}", f"--checkpoints_path={place}"]
+            where.append(f"--batch_size={batch_size}")
             command = [sys.executable, SCRIPT, "--dataset=csv", "--cache=host", *where]
             subprocess.run([*command, *FLAGS, *sys.argv[2:]], check=True)
 

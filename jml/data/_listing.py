@@ -95,7 +95,7 @@ def file_below(root: Path, relative: str, path: Path, number: int) -> File:
         UserError: it would lie elsewhere.
     """
     parts = PurePosixPath(relative.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or Path(relative).is_absolute():
+    if parts.is_absolute() or ".." in parts.parts:
         raise bad_line(path, number, f"{relative!r} leaves the data root")
     return File(os.path.join(root, parts))
 

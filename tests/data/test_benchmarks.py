@@ -136,6 +136,12 @@ def test_a_broken_mat_file_is_named(tmp_path, content):
         cars196(tmp_path)
 
 
+def test_a_table_with_a_byte_order_mark(tmp_path):
+    path = layouts.table(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(table(path).pictures) == 12
+
+
 def test_a_table_wants_two_training_images_of_a_class(tmp_path):
     path = layouts.table(tmp_path)
     lines = path.read_text().splitlines()

@@ -85,6 +85,11 @@ def test_other_pictures_or_settings_are_another_cache(listing, folder, decoded):
     assert len(entries(folder)) == 3
 
 
+def overwrite_the_last_byte(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 255]))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -96,8 +101,9 @@ def test_other_pictures_or_settings_are_another_cache(listing, folder, decoded):
         lambda cache: (cache / "images.npy").write_bytes(
             bytes((cache / "images.npy").stat().st_size)
         ),
+        lambda cache: overwrite_the_last_byte(cache / "images.npy"),
     ],
-    ids=["no note", "half a note", "other note", "no pixels", "cut", "overwritten"],
+    ids=["no note", "half a note", "other note", "no pixels", "cut", "zeros", "pixel"],
 )
 def test_a_damaged_cache_is_made_anew(listing, folder, decoded, damage, capsys):
     before = decode(listing, image_size=8, cache="disk", cache_folder=folder)
