@@ -45,7 +45,7 @@ def font_files() -> tuple[Path, ...]:
     if found is None or find_spec("PIL") is None:
         raise UserError(
             "--dataset: glyphs is drawn by Pillow in fonts that matplotlib ships, and"
-            ' they are not installed; run: pip install "jml[train]"'
+            " they are not installed; run: pip install matplotlib pillow"
         )
     folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
     files = tuple(folder / f"{style}.ttf" for style in STYLES)

@@ -28,7 +28,7 @@ def readable_extensions() -> frozenset[str]:
     except ImportError:
         raise UserError(
             "--dataroot: images are read by Pillow, which is not installed; run:"
-            ' pip install "jml[train]"'
+            " pip install pillow"
         ) from None
     extensions = Image.registered_extensions()
     return frozenset(name for name, kind in extensions.items() if kind in Image.OPEN)

@@ -70,7 +70,8 @@ def tfds(
     except ImportError:
         raise UserError(
             f"--dataset: tfds:{name} is read by tensorflow-datasets, which is not"
-            ' installed; run: pip install "jml[tfds]"'
+            " installed; run: pip install tensorflow-datasets array_record"
+            " importlib_resources"
         ) from None
     flag = f"--dataset: tfds:{name}"
     try:
