@@ -67,6 +67,8 @@ def decode(
     images: Images
     if cache == "disk":
         images, bad, path = disk_cache(folder, listing, shape, fill)
+        if bad.any() and not skip_bad:  # they were left out when the cache was made
+            read_square(listing.pictures[int(np.argmax(bad))], image_size)
         kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":

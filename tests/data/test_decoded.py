@@ -173,6 +173,14 @@ def test_bad_images_are_skipped_and_counted(listing, folder, cache):
         assert listing.pictures[1].name in data.notes[-1]
 
 
+def test_what_a_cache_left_out_is_an_error_to_the_next_run(listing, folder):
+    Path(listing.pictures[1].path).write_text("no image")
+    options = {"image_size": 8, "cache": "disk", "cache_folder": folder}
+    decode(listing, **options, skip_bad=True)
+    with pytest.raises(UserError, match="cannot read the image"):
+        decode(listing, **options)
+
+
 def test_absent_and_bad_images_are_errors_otherwise(listing, folder):
     os.unlink(listing.pictures[5].path)
     for cache in ("host", "disk"):
