@@ -217,7 +217,5 @@ def test_missing_fonts(monkeypatch):
     with pytest.raises(UserError, match=r"^--dataset: .*Nonesuch"):
         glyphs(image_size=24)
     monkeypatch.setattr(_fonts, "find_spec", lambda name: None)
-    with pytest.raises(
-        UserError, match=r"^--dataset: .* pip install matplotlib pillow$"
-    ):
+    with pytest.raises(UserError, match=r"pip install matplotlib pillow$"):
         glyphs(image_size=24)
