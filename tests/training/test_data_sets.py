@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from jml.errors import UserError
 from tests.data import layouts
 
 FLAGS = [
@@ -146,6 +147,35 @@ def test_the_split_of_stanford_online_products_is_its_own(tmp_path):
     names = {listing.class_names[label] for label in listing.labels[listing.train]}
     assert names == {"7", "8"}
     assert len(listing.query) == 8
+
+
+def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    from tensorflow_datasets.core.utils import lazy_imports_utils
+
+    from jml.data import tfds as read
+
+    class NeedsTensorflow(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(),
+                "label": tfds.features.ClassLabel(num_classes=2),
+            }
+            features = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            yield 0, {"label": lazy_imports_utils.tensorflow.io.gfile.glob("*")}
+
+    with pytest.raises(UserError, match="needs tensorflow to be prepared, once"):
+        read("needs_tensorflow", tmp_path, download=True)
+    with pytest.raises(UserError, match="pass --download"):
+        read("needs_tensorflow", tmp_path)
 
 
 def test_the_command_on_tfds(toy, main, tmp_path, capsys):
