@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from jml.errors import UserError
+from jml.command import exit_code
 from jml.training import keep_freed_memory, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
-    try:
+
+    def run() -> None:
         config = parse(sys.argv[1:] if arguments is None else arguments)
         for note in config.notes:
             print(f"train_jax.py: note: {note}", file=sys.stderr)
@@ -18,14 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from jml.training.loop import train_and_evaluate
 
         train_and_evaluate(config)
-    except UserError as error:
-        line = " ".join(str(error).splitlines())
-        print(f"train_jax.py: error: {line}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("train_jax.py: interrupted.", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code("train_jax.py", run)
 
 
 if __name__ == "__main__":

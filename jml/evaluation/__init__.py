@@ -1,5 +1,21 @@
-"""How well embeddings retrieve, measured exactly, block by block on the device."""
+"""How well embeddings retrieve and cluster, measured exactly on the device."""
 
-from ._recall import recall_at_k as recall_at_k
+from ._clustering import adjusted_mutual_information as adjusted_mutual_information
+from ._clustering import normalized_mutual_information as normalized_mutual_information
+from ._evaluate import Evaluation as Evaluation
+from ._evaluate import evaluate as evaluate
+from ._evaluate import recall_at_k as recall_at_k
+from ._kmeans import Clustering as Clustering
+from ._kmeans import kmeans as kmeans
+from ._neighbours import nearest_neighbours as nearest_neighbours
 
-__all__ = ["recall_at_k"]
+__all__ = [
+    "Clustering",
+    "Evaluation",
+    "adjusted_mutual_information",
+    "evaluate",
+    "kmeans",
+    "nearest_neighbours",
+    "normalized_mutual_information",
+    "recall_at_k",
+]

@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
+from jml.command import Parser
 from jml.errors import UserError
 
 from ._values import suggest
@@ -37,15 +38,8 @@ def parse(arguments: Sequence[str]) -> Config:
     return Config(**vars(known))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Replaces argparse's usage dump by the one line every mistake gets."""
-        flag, _, problem = message.removeprefix("argument ").partition(": ")
-        raise UserError(f"{flag}: {problem}; see --help.")
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _make_parser() -> Parser:
+    parser = Parser(
         prog="train_jax.py",
         usage="train_jax.py [--flag value ...]",
         description="Train a metric-learning model and measure its retrieval.",

@@ -1,8 +1,7 @@
 """Retrieval on the test classes, with a network and without one."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +17,13 @@ from .prefetch import AHEAD, prefetch
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 KS = (1, 2, 4, 8)
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute
+
+
+class Embedded(NamedTuple):
+    """The embeddings of a data set's test images; no gallery as in the data set."""
+
+    query: Float[np.ndarray, "n d"]
+    gallery: Float[np.ndarray, "m d"] | None
 
 
 def make_embed(
@@ -52,22 +58,22 @@ def make_embed(
     return embed_all
 
 
-def make_evaluate(
+def make_embed_test(
     graphdef: Any,
     dataset: Dataset,
     *,
     batch_size: int,
     prepare: Callable[[Array], Array],
-) -> Callable[[Any, Any], Recalls]:
-    """Returns ``evaluate(params, batch_stats) -> {k: Recall@k}`` on the test classes.
+) -> Callable[[Any, Any], Embedded]:
+    """Returns ``embed_test(params, batch_stats)`` for the test images of a data set.
 
     It raises a UserError where the network gives no finite embeddings.
     """
-    embed_all = partial(make_embed(graphdef, prepare), batch_size=batch_size)
+    embed_all = make_embed(graphdef, prepare)
 
-    def evaluate(params: Any, batch_stats: Any) -> Recalls:
+    def embed_test(params: Any, batch_stats: Any) -> Embedded:
         def embeddings_of(split: Split) -> Float[np.ndarray, "n d"]:
-            embeddings = embed_all(params, batch_stats, split.images)
+            embeddings = embed_all(params, batch_stats, split.images, batch_size)
             if not np.isfinite(embeddings).all():
                 raise UserError(
                     "--lr: the network gives embeddings that are not finite; try a"
@@ -75,16 +81,16 @@ def make_evaluate(
                 )
             return embeddings
 
-        return _recalls(embeddings_of, dataset)
+        return _of_test(embeddings_of, dataset)
 
-    return evaluate
+    return embed_test
 
 
-def pixel_recalls(dataset: Dataset, *, crop: int) -> Recalls | None:
-    """Recalls of the pixels themselves, the bar a network has to clear.
+def embed_pixels(dataset: Dataset, *, crop: int) -> Embedded | None:
+    """The pixels themselves, the bar a network has to clear.
 
-    None where it would take too long. Grey images count one channel: the order of the
-    distances is the same.
+    None where comparing them would take too long. Grey images count one channel: the
+    order of the distances is the same.
     """
     searched = dataset.query if dataset.gallery is None else dataset.gallery
     work = len(dataset.query.labels) * np.prod(searched.images.shape, dtype=float)
@@ -98,15 +104,28 @@ def pixel_recalls(dataset: Dataset, *, crop: int) -> Recalls | None:
             pixels = pixels[..., :1]
         return pixels.reshape(len(pixels), -1).astype(np.float32) / 255
 
-    return _recalls(pixels_of, dataset)
+    return _of_test(pixels_of, dataset)
 
 
-def _recalls(
-    embeddings_of: Callable[[Split], Float[np.ndarray, "n d"]], dataset: Dataset
-) -> Recalls:
+def recalls(embedded: Embedded, dataset: Dataset) -> Recalls:
+    """Recall@k of the test images, for as many k as there are neighbours."""
     query, gallery = dataset.query, dataset.gallery
-    searched = () if gallery is None else (embeddings_of(gallery), gallery.labels)
     # A tiny test set has no eighth neighbour.
     neighbours = len(query.labels) - 1 if gallery is None else len(gallery.labels)
-    ks = [k for k in KS if k <= neighbours]
-    return recall_at_k(embeddings_of(query), query.labels, *searched, ks=ks)
+    return recall_at_k(
+        embedded.query,
+        query.labels,
+        embedded.gallery,
+        None if gallery is None else gallery.labels,
+        ks=[k for k in KS if k <= neighbours],
+    )
+
+
+def _of_test(
+    embeddings_of: Callable[[Split], Float[np.ndarray, "n d"]], dataset: Dataset
+) -> Embedded:
+    gallery = dataset.gallery
+    return Embedded(
+        embeddings_of(dataset.query),
+        None if gallery is None else embeddings_of(gallery),
+    )

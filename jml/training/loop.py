@@ -18,10 +18,11 @@ from jml.models import save_weights
 
 from .build import Training, build, pick_device
 from .config import Config
-from .evaluate import Recalls, make_evaluate, pixel_recalls
+from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
 from .inputs import load_dataset, make_batches
 from .journal import Journal
 from .prefetch import prefetch
+from .report import report_run
 from .run_folder import RunFolder
 from .step import TrainState, decay
 
@@ -73,7 +74,7 @@ def _run(config: Config, run: RunFolder) -> Summary:
     num_train = len(np.unique(dataset.train.labels))
     num_test = len(np.unique(dataset.query.labels))
     training = build(config, num_classes=num_train)
-    evaluate = make_evaluate(
+    embed_test = make_embed_test(
         training.graphdef,
         dataset,
         batch_size=config.batch_size_test,
@@ -87,17 +88,23 @@ def _run(config: Config, run: RunFolder) -> Summary:
         )
         for note in dataset.notes:
             journal.say(note)
-        pixels = pixel_recalls(dataset, crop=config.image_size)
+        pixels = embed_pixels(dataset, crop=config.image_size)
         if pixels is not None:
-            journal.baseline("raw pixels", pixels)
+            journal.baseline("raw pixels", recalls(pixels, dataset))
         state = training.state
-        journal.evaluation(0, evaluate(state.params["model"], state.batch_stats))
+        embedded = embed_test(state.params["model"], state.batch_stats)
+        journal.evaluation(0, recalls(embedded, dataset))
         stops = [*range(0, config.maxiter, config.eval_interval), config.maxiter]
         for first, last in pairwise(stops):
             state = run_steps(training, state, range(first, last), batch, journal)
             params, batch_stats = state.params["model"], state.batch_stats
-            journal.evaluation(last, evaluate(params, batch_stats))
+            embedded = embed_test(params, batch_stats)
+            journal.evaluation(last, recalls(embedded, dataset))
             run.save(partial(save_weights, params=params, batch_stats=batch_stats))
+        with run.writing():
+            report_run(
+                run.path, config, dataset, embedded, run.records, say=journal.say
+            )
     seconds = time.perf_counter() - began
     print(f"\n{journal.table()}\n")
     print(

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from typing import Any
 from safetensors import SafetensorError
 
 from jml.errors import UserError
+from jml.report import FILES as REPORT_FILES
+from jml.report import save_plot
 
 from .config import Config
-from .plot import save_plot
 
 FILES = ("config.json", "metrics.jsonl", "weights.safetensors", "plot.png")
+FILES += REPORT_FILES
 
 
 class RunFolder:
@@ -115,6 +117,10 @@ class RunFolder:
         with _writing(self.path):
             self._replace("weights.safetensors", write_weights)
             self._replace("plot.png", lambda path: save_plot(path, self.records))
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Turns a failure to write what else belongs to the run into a UserError."""
+        return _writing(self.path)
 
     def close(self) -> None:
         """Closes the log."""

@@ -1,10 +1,12 @@
 """A short run from pictures on disk to a network that retrieves better."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+import jml.evaluation.__main__ as evaluation_command
 from jml.training import Config, inputs
 from jml.training import journal as journal_module
 
@@ -37,6 +39,7 @@ def records(run):
 
 def test_the_run_folder_is_complete(run):
     names = {"config.json", "metrics.jsonl", "plot.png", "weights.safetensors"}
+    names |= {"report", "report.html"}
     assert {path.name for path in run.iterdir()} == names
     config = Config(**json.loads((run / "config.json").read_text()))
     assert (config.loss, config.mining, config.maxiter) == ("triplet", "semi", 120)
@@ -112,3 +115,49 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(
     assert "try a rate below 1e+38" in error
     lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
     assert all(np.isfinite(json.loads(line).get("loss", 0.0)) for line in lines)
+
+
+def evaluated(capsys, *arguments):
+    code = evaluation_command.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err.splitlines()[-1]
+
+
+def test_a_finished_run_is_evaluated_again(run, records, capsys):
+    before = (run / "report.html").read_text()
+    (run / "report.html").unlink()
+    code, out, _ = evaluated(capsys, run)
+    assert code == 0
+    assert f"recall@1        {100 * records[-1]['recall@1']:6.2f} %" in out
+    assert (run / "report.html").read_text() == before
+    assert "python train_jax.py --dataset folder --dataroot " in before
+
+
+def test_a_run_whose_pictures_have_moved(run, pictures, tmp_path, capsys):
+    moved = tmp_path / "run"
+    shutil.copytree(run, moved)
+    config = json.loads((run / "config.json").read_text())
+    config["dataroot"] = str(tmp_path / "nowhere")
+    (moved / "config.json").write_text(json.dumps(config))
+    code, _, error = evaluated(capsys, moved)
+    assert code == 2 and "--dataroot" in error and "nowhere" in error
+    assert evaluated(capsys, moved, f"--dataroot={pictures}")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
+def test_a_run_folder_that_lacks_a_file(run, tmp_path, capsys, name):
+    lacking = tmp_path / "run"
+    shutil.copytree(run, lacking)
+    (lacking / name).unlink()
+    code, out, error = evaluated(capsys, lacking)
+    assert (code, out) == (2, "")
+    assert name in error and str(lacking) in error
+
+
+def test_weights_of_another_run(run, tmp_path, capsys):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    config = json.loads((run / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "embedding_dim": 8}))
+    code, _, error = evaluated(capsys, other)
+    assert code == 2 and "weights.safetensors" in error and "fc.weight" in error

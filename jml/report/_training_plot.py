@@ -10,15 +10,8 @@ BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#a0aec0"
 
 
 def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Draws the records of a run's metrics.jsonl into a PNG file.
-
-    Uses matplotlib's object interface: no window system, no global state.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    """Draws the records of a run's metrics.jsonl into a PNG file."""
+    figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     _draw_loss(left, [r for r in records if "loss" in r])
     _draw_recall(right, [r for r in records if "recall@1" in r])
@@ -27,6 +20,16 @@ def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A figure of matplotlib's object interface: no window system, no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _draw_loss(axes: Any, records: Sequence[dict[str, Any]]) -> None:

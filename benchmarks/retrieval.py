@@ -1,0 +1,209 @@
+"""Retrieval metrics at the size of Stanford Online Products; k-means; the report.
+
+python benchmarks/retrieval.py                      # all of it, some minutes
+python benchmarks/retrieval.py --items 6000 --dim 64 --parts ranking
+
+Beside JML runs what people use instead: pytorch-metric-learning's AccuracyCalculator
+with faiss-cpu (install both), which looks at as many neighbours as the largest class
+has items, and scikit-learn's KMeans. Each run of a ranking is a process of its own, in
+turns; its memory is the peak above what the process had before, embeddings included.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+TURNS = 3
+SHARED = {  # JML's names for what both have
+    "precision_at_1": "precision@1",
+    "r_precision": "r_precision",
+    "mean_average_precision_at_r": "map@r",
+}
+
+
+def make_items(items: int, classes: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors about class centres; classes of 2 to 12, as in the data set."""
+    rng = np.random.default_rng(0)
+    mean = items / classes
+    sizes = 2 + rng.binomial(10, min(1, max(0, mean - 2) / 10), classes)
+    labels = np.repeat(np.arange(classes), sizes)
+    labels = rng.permutation(np.resize(labels, items))
+    x = 0.5 * rng.normal(size=(classes, dim))[labels] + rng.normal(size=(items, dim))
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+def peak() -> float:
+    """The most memory that the process has had, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def child(library: str, folder: Path) -> dict:
+    """Loads the embeddings, ranks, and says what it took."""
+    x, labels = np.load(folder / "x.npy"), np.load(folder / "labels.npy")
+    if library == "jml":
+        import jax
+
+        from jml.evaluation import evaluate
+        from jml.training import keep_freed_memory
+
+        keep_freed_memory()
+        jax.numpy.zeros(()).block_until_ready()
+
+        def run() -> dict:
+            return evaluate(x, labels, clusterings=0, resamples=0).metrics
+
+    else:
+        import torch
+        from pytorch_metric_learning.utils import accuracy_calculator
+
+        names = (*SHARED, "mean_average_precision", "mean_reciprocal_rank")
+        calculator = accuracy_calculator.AccuracyCalculator(
+            include=names, k="max_bin_count", device=torch.device("cpu")
+        )
+        x, labels = torch.from_numpy(x), torch.from_numpy(labels)
+
+        def run() -> dict:
+            found = calculator.get_accuracy(x, labels)
+            return {SHARED.get(name, name): value for name, value in found.items()}
+
+    before, seconds = peak(), []
+    for _ in range(2):
+        start = time.perf_counter()
+        metrics = run()
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds, "memory": peak() - before, "metrics": metrics}
+
+
+def ranking(items: int, classes: int, dim: int) -> None:
+    """Both libraries in turns."""
+    x, labels = make_items(items, classes, dim)
+    runs: dict[str, list[dict]] = {"jml": [], "pml": []}
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder, "x.npy"), x)
+        np.save(Path(folder, "labels.npy"), labels)
+        for library in [*runs] * TURNS:
+            command = [sys.executable, __file__, "--child", library, folder]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            runs[library].append(json.loads(done.stdout.splitlines()[-1]))
+    one, other = runs["jml"][0]["metrics"], runs["pml"][0]["metrics"]
+    for name in SHARED.values():
+        assert abs(one[name] - other[name]) < 1e-5, (name, one[name], other[name])
+    print(f"{items:,} x {dim}, {len(np.unique(labels)):,} classes: ", end="")
+    print(", ".join(f"{name} {one[name]:.4f}" for name in SHARED.values()))
+    first, again = (
+        {name: np.median([r["seconds"][i] for r in rs]) for name, rs in runs.items()}
+        for i in (0, 1)
+    )
+    for name, label in (("jml", "JML"), ("pml", "PML with faiss")):
+        memory = max(run["memory"] for run in runs[name])
+        print(
+            f"  {label:15} first {first[name]:6.2f} s, again {again[name]:6.2f} s,"
+            f" {memory:5.2f} GiB above the input"
+        )
+    print(
+        f"  ratio           first {first['pml'] / first['jml']:6.2f},  "
+        f" again {again['pml'] / again['jml']:6.2f}"
+    )
+
+
+def clustering(items: int = 5924, dim: int = 128, classes: int = 100) -> None:
+    """k-means beside scikit-learn's, at the size of CUB-200-2011's test classes."""
+    from sklearn.cluster import KMeans
+
+    from jml.evaluation import kmeans
+
+    x, _ = make_items(items, classes, dim)
+    seconds: dict[str, list] = {"JML": [], "scikit-learn": []}
+    inertia: dict[str, list] = {"JML": [], "scikit-learn": []}
+    for seed in range(10):
+        for name in seconds:
+            start = time.perf_counter()
+            if name == "JML":
+                inertia[name].append(kmeans(x, classes, seed=seed).inertia)
+            else:
+                fitted = KMeans(classes, random_state=seed, n_init=1).fit(x)
+                inertia[name].append(fitted.inertia_)
+            seconds[name].append(time.perf_counter() - start)
+    print(f"k-means, {items:,} x {dim}, {classes} clusters, 10 seeds")
+    for name, times in seconds.items():
+        print(
+            f"  {name:15} first {times[0]:5.2f} s, then {np.median(times[1:]):5.3f} s,"
+            f" inertia {np.mean(inertia[name]):.1f}"
+        )
+    ratio = np.mean(inertia["JML"]) / np.mean(inertia["scikit-learn"])
+    print(f"  inertia of JML over scikit-learn's {ratio:.4f}")
+
+
+def report(items: int = 6000, classes: int = 100) -> None:
+    """Writes a report on pictures of noise, which compress worst, and opens it."""
+    from jml.evaluation import evaluate
+    from jml.report import Items, write_report
+
+    x, labels = make_items(items, classes, 128)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (items, 64, 64, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        found = evaluate(x, labels)
+        middle = time.perf_counter()
+        subject = Items(x, labels, images)
+        page = write_report(Path(folder), "", subject, None, found, reproduce={})
+        end = time.perf_counter()
+        print(
+            f"report of {items:,} pictures: evaluated in {middle - start:.1f} s,"
+            f" written in {end - middle:.1f} s, {page.stat().st_size / 1e6:.1f} MB"
+        )
+        print(f"  open in Chromium after {opening(page):.2f} s")
+
+
+def opening(page: Path) -> float:
+    """Median seconds until the page shows its queries."""
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    seconds = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        for _ in range(5):
+            tab = browser.new_page()
+            start = time.perf_counter()
+            tab.goto(page.as_uri())
+            tab.wait_for_selector("#rows li")
+            seconds.append(time.perf_counter() - start)
+            tab.close()
+        browser.close()
+    return float(np.median(seconds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--items", type=int, default=60_502)
+    parser.add_argument("--classes", type=int, default=11_316)
+    parser.add_argument("--dim", type=int, default=512)
+    parts = ("ranking", "clustering", "report")
+    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(child(options.child[0], Path(options.child[1]))))
+        return
+    if "ranking" in options.parts:
+        ranking(options.items, min(options.classes, options.items // 2), options.dim)
+    if "clustering" in options.parts:
+        clustering()
+    if "report" in options.parts:
+        report()
+
+
+if __name__ == "__main__":
+    main()

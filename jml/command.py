@@ -1,0 +1,31 @@
+"""What the commands share: arguments that are checked in one line, and exit codes."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from jml.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises a ``UserError`` where argparse would print its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Replaces argparse's usage dump by the one line every mistake gets."""
+        flag, _, problem = message.removeprefix("argument ").partition(": ")
+        raise UserError(f"{flag}: {problem}; see --help." if problem else f"{message}.")
+
+
+def exit_code(name: str, run: Callable[[], None]) -> int:
+    """Runs a command: 0, or 2 after a user's mistake, or 130 after Ctrl-C."""
+    try:
+        run()
+    except UserError as error:
+        line = " ".join(str(error).splitlines())
+        print(f"{name}: error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted.", file=sys.stderr)
+        return 130
+    return 0

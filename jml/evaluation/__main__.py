@@ -1,0 +1,212 @@
+"""Evaluates a run, or embeddings from anywhere, and writes a report.
+
+    python -m jml.evaluation runs/NAME
+    python -m jml.evaluation embeddings.npy labels.npy [gallery.npy gallery_labels.npy]
+
+A command stands above all layers: it calls the training package for a run's folder.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jml.command import Parser, exit_code
+from jml.errors import UserError
+
+PROGRAM = "python -m jml.evaluation"
+ARGUMENTS = ("embeddings", "labels", "gallery", "gallery_labels")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_code(PROGRAM, lambda: _run(given))
+
+
+def _make_parser() -> Parser:
+    parser = Parser(
+        prog=PROGRAM,
+        description="Evaluate retrieval and write report.html.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="With a run's folder only --dataroot applies: the run has the rest.",
+    )
+    add = parser.add_argument
+    add(
+        "what",
+        nargs="+",
+        metavar="RUN | FILE.npy",
+        help="a run's folder; or embeddings and labels, and perhaps those of a gallery",
+    )
+    add("--dataroot", help="of a run: where its data set is now")
+    add("--out", default=".", help="of files: folder for the report (default: .)")
+    add("--overwrite", action="store_true", help="replace a report in --out")
+    add("--metric", default="euclidean", choices=("euclidean", "cosine"), help=" ")
+    add("--ks", type=int, nargs="+", metavar="K", help="for Recall@K")
+    add("--map_ks", type=int, nargs="+", metavar="K", default=(), help="for MAP@K")
+    add("--clusterings", type=int, default=5, metavar="N", help="runs of k-means")
+    add("--resamples", type=int, default=1000, metavar="N", help="for the intervals")
+    add("--seed", type=int, default=0, metavar="N", help="of all randomness")
+    add("--images", metavar="FILE.npy", help="what the embeddings are of: uint8 NHWC")
+    add("--gallery_images", metavar="FILE.npy", help="the same for the gallery")
+    add("--class_names", metavar="FILE.txt", help="line i, from 0, names class i")
+    return parser
+
+
+def _run(given: list[str]) -> None:
+    options = _make_parser().parse_args(given)
+    folder = Path(options.what[0])
+    if len(options.what) == 1 and folder.suffix != ".npy":
+        from jml.training.report import evaluate_run
+
+        found = evaluate_run(folder, dataroot=options.dataroot, say=_say)
+    else:
+        folder = Path(options.out)
+        found = _evaluate_files(options, given)
+    print(_table(found))
+    print(f"written: {folder / 'report.html'}")
+
+
+def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
+    from tqdm import tqdm
+
+    from jml.evaluation import evaluate
+    from jml.report import FILES, Items, write_report
+
+    if len(options.what) not in (2, 4):
+        raise UserError(
+            f"pass embeddings and labels, or those and a gallery's, got"
+            f" {len(options.what)} files."
+        )
+    out = Path(options.out)
+    earlier = next((name for name in FILES if (out / name).exists()), None)
+    if earlier and not options.overwrite:
+        raise UserError(
+            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
+            " --overwrite to replace that report."
+        )
+    arrays = [_load(path) for path in options.what]
+    images = [
+        _load_images(path, labels)
+        for path, labels in zip(
+            (options.images, options.gallery_images), arrays[1::2], strict=False
+        )
+    ]
+    _say("evaluating")
+    try:
+        found = evaluate(
+            *arrays,
+            ks=options.ks,
+            map_ks=options.map_ks,
+            metric=options.metric,
+            clusterings=options.clusterings,
+            resamples=options.resamples,
+            seed=options.seed,
+            progress=lambda steps: tqdm(steps, leave=False, disable=None),
+        )
+    except ValueError as error:
+        raise UserError(_about_files(str(error), options.what)) from None
+    items = [
+        Items(x, labels, pictures)
+        for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
+    ]
+    try:
+        write_report(
+            out,
+            Path(options.what[0]).stem,
+            items[0],
+            items[1] if len(items) > 1 else None,
+            found,
+            class_names=_class_names(options.class_names),
+            metric=options.metric,
+            reproduce={"Evaluate again": shlex.join([*PROGRAM.split(), *given])},
+            seed=options.seed,
+            say=_say,
+        )
+    except OSError as error:
+        raise UserError(
+            f"--out: cannot write to {options.out!r}: {error.strerror or error};"
+            " free or choose another place."
+        ) from None
+    return found
+
+
+def _load(path: str, **options: Any) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False, **options)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path!r}: {error.strerror or error}; pass a .npy file."
+        ) from None
+    except (ValueError, EOFError):
+        raise UserError(
+            f"{path!r} is no .npy file of numbers; write it with numpy.save."
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path!r} holds several arrays; save one of them as .npy.")
+    return array
+
+
+def _load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
+    if path is None:
+        return None
+    images = _load(path, mmap_mode="r")
+    square = images.ndim == 4 and images.shape[1] == images.shape[2]
+    if not square or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise UserError(
+            f"{path!r}: images must be uint8 [n, side, side, 3], got {images.dtype}"
+            f" {images.shape}."
+        )
+    if len(images) != len(labels):
+        raise UserError(
+            f"{path!r} holds {len(images)} images for {len(labels)} labels."
+        )
+    return images
+
+
+def _class_names(path: str | None) -> dict[int, str]:
+    if path is None:
+        return {}
+    try:
+        return dict(enumerate(Path(path).read_text(encoding="utf-8").splitlines()))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--class_names: cannot read {path!r}: {error}; pass a text file."
+        ) from None
+
+
+def _about_files(message: str, paths: Sequence[str]) -> str:
+    """Says the files' names where ``evaluate`` says its arguments'."""
+    message = message.removeprefix("evaluate: ")
+    for argument, path in zip(ARGUMENTS, paths, strict=False):
+        message = message.replace(f"`{argument}`", repr(path))
+    for option in ("ks", "map_ks", "clusterings", "resamples", "seed"):
+        message = message.replace(f"`{option}`", f"--{option}")
+    return message + "."
+
+
+def _table(found: Any) -> str:
+    lines = [
+        f"{found.queries:,} queries" + f", {found.left_out:,} more left out: alone"
+        " in their class" * bool(found.left_out)
+    ]
+    for name, value in found.metrics.items():
+        line = f"{name:<16}{100 * value:6.2f} %"
+        if name in found.intervals:
+            low, high = found.intervals[name]
+            line += f"  ({100 * low:.2f} to {100 * high:.2f})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

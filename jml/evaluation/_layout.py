@@ -1,0 +1,74 @@
+"""How items are laid out for the tiles of ``relevant_ranks``: sorted, and in blocks."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+TILE = 1008  # rows of a tile; powers of two would fall onto one another in the caches
+TOGETHER = 4  # targets that one pass over a tile counts for
+
+
+class Queries(NamedTuple):
+    """Blocks of queries; what fills up the last one has no relevant items."""
+
+    x: Float[Array, "b t d"]
+    itself: Int[Array, "b t"]  # place in the sorted gallery, or -1
+    first: Int[Array, "b t"]  # place of the class in the sorted gallery
+    relevant: Int[Array, "b t"]  # number of relevant items
+    indices: Int[Array, "b r t"]  # of the relevant items in the gallery as given
+    passes: Int[Array, " b"]  # over a tile, to count for all targets of the block
+    near: Int[np.ndarray, "b 2"]  # range of the gallery blocks with relevant items
+
+
+class Gallery(NamedTuple):
+    """Blocks of the sorted gallery."""
+
+    y: Float[Array, "g s d"]
+    offsets: Float[Array, "g s"]
+    index: Int[Array, "g s"]  # in the gallery as given
+    size: Int[Array, ""]
+
+
+def class_starts(counts: Int[np.ndarray, " c"]) -> Int[np.ndarray, " c"]:
+    """Where each class starts when the gallery is sorted, rare classes first."""
+    by_size = np.argsort(counts, kind="stable")
+    starts = np.empty_like(counts)
+    starts[by_size] = np.cumsum(counts[by_size]) - counts[by_size]
+    return starts
+
+
+def tile_rows(size: int) -> int:
+    """Rows of a tile, a multiple of 16: equally many in each, at most `TILE`."""
+    tiles = -(-size // TILE)
+    return -(-size // (16 * tiles)) * 16
+
+
+def blocks(a: np.ndarray, tile: int, fill: int) -> np.ndarray:
+    """Rows in blocks, the last of them filled up."""
+    padding = [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1)
+    return np.pad(a, padding, constant_values=fill).reshape(-1, tile, *a.shape[1:])
+
+
+def make_queries(x, own, first, relevant, order, columns: int) -> Queries:
+    """Makes `Queries` of these blocks, for a gallery in this order."""
+    tile = x.shape[1]
+    rows = -(-relevant.max() // TOGETHER) * TOGETHER
+    places = first[:, None] + np.arange(rows)
+    # A query that belongs to the class is none of its own relevant items.
+    within = (first <= own) & (own <= first + relevant)
+    places += within[:, None] & (places >= own[:, None])
+    valid = np.arange(rows) < relevant[:, None]
+    indices = np.where(valid, order[np.minimum(places, len(order) - 1)], -1)
+    low = blocks(np.where(valid, places, len(order)).min(axis=1), tile, len(order))
+    high = blocks(np.where(valid, places, -1).max(axis=1), tile, -1)
+    relevant = blocks(relevant.astype(np.int32), tile, 0)
+    return Queries(
+        x,
+        blocks(own.astype(np.int32), tile, -1),
+        blocks(first.astype(np.int32), tile, 0),
+        relevant,
+        blocks(indices.astype(np.int32), tile, -1).transpose(0, 2, 1),
+        -(-relevant.max(axis=1) // TOGETHER),
+        np.stack([low.min(axis=1) // columns, high.max(axis=1) // columns + 1], axis=1),
+    )

@@ -1,0 +1,94 @@
+"""The nearest items themselves, for looking at them."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jml._checks import check_choice
+
+from ._inputs import METRICS, check_columns, checked_embeddings, comparable
+from ._keys import distances, inner_products
+
+TILE = 496  # rows of a tile
+
+
+def nearest_neighbours(
+    embeddings: Float[Array, "n d"],
+    gallery: Float[Array, "m d"] | None = None,
+    *,
+    k: int,
+    rows: Int[Array, " q"] | None = None,
+    metric: str = "euclidean",
+) -> Int[np.ndarray, "q k"]:
+    """Gallery indices of each query's k nearest items, the nearest first.
+
+    Equally near ones come by index. Without a gallery every item is searched for among
+    the others.
+
+    Args:
+        embeddings: one row per query.
+        gallery: the items to search, None for the queries themselves.
+        k: how many, at most the number of items to find.
+        rows: the queries to search for, all by default.
+        metric: "euclidean" or "cosine".
+
+    Returns:
+        A row of indices for each query.
+
+    Raises:
+        ValueError: wrong shape or dtype, a number out of range, or an entry that is NaN
+            or infinite.
+
+    Example:
+        >>> nearest_neighbours(np.float32([[0], [1], [3]]), k=2)
+        array([[1, 2],
+               [0, 2],
+               [1, 0]], dtype=int32)
+    """
+    name = "nearest_neighbours"
+    check_choice(name, "metric", metric, METRICS)
+    parts = [checked_embeddings(name, "embeddings", embeddings)]
+    if gallery is not None:
+        parts.append(checked_embeddings(name, "gallery", gallery))
+        check_columns(name, parts[1], parts[0])
+    neighbours = len(parts[-1]) - (gallery is None)
+    if not 1 <= k <= neighbours:
+        raise ValueError(
+            f"{name}: `k` must be from 1 to {neighbours}, the number of items to find,"
+            f" got {k}"
+        )
+    parts, offsets = comparable(parts, metric)
+    x, y = parts[0], parts[-1]
+    rows = np.arange(len(x)) if rows is None else np.asarray(rows)
+    itself = rows if gallery is None else np.full(len(rows), -1)
+    tile = min(TILE, -(-len(y) // 16) * 16)
+    y = jax.device_put(_filled(y, tile).reshape(-1, tile, y.shape[1]))
+    offsets = _filled(offsets, tile).reshape(-1, tile)
+    found = []
+    for at in range(0, len(rows), tile):
+        some = _filled(x[rows[at : at + tile]], tile)
+        own = _filled(itself[at : at + tile], tile)
+        found.append(np.asarray(_nearest(some, own, y, offsets, neighbours, k=k)))
+    return np.concatenate(found)[: len(rows)]
+
+
+def _filled(a: np.ndarray, tile: int) -> np.ndarray:
+    """With zeros up to a multiple: tiles of one shape round alike."""
+    return np.pad(a, [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1))
+
+
+@partial(jax.jit, static_argnames="k")
+def _nearest(queries, itself, gallery, offsets, neighbours, *, k):
+    def distances_to(tile):
+        y, offset = tile
+        return distances(inner_products(queries, y), offset)
+
+    rows = jnp.moveaxis(jax.lax.map(distances_to, (gallery, offsets)), 0, 1)
+    rows = rows.reshape(len(queries), -1)
+    place = jnp.arange(rows.shape[1])
+    size = neighbours + (itself >= 0)
+    absent = (place >= size[:, None]) | (place == itself[:, None])
+    return jax.lax.top_k(jnp.where(absent, -jnp.inf, -rows), k)[1]

@@ -1,0 +1,12 @@
+"""What embeddings retrieve, to look at: one page that holds all it shows, and pictures.
+
+``write_report`` writes both; ``python -m jml.evaluation`` and ``train_jax.py`` call it.
+"""
+
+from ._contents import Items as Items
+from ._report import FILES as FILES
+from ._report import PAGE as PAGE
+from ._report import write_report as write_report
+from ._training_plot import save_plot as save_plot
+
+__all__ = ["FILES", "PAGE", "Items", "save_plot", "write_report"]

@@ -1,0 +1,42 @@
+"""A map of embeddings: near in space, near on paper."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def embedding_map(
+    embeddings: Float[np.ndarray, "n d"], *, metric: str, seed: int
+) -> tuple[Float[np.ndarray, "n 2"], str]:
+    """Coordinates from 0 to 1 about the middle, and what they were made with.
+
+    t-SNE (van der Maaten and Hinton, 2008) where scikit-learn is installed and there
+    are enough points for it, otherwise the first two principal components.
+    """
+    x = embeddings.astype(np.float32)
+    if metric == "cosine":
+        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x = x - x.mean(axis=0)
+    x = x / (np.abs(x).max() or 1)
+    try:
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        TSNE = None
+    if TSNE is None or len(x) < 10 or not x.any():
+        points, method = _principal_components(x), "principal components"
+    else:
+        perplexity = min(30, (len(x) - 1) / 3)
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        # Its threads wait for one another at every step, and where another process
+        # holds a core, several take five times as long as one.
+        with threadpool_limits(1):
+            points, method = tsne.fit_transform(_principal_components(x, 50)), "t-SNE"
+    low, high = points.min(axis=0), points.max(axis=0)
+    return 0.5 + (points - (low + high) / 2) / ((high - low).max() or 1), method
+
+
+def _principal_components(x: Float[np.ndarray, "n d"], count: int = 2) -> np.ndarray:
+    """The first principal components, or all columns where there are not so many."""
+    _, directions = np.linalg.eigh(x.T @ x)
+    points = x @ directions[:, ::-1][:, :count]
+    return np.pad(points, ((0, 0), (0, max(0, 2 - points.shape[1]))))

@@ -1,0 +1,52 @@
+"""The page: one file with everything in it, that runs nothing but its own script."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from ._thumbnails import COLUMNS
+
+SCRIPTS = ("charts.js", "map.js", "queries.js", "page.js")
+
+
+def render(data: Mapping[str, Any], sheets: Sequence[str]) -> str:
+    """The HTML of a report, with its pictures in data URIs.
+
+    Names of classes reach the page as JSON and are shown as text. Should one become
+    markup all the same, the policy in the page's head lets no script run but those
+    whose digest it names.
+    """
+    script = "\n".join(_asset(name) for name in SCRIPTS)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline';"
+        f" script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    style = _asset("page.css") + "".join(
+        f"\n.sheet{i} {{ background-image: url({uri}); }}"
+        for i, uri in enumerate(sheets)
+    )
+    pieces = {
+        "policy": policy,
+        "title": escape(str(data["title"])),
+        "style": style,
+        "data": as_json({**data, "pictures": bool(sheets), "columns": COLUMNS}),
+        "script": script,
+    }
+    # In one pass: what is put in is not searched for further marks.
+    return re.sub(r"\{\{(\w+)\}\}", lambda mark: pieces[mark[1]], _asset("page.html"))
+
+
+def as_json(data: Any) -> str:
+    """JSON that may stand in a script element: no ``<`` ends it or starts another."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")

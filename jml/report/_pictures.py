@@ -1,0 +1,124 @@
+"""The report's pictures as PNG files."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ._training_plot import BLUE, new_figure, save_plot
+
+RIGHT, WRONG = "#1a7f4b", "#c22f3d"
+FILES = ("cmc.png", "map.png", "queries.png", "confusions.png", "training.png")
+BEST_AND_WORST = 5  # queries of each kind
+
+
+def save_pictures(
+    folder: Path,
+    data: Mapping[str, Any],
+    small: UInt8[np.ndarray, "n s s 3"] | None,
+    records: Sequence[Mapping[str, Any]],
+) -> None:
+    """Draws what the page shows into PNG files of a folder, made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:  # an earlier report may have had one that this has not
+        (folder / name).unlink(missing_ok=True)
+    pictures = {"cmc": _cmc(data), "map": _map(data), "queries": _queries(data, small)}
+    if data["confusions"]:
+        pictures["confusions"] = _confusions(data)
+    with warnings.catch_warnings():
+        # Names may have letters that matplotlib's fonts lack; it draws boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        for name, figure in pictures.items():
+            figure.savefig(folder / f"{name}.png")
+        if records:
+            save_plot(folder / "training.png", records)
+
+
+def _cmc(data: Mapping[str, Any]) -> Any:
+    figure = new_figure(6, 3.6)
+    axes = figure.subplots()
+    axes.plot(*zip(*data["cmc"], strict=True), color=BLUE, linewidth=2)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set_xlabel("k")
+    axes.set_title("Recall@k")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _map(data: Mapping[str, Any]) -> Any:
+    import matplotlib
+
+    figure = new_figure(7, 7)
+    axes = figure.subplots()
+    points = np.array(data["map"]["points"])
+    classes = np.array(data["items"]["class"])[data["map"]["item"]]
+    colours = matplotlib.colormaps["hsv"](classes * 0.381966 % 1)
+    right = np.array(data["map"]["right"], bool)
+    faces = np.where(right[:, None], colours, 0)
+    axes.scatter(
+        *points.T, s=14, facecolors=faces, edgecolors=colours, linewidths=0.8, alpha=0.8
+    )
+    axes.set_aspect("equal")
+    axes.invert_yaxis()  # as on the page
+    axes.set_axis_off()
+    axes.set_title(f"{data['map']['method']}; hollow: the first neighbour is wrong")
+    return figure
+
+
+def _queries(data: Mapping[str, Any], small: np.ndarray | None) -> Any:
+    queries = data["queries"]
+    order = np.argsort(queries["precision"], kind="stable")
+    best, worst = order[::-1][:BEST_AND_WORST], order[:BEST_AND_WORST][::-1]
+    ends = list(dict.fromkeys([*best, *worst]))  # of few queries, none twice
+    columns = 1 + len(queries["neighbours"][0])
+    figure = new_figure(1.05 * columns, 1.25 * len(ends) + 0.4)
+    grid = figure.subplots(len(ends), columns, squeeze=False)
+    for row, query in zip(grid, ends, strict=True):
+        item = queries["item"][query]
+        _cell(row[0], data, small, item, "#718096")
+        row[0].set_title(f"AP {100 * queries['precision'][query]:.0f} %", fontsize=8)
+        near = zip(queries["neighbours"][query], queries["right"][query], strict=True)
+        for axes, (neighbour, right) in zip(row[1:], near, strict=True):
+            _cell(axes, data, small, neighbour, RIGHT if right else WRONG)
+            axes.set_title("right" if right else "wrong", fontsize=8)
+    figure.suptitle("Best and worst queries (left) and their nearest neighbours")
+    return figure
+
+
+def _cell(axes: Any, data: Mapping[str, Any], small, item: int, colour: str) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set(color=colour, linewidth=2.5)
+    if small is not None:
+        axes.imshow(small[item])
+        return
+    name = data["classes"]["name"][data["items"]["class"][item]]
+    axes.text(
+        *(0.5, 0.5, name[:14]),
+        ha="center",
+        va="center",
+        fontsize=7,
+        transform=axes.transAxes,
+        parse_math=False,
+    )
+
+
+def _confusions(data: Mapping[str, Any]) -> Any:
+    pairs, names = data["confusions"], data["classes"]["name"]
+    figure = new_figure(8, 0.3 * len(pairs) + 1)
+    axes = figure.subplots()
+    counts = [pair["count"] for pair in pairs]
+    axes.barh(range(len(pairs)), counts, color=BLUE)
+    labels = [" / ".join(names[c][:30] for c in pair["classes"]) for pair in pairs]
+    axes.set_yticks(range(len(pairs)), labels, fontsize=8, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel("queries whose nearest neighbour is of the other class")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,115 @@
+"""From an evaluation to a page and its pictures."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jml.evaluation import Evaluation
+
+from ._contents import POINTS, Items, choose_shown, confusions, look
+from ._embedding_map import embedding_map
+from ._page import render
+from ._page_data import (
+    Map,
+    class_table,
+    cmc_points,
+    item_table,
+    metric_rows,
+    training_curves,
+)
+from ._pictures import FILES as PICTURE_FILES
+from ._pictures import save_pictures
+from ._thumbnails import sheets, thumbnails
+
+PAGE, PICTURES = "report.html", "report"
+FILES = (PAGE, *(f"{PICTURES}/{name}" for name in PICTURE_FILES))
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    query: Items,
+    gallery: Items | None,
+    found: Evaluation,
+    *,
+    class_names: Mapping[int, str] | None = None,
+    metric: str = "euclidean",
+    records: Sequence[Mapping[str, Any]] = (),
+    reproduce: Mapping[str, str],
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Writes ``report.html``, whole in itself, and the folder ``report`` of pictures.
+
+    Args:
+        folder: where to, made if need be.
+        title: of the page.
+        query: what was searched for.
+        gallery: what it was searched for in; None: among one another.
+        found: from ``jml.evaluation.evaluate`` of these items.
+        class_names: by label; classes without one go by their label.
+        metric: the one of the evaluation.
+        records: lines of a run's metrics.jsonl, for the training curves.
+        reproduce: how to get there again: headings, and a text for each.
+        seed: of what is drawn: the points of the map and, of many queries, those shown.
+        say: told what is being done, a line each.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: the files cannot be written.
+    """
+    say("report: the nearest neighbours")
+    looked = look(query, gallery, found, metric=metric, seed=seed)
+    parts = [query] if gallery is None else [query, gallery]
+    labels = np.concatenate([part.labels for part in parts])
+    shown = choose_shown(looked, labels)
+    confused = confusions(looked, labels)
+    drawn = np.random.default_rng(seed).permutation(len(looked.rows))[:POINTS]
+    say(f"report: a map of {len(drawn):,} embeddings")
+    mapped = query.embeddings[looked.rows[drawn]]
+    map_of = Map(drawn, *embedding_map(mapped, metric=metric, seed=seed))
+
+    say("report: the page and the pictures")
+    data, items = item_table(looked, shown, confused, map_of, labels, len(query.labels))
+    small = thumbnails(parts, items)
+    known = np.unique(labels[items])
+    data |= {
+        "title": title,
+        "facts": _facts(query, gallery, found, metric, len(shown)),
+        "metrics": metric_rows(found),
+        "confidence": found.confidence,
+        "counted": found.queries,
+        "training": training_curves(records),
+        "cmc": cmc_points(found.cmc),
+        "classes": class_table(found, known, class_names or {}),
+        "reproduce": list(reproduce.items()),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".unfinished-{PAGE}"
+    try:
+        unfinished.write_text(render(data, sheets(small)), encoding="utf-8")
+        os.replace(unfinished, folder / PAGE)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    save_pictures(folder / PICTURES, data, small, records)
+    return folder / PAGE
+
+
+def _facts(
+    query: Items, gallery: Items | None, found: Evaluation, metric: str, shown: int
+) -> list[tuple[str, str]]:
+    facts = [("queries", f"{found.queries:,}")]
+    if gallery is not None:
+        facts.append(("gallery", f"{len(gallery.labels):,}"))
+    facts.append(("classes", f"{len(found.class_labels):,}"))
+    facts.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
+    if found.left_out:
+        facts.append(("left out, alone in their class", f"{found.left_out:,}"))
+    if shown < found.queries:
+        facts.append(("shown below", f"{shown:,} queries"))
+    return facts

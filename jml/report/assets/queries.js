@@ -1,0 +1,84 @@
+// The picture of an item or, where there are none, the name of its class.
+function thumbnail(data, item, side) {
+  const name = className(data, item);
+  let element;
+  if (data.pictures) {
+    const sheet = Math.floor(item / data.columns ** 2);
+    const place = item % data.columns ** 2;
+    element = make("div", `thumb sheet${sheet}`);
+    element.setAttribute("role", "img");
+    element.style.backgroundSize = `calc(${data.columns} * var(--side, 68px)) auto`;
+    element.style.backgroundPosition = `calc(${-(place % data.columns)} * var(--side, 68px)) calc(${-Math.floor(place / data.columns)} * var(--side, 68px))`;
+    element.setAttribute("aria-label", name);
+  } else {
+    element = make("div", "thumb word", name);
+  }
+  if (side) element.style.setProperty("--side", side);
+  return element;
+}
+
+const className = (data, item) => data.classes.name[data.items.class[item]];
+
+function itemWords(data, item) {
+  const where = data.items.searched[item] ? "gallery" : "query";
+  return `${className(data, item)}, ${where} ${data.items.number[item]}`;
+}
+
+const PAGE = 20;
+
+// The list of queries, and what is chosen of it. Returns a function that shows a class.
+function showQueries(data) {
+  const { item, precision, neighbours, right } = data.queries;
+  const byId = (id) => document.getElementById(id);
+  const [order, chosen, wrong, rows, more] = ["order", "class", "wrong", "rows", "more"].map(byId);
+  const names = [...new Set(item.map((query) => className(data, query)))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  byId("class-names").append(...names.map((name) => Object.assign(make("option"), { value: name })));
+  const known = new Set(names);
+  let selection = [], shown = 0;
+
+  function row(query) {
+    const words = make("div", "words", [
+      make("b", "", className(data, item[query])),
+      document.createTextNode(`query ${count(data.items.number[item[query]])} · AP ${percent(precision[query])}`),
+    ]);
+    const near = neighbours[query].map((neighbour, i) => {
+      const element = make("div", right[query][i] ? "item right" : "item wrong", thumbnail(data, neighbour));
+      element.append(make("span", "mark", right[query][i] ? "✓" : "✗"));
+      element.title = `${i + 1}: ${itemWords(data, neighbour)}`;
+      return element;
+    });
+    return make("li", "", [make("div", "query", [thumbnail(data, item[query]), words]), make("div", "near", near)]);
+  }
+
+  function showMore() {
+    rows.append(...selection.slice(shown, shown + PAGE).map(row));
+    shown = Math.min(shown + PAGE, selection.length);
+    more.hidden = shown >= selection.length;
+  }
+
+  function select() {
+    const wanted = chosen.value.trim();
+    const exact = known.has(wanted);
+    const fits = (name) => (exact ? name === wanted : name.toLowerCase().includes(wanted.toLowerCase()));
+    selection = item.map((_, query) => query)
+      .filter((query) => (!wanted || fits(className(data, item[query]))) && !(wrong.checked && right[query][0]));
+    if (order.value === "worst") selection.sort((a, b) => precision[a] - precision[b]);
+    if (order.value === "best") selection.sort((a, b) => precision[b] - precision[a]);
+    byId("count").textContent = `${count(selection.length)} of ${count(item.length)} queries`;
+    rows.replaceChildren();
+    shown = 0;
+    showMore();
+  }
+
+  for (const control of [order, wrong]) control.addEventListener("change", select);
+  chosen.addEventListener("input", select);
+  more.addEventListener("click", showMore);
+  document.querySelector("#queries form").addEventListener("submit", (event) => event.preventDefault());
+  select();
+  return (name) => {
+    chosen.value = name;
+    select();
+    chosen.dispatchEvent(new Event("input"));
+    byId("queries").scrollIntoView({ behavior: "smooth" });
+  };
+}

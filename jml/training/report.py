@@ -1,0 +1,178 @@
+"""The report of a run: at its end, and of any finished run's folder."""
+
+import json
+import platform
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from jml.data import Dataset, center_crop_normalize
+from jml.errors import UserError
+from jml.evaluation import Evaluation, evaluate
+from jml.models import create
+from jml.report import Items, write_report
+
+from .config import Config
+from .evaluate import Embedded, make_embed_test
+from .inputs import load_dataset
+
+# Multiplications of one step of k-means, which takes dozens of them for each of five
+# seeds, beyond which it is left out.
+CLUSTERING_WORK = 2e10
+
+
+def report_run(
+    folder: Path,
+    config: Config,
+    dataset: Dataset,
+    embedded: Embedded,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    say: Callable[[str], None],
+) -> Evaluation:
+    """Evaluates the embeddings of a run and writes its report into its folder."""
+    query, gallery = dataset.query, dataset.gallery
+    classes = len(np.unique(query.labels))
+    work = embedded.query.size * classes
+    if work > CLUSTERING_WORK:
+        say(f"no NMI and AMI: k-means of {classes:,} classes would take too long")
+    say("evaluating")
+    found = evaluate(
+        embedded.query,
+        query.labels,
+        embedded.gallery,
+        None if gallery is None else gallery.labels,
+        clusterings=0 if work > CLUSTERING_WORK else 5,
+        seed=config.seed,
+        progress=lambda steps: tqdm(steps, "ranking", leave=False, disable=None),
+    )
+    write_report(
+        folder,
+        f"{dataset.name}: {config.loss}" + f", {config.mining}" * bool(config.mining),
+        Items(embedded.query, query.labels, query.images),
+        None
+        if gallery is None
+        else Items(embedded.gallery, gallery.labels, gallery.images),
+        found,
+        class_names=dict(enumerate(dataset.class_names)),
+        records=records,
+        reproduce={
+            "Train": command_of(config),
+            "Evaluate again, and write this report": shlex.join(
+                ["python", "-m", "jml.evaluation", str(folder)]
+            ),
+            "With": versions(),
+            "All settings": json.dumps(asdict(config), indent=2),
+        },
+        seed=config.seed,
+        say=say,
+    )
+    return found
+
+
+def evaluate_run(
+    folder: Path, *, dataroot: str | None, say: Callable[[str], None]
+) -> Evaluation:
+    """Evaluates the weights in a run's folder and writes its report there.
+
+    Args:
+        folder: of the run.
+        dataroot: where the data set is now; None: where it was.
+        say: told what is being done, a line each.
+
+    Raises:
+        UserError: the folder holds no finished run, or its data set is not there.
+    """
+    config = _read_config(folder)
+    if dataroot is not None:
+        config = replace(config, dataroot=dataroot)
+    weights = folder / "weights.safetensors"
+    if not weights.is_file():
+        raise UserError(
+            f"{str(folder)!r} has no weights.safetensors: the run has not come to its"
+            " first evaluation; pass the folder of another run."
+        )
+    say("loading the images")
+    dataset = load_dataset(config)
+    graphdef, params, batch_stats = create(
+        config.arch,
+        embedding_dim=config.embedding_dim,
+        l2norm=config.l2norm,
+        weights=str(weights),
+    )
+    say(f"embedding {len(dataset.query.labels):,} images")
+    embed_test = make_embed_test(
+        graphdef,
+        dataset,
+        batch_size=config.batch_size_test,
+        prepare=partial(center_crop_normalize, crop=config.image_size),
+    )
+    embedded = embed_test(params, batch_stats)
+    records = _read_records(folder / "metrics.jsonl")
+    return report_run(folder, config, dataset, embedded, records, say=say)
+
+
+def _read_config(folder: Path) -> Config:
+    path = folder / "config.json"
+    try:
+        return Config(**json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(
+            f"cannot read {str(path)!r}: {error.strerror}; pass the folder of a run, or"
+            " two .npy files."
+        ) from None
+    except (ValueError, TypeError) as error:  # UserError is a ValueError
+        raise UserError(
+            f"{str(path)!r} is not the configuration of a run of this version: {error}"
+        ) from None
+
+
+def _read_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; the last one may be cut short."""
+    records = []
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if isinstance(record, dict):
+                records.append(record)
+    except (OSError, ValueError):
+        pass
+    return records
+
+
+def command_of(config: Config) -> str:
+    """The command that trains with this configuration, without what is the default.
+
+    >>> command_of(Config(loss="triplet", mining="all", seed=3))
+    'python train_jax.py --loss triplet --mining all --seed 3'
+    """
+    basis = {"dataset", "dataroot", "loss", "weights"}
+    place = {"checkpoints_path", "name", "overwrite", "cuda", "cache_folder"}
+    default = asdict(Config(**{name: getattr(config, name) for name in basis}))
+    plain = asdict(Config())
+    words = ["python", "train_jax.py"]
+    for item in fields(Config):
+        value = getattr(config, item.name)
+        usual = (plain if item.name in basis else default)[item.name]
+        if item.name == "loss" or (value != usual and item.name not in place):
+            words += [
+                f"--{item.name}",
+                str(value).lower() if value is True or value is False else str(value),
+            ]
+    return shlex.join(words)
+
+
+def versions() -> str:
+    """What the numbers depend on besides the code and the settings."""
+    names = ("jml", "jax", "jaxlib", "flax", "optax", "numpy")
+    device = jax.local_devices()[0].device_kind
+    found = ", ".join(f"{name} {version(name)}" for name in names)
+    return f"Python {platform.python_version()}, {found}; on {device}"

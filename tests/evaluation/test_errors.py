@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from jml.evaluation import (
+    adjusted_mutual_information,
+    evaluate,
+    kmeans,
+    nearest_neighbours,
+    normalized_mutual_information,
+    recall_at_k,
+)
+
+X, LABELS = np.zeros((4, 2), np.float32), np.array([0, 0, 1, 1])
+NAN, INFINITE = X.copy(), X.copy()
+NAN[1, 1], INFINITE[3, 0] = np.nan, -np.inf
+
+BAD_ITEMS = [
+    ((X.astype(int), LABELS), "`embeddings` must be floating [n, d], got int64 (4, 2)"),
+    ((X[0], LABELS), "`embeddings` must be floating [n, d], got float32 (2,)"),
+    ((X[:, :0], LABELS), "`embeddings` must be floating [n, d], got float32 (4, 0)"),
+    ((X[:0], LABELS[:0]), "`embeddings` must hold an item"),
+    ((NAN, LABELS), "1 of 4 rows of `embeddings` hold NaN or infinity"),
+    (
+        (INFINITE, LABELS),
+        "rows of `embeddings` hold NaN or infinity, the first of them",
+    ),
+    ((X, LABELS[:3]), "`labels` must be integer [4], got int64 (3,)"),
+    ((X, LABELS[:, None]), "`labels` must be integer [4], got int64 (4, 1)"),
+    ((X, LABELS / 1), "`labels` must be integer [4], got float64"),
+    ((X, LABELS > 0), "`labels` must be integer [4], got bool"),
+    ((X[:1], LABELS[:1]), "needs two items at least"),
+    ((X, np.arange(4)), "no query has another item of its class"),
+    ((X, LABELS, X), "`gallery` and `gallery_labels` must be given together"),
+    (
+        (X, LABELS, None, LABELS),
+        "`gallery` and `gallery_labels` must be given together",
+    ),
+    ((X, LABELS, X[:, :1], LABELS), "`gallery` must have 2 columns"),
+    ((X, LABELS, X[:0], LABELS[:0]), "`gallery` must hold an item"),
+    ((X, LABELS, NAN, LABELS), "rows of `gallery` hold NaN or infinity"),
+    ((X, LABELS, X > 0, LABELS), "`gallery` must be floating"),
+    ((X, LABELS, X, LABELS[:3]), "`gallery_labels` must be integer [4]"),
+    ((X, LABELS, X, LABELS / 1), "`gallery_labels` must be integer [4]"),
+    ((X, LABELS, X, LABELS + 2), "no query has another item of its class"),
+]
+GALLERY = X, LABELS
+BAD_OPTIONS = [
+    ((), {"ks": (1, 4)}, "`ks` must be from 1 to 3"),
+    ((), {"ks": (0,)}, "`ks` must be from 1 to 3"),
+    ((), {"map_ks": (4,)}, "`map_ks` must be from 1 to 3"),
+    ((), {"map_ks": (-1,)}, "`map_ks` must be from 1 to 3"),
+    (GALLERY, {"ks": (5,)}, "`ks` must be from 1 to 4"),
+    (GALLERY, {"map_ks": (5,)}, "`map_ks` must be from 1 to 4"),
+    ((), {"metric": "manhattan"}, "`metric`"),
+    ((), {"clusterings": -1}, "`clusterings` must not be negative, got -1"),
+    ((), {"resamples": -1}, "`resamples` must not be negative, got -1"),
+    ((), {"confidence": 0}, "`confidence` must be between 0 and 1, got 0"),
+    ((), {"confidence": 1.0}, "`confidence` must be between 0 and 1, got 1.0"),
+    ((), {"confidence": np.nan}, "`confidence` must be between 0 and 1"),
+    ((), {"self_index": np.arange(4)}, "`self_index` must be None without a `gallery`"),
+    (GALLERY, {"self_index": np.arange(3)}, "`self_index` must be integer [4]"),
+    (GALLERY, {"self_index": np.ones(4)}, "`self_index` must be integer [4]"),
+    (GALLERY, {"self_index": np.arange(4) + 1}, "`self_index` must be rows of"),
+    (GALLERY, {"self_index": np.arange(4) - 2}, "`self_index` must be rows of"),
+]
+
+
+def check(function, words, *arguments, **options):
+    with pytest.raises(ValueError) as caught:
+        function(*arguments, **options)
+    assert str(caught.value).startswith(f"{function.__name__}: ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [evaluate, recall_at_k])
+@pytest.mark.parametrize(("arguments", "words"), BAD_ITEMS)
+def test_bad_items_are_named(function, arguments, words):
+    check(function, words, *arguments, ks=(1,))
+
+
+@pytest.mark.parametrize(("gallery", "options", "words"), BAD_OPTIONS)
+def test_bad_options_are_named(gallery, options, words):
+    check(evaluate, words, X, LABELS, *gallery, **options)
+
+
+def test_the_first_broken_row_is_named():
+    check(evaluate, "the first of them row 1", NAN, LABELS)
+    check(evaluate, "the first of them row 3", INFINITE, LABELS)
+    check(evaluate, "2 of 4 rows", np.float32([[np.nan], [0], [0], [np.nan]]), LABELS)
+
+
+@pytest.mark.parametrize("ks", [(4,), (0,)])
+def test_recall_names_numbers_out_of_range(ks):
+    check(recall_at_k, "`ks` must be from 1 to 3", X, LABELS, ks=ks)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((X,), {"k": 4}, "`k` must be from 1 to 3"),
+        ((X,), {"k": 0}, "`k` must be from 1 to 3"),
+        ((X, X), {"k": 5}, "`k` must be from 1 to 4"),
+        ((X, X[:, :1]), {"k": 1}, "`gallery` must have 2 columns"),
+        ((X, X[:0]), {"k": 1}, "`gallery` must hold an item"),
+        ((X, NAN), {"k": 1}, "rows of `gallery` hold NaN"),
+        ((NAN,), {"k": 1}, "rows of `embeddings` hold NaN"),
+        ((X > 0,), {"k": 1}, "`embeddings` must be floating"),
+        ((X,), {"k": 1, "metric": "dot"}, "`metric`"),
+    ],
+)
+def test_a_search_names_bad_input(arguments, options, words):
+    check(nearest_neighbours, words, *arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "words"),
+    [
+        (X, 5, "`k` must be from 1 to 4"),
+        (X, 0, "`k` must be from 1 to 4"),
+        (NAN, 1, "rows of `embeddings` hold NaN"),
+        (X.astype(int), 1, "`embeddings` must be floating"),
+        (X[:0], 1, "`embeddings` must hold an item"),
+    ],
+)
+def test_kmeans_names_bad_input(x, k, words):
+    check(kmeans, words, x, k)
+
+
+@pytest.mark.parametrize(
+    "function", [normalized_mutual_information, adjusted_mutual_information]
+)
+@pytest.mark.parametrize(
+    ("labels", "clusters", "words"),
+    [
+        (LABELS, LABELS[:3], "`labels` and `clusters` must be of one length"),
+        (LABELS[:0], LABELS[:0], "must be of one length and not empty"),
+        (LABELS / 1, LABELS, "`labels` must be integer [n]"),
+        (LABELS, LABELS > 0, "`clusters` must be integer [n]"),
+        (LABELS, LABELS[:, None], "`clusters` must be integer [n]"),
+    ],
+)
+def test_scores_name_bad_partitions(function, labels, clusters, words):
+    check(function, words, labels, clusters)

@@ -1,0 +1,42 @@
+"""A small report with everything in it, and names that would like to be markup."""
+
+import numpy as np
+import pytest
+
+from jml.evaluation import evaluate
+from jml.report import Items, write_report
+
+NASTY = "</script><script>document.title = 'run'</script><img src=x onerror=alert(1)>"
+RECORDS = [
+    {"baseline": "raw pixels", "recall@1": 0.2},
+    {"step": 0, "recall@1": 0.1},
+    *({"step": i, "loss": 1 / i, "lr": 0.1} for i in range(1, 31)),
+    {"step": 30, "recall@1": 0.6},
+]
+
+
+def items(n, classes, *, seed=0, side=12, images=True):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % classes)
+    centres = np.random.default_rng(9).normal(size=(classes, 8))
+    x = (centres[labels] + 0.9 * rng.normal(size=(n, 8))).astype(np.float32)
+    colours = np.random.default_rng(8).integers(0, 256, (classes, 1, 1, 3), np.uint8)
+    pictures = np.broadcast_to(colours[labels], (n, side, side, 3))
+    return Items(x, labels, pictures if images else None)
+
+
+def write(folder, query, gallery=None, **options):
+    searched = () if gallery is None else gallery[:2]
+    found = evaluate(*query[:2], *searched, resamples=50, clusterings=2)
+    options = {"reproduce": {"Again": "python again.py"}, **options}
+    return write_report(
+        folder, options.pop("title", "t"), query, gallery, found, **options
+    )
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory):
+    """90 pictures of 6 classes, one of them with a nasty name."""
+    folder = tmp_path_factory.mktemp("report")
+    names = {0: NASTY, 1: "crane", 2: "$x_2$ & <b>bold</b>", 3: "鶴", 4: "wren"}
+    return write(folder, items(90, 6), class_names=names, records=RECORDS, title=NASTY)

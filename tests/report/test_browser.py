@@ -1,0 +1,175 @@
+"""The page in a real browser: every part is used, and the console stays empty."""
+
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from .conftest import NASTY, items, write
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Without a sandbox for root, and without calls of its own to the network.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--disable-sync"]
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a page; at the end nothing may have gone to the console."""
+    messages, contexts = [], []
+
+    def open_page(path, width=1280, height=900, **options):
+        size = {"width": width, "height": height}
+        contexts.append(browser.new_context(viewport=size, **options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("dialog", lambda dialog: messages.append(dialog.message))
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith(("file:", "data:"))
+                or messages.append(request.url)
+            ),
+        )
+        page.goto(path.as_uri())
+        page.wait_for_selector("#rows li")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert messages == []
+
+
+def test_a_visitor_uses_everything(visit, report):
+    page = visit(report)
+    assert page.title() == page.locator("h1").inner_text() == NASTY
+    assert page.locator(".card").count() == 10
+    assert page.locator("#loss path.curve").count() == 1
+    page.locator("#cmc svg").hover()
+    assert page.locator("#cmc .readout").inner_text().startswith("k ")
+
+    assert page.locator("#rows li").count() == 20
+    page.locator("#more").click()
+    assert page.locator("#rows li").count() == 40
+    worst = page.locator("#rows .words").first.inner_text()
+    page.locator("#order").select_option("best")
+    assert page.locator("#rows .words").first.inner_text() != worst
+    page.locator("#class").fill("crane")
+    assert page.locator("#count").inner_text() == "15 of 90 queries"
+    assert set(page.locator("#rows b").all_inner_texts()) == {"crane"}
+    page.locator("#class").fill("")
+    page.locator("#wrong").check()
+    for row in page.locator("#rows li").all():
+        assert "wrong" in row.locator(".item").first.get_attribute("class")
+    page.locator("#wrong").uncheck()
+
+    page.locator("#classes th button").first.click()
+    page.locator("#classes td button", has_text="onerror").click()
+    assert page.locator("#class").input_value() == NASTY
+    assert set(page.locator("#rows b").all_inner_texts()) == {NASTY}
+    page.locator("#confusions button").first.click()
+    assert page.locator("#rows li").count() == 15
+    assert "python again.py" in page.locator("#reproduce").inner_text()
+
+
+def test_marks_and_pictures_are_those_of_the_data(visit, report):
+    page = visit(report)
+    page.locator("#class").fill("wren")
+    item = page.locator("#rows .item.right .thumb").first
+    item.scroll_into_view_if_needed()
+    assert item.get_attribute("aria-label") == "wren"
+    assert page.locator("#rows .item.wrong [aria-label=wren]").count() == 0
+    query = items(90, 6)
+    expected = query.images[query.labels == 4][0, 0, 0]
+    shot = item.screenshot()
+    assert np.abs(middle_pixel(shot) - expected.astype(int)).max() <= 12  # WebP
+
+
+def middle_pixel(png):
+    import io
+
+    from PIL import Image
+
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    return picture[picture.shape[0] // 2, picture.shape[1] // 2]
+
+
+def test_the_map_zooms_moves_and_names_points(visit, report):
+    page = visit(report)
+    canvas, tip = page.locator("canvas"), page.locator(".tip")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    whole = canvas.screenshot()
+
+    def find():
+        for step in range(1, 400):
+            x = box["x"] + box["width"] * (0.3 + 0.4 * (step * 0.618 % 1))
+            page.mouse.move(x, box["y"] + box["height"] * step / 400)
+            if tip.is_visible():
+                return tip.inner_text()
+
+    assert "first neighbour" in find()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -600)
+    page.wait_for_timeout(100)
+    zoomed = canvas.screenshot()
+    assert zoomed != whole
+    page.mouse.down()
+    page.mouse.move(box["x"] + 100, box["y"] + 100, steps=3)
+    page.mouse.up()
+    page.wait_for_timeout(100)
+    assert canvas.screenshot() != zoomed
+    page.locator("[data-zoom=reset]").click()
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(100)
+    assert canvas.screenshot() == whole
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_light_dark_wide_and_narrow(visit, report, scheme, width):
+    page = visit(report, width=width, color_scheme=scheme)
+    read = "getComputedStyle(document.body).backgroundColor"
+    dark = "rgb(18, 22, 28)"
+    assert (page.evaluate(read) == dark) == (scheme == "dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#theme").click()
+    assert (page.evaluate(read) == dark) == (scheme == "light")
+
+
+def test_a_report_without_pictures_and_training(visit, tmp_path):
+    path = write(tmp_path, items(9, 3, images=False), items(7, 3, seed=1))
+    page = visit(path)
+    assert not page.locator("#training").is_visible()
+    assert page.locator("#rows .thumb.word").first.inner_text() in "012"
+
+
+def test_6000_images_open_quickly_and_stay_small(visit, tmp_path):
+    rng = np.random.default_rng(0)
+    query = items(6000, 100)
+    query = query._replace(images=rng.integers(0, 256, (6000, 64, 64, 3), np.uint8))
+    path = write(tmp_path, query)
+    assert path.stat().st_size < 15e6
+    start = time.perf_counter()
+    page = visit(path)
+    seconds = time.perf_counter() - start
+    assert page.locator("#count").inner_text() == "6,000 of 6,000 queries"
+    assert seconds < 2

@@ -1,0 +1,109 @@
+"""``python -m jml.evaluation`` on files, as its user meets it."""
+
+import numpy as np
+import pytest
+
+from jml.evaluation import evaluate
+from jml.evaluation.__main__ import main
+
+from .conftest import NASTY, items
+from .test_files import data_of
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Query and gallery as .npy files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    query, gallery = items(30, 4), items(20, 4, seed=1)
+    for name, part in (("q", query), ("g", gallery)):
+        np.save(f"{name}.npy", part.embeddings)
+        np.save(f"{name}-labels.npy", part.labels)
+        np.save(f"{name}-images.npy", part.images)
+    (tmp_path / "names.txt").write_text(f"{NASTY}\nwren\n")
+    np.save("nan.npy", np.where(np.arange(30)[:, None] == 7, np.nan, query.embeddings))
+    np.save("floats.npy", query.labels / 2)
+    np.save("flat.npy", query.images[:, 0])
+    np.savez("several.npz", a=query.labels, b=query.labels)
+    np.save("objects.npy", np.array([{}]), allow_pickle=True)
+    np.save("alone.npy", np.arange(30))
+    (tmp_path / "text.npy").write_text("not an array")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"some": "other project"}')
+    return tmp_path
+
+
+QUICK = ["--resamples=20", "--clusterings=1"]
+
+
+def test_the_table_is_the_evaluation(files, capsys):
+    pair = ["q.npy", "q-labels.npy", "g.npy", "g-labels.npy"]
+    pictures = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
+    more = ["--ks", "1", "10", "--map_ks", "5", "--metric=cosine", "--seed=3"]
+    assert main([*pair, *pictures, *more, *QUICK, "--class_names=names.txt"]) == 0
+    out, err = capsys.readouterr()
+    arrays = [np.load(name) for name in pair]
+    options = {"metric": "cosine", "seed": 3, "resamples": 20, "clusterings": 1}
+    found = evaluate(*arrays, ks=(1, 10), map_ks=(5,), **options)
+    lines = dict(line.split(None, 1) for line in out.splitlines()[1:-1])
+    assert set(lines) == set(found.metrics)
+    for name, value in found.metrics.items():
+        assert lines[name].startswith(f"{100 * value:.2f} %")
+    assert out.splitlines()[0] == "30 queries"
+    assert "report: the page" in err
+    data = data_of(files / "report.html")
+    assert data["classes"]["name"] == [NASTY, "wren", "2", "3"]
+    assert data["pictures"] is True
+    assert "--metric=cosine" in data["reproduce"][0][1]
+
+
+def test_an_earlier_report_is_replaced_only_if_asked(files, capsys):
+    (files / "report.html").write_text("mine")
+    assert main(["q.npy", "q-labels.npy", *QUICK]) == 2
+    assert "--out: 'report.html' exists" in capsys.readouterr().err
+    assert (files / "report.html").read_text() == "mine"
+    assert main(["q.npy", "q-labels.npy", *QUICK, "--overwrite"]) == 0
+    assert (files / "report.html").read_text() != "mine"
+
+
+MISTAKES = {
+    "nan.npy q-labels.npy": "1 of 30 rows of 'nan.npy' hold NaN or infinity, the first",
+    "q.npy floats.npy": "'floats.npy' must be integer [30], got float64",
+    "q.npy g-labels.npy": "'g-labels.npy' must be integer [30]",
+    "q.npy": "pass embeddings and labels, or those and a gallery's, got 1 files",
+    "q.npy q-labels.npy g.npy": "got 3 files",
+    "q.npy alone.npy": "no query has another item of its class",
+    "q.npy q-labels.npy --ks 30": "each of --ks must be from 1 to 29",
+    "q.npy q-labels.npy --map_ks 0": "each of --map_ks must be from 1 to 29",
+    "q.npy q-labels.npy --seed -1": "--seed must not be negative, got -1",
+    "q.npy q-labels.npy --resamples -1": "--resamples must not be negative",
+    "q.npy q-labels.npy --metric taxicab": "--metric: invalid choice: 'taxicab'",
+    "q.npy q-labels.npy --images flat.npy": "'flat.npy': images must be uint8 [n, side",
+    "q.npy q-labels.npy --images g-images.npy": "holds 20 images for 30 labels",
+    "q.npy q-labels.npy --class_names no.txt": "--class_names: cannot read 'no.txt'",
+    "q.npy q-labels.npy --out q.npy": "--out: cannot write to 'q.npy'",
+    "q.npy no.npy": "cannot read 'no.npy': No such file",
+    "q.npy several.npz": "'several.npz' holds several arrays",
+    "q.npy objects.npy": "'objects.npy' is no .npy file of numbers",
+    "q.npy text.npy": "'text.npy' is no .npy file of numbers",
+    "q.npy empty.npy": "'empty.npy' is no .npy file of numbers",
+    "nowhere": "cannot read 'nowhere/config.json': No such file",
+    "run": "cannot read 'run/config.json': No such file",
+    "other": "'other/config.json' is not the configuration of a run",
+    "": "the following arguments are required",
+    "q.npy q-labels.npy --margin 1": "unrecognized arguments: --margin 1",
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES)
+def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
+    before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
+    assert main([*QUICK * bool(arguments), *arguments.split()]) == 2
+    out, err = capsys.readouterr()
+    *progress, line = err.splitlines()
+    assert set(progress) <= {"evaluating"} | {p for p in progress if "report" in p}
+    assert line.startswith("python -m jml.evaluation: error: ")
+    assert MISTAKES[arguments] in line
+    assert out == ""
+    assert {path: path.stat().st_mtime_ns for path in files.rglob("*")} == before

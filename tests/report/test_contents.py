@@ -1,0 +1,88 @@
+"""What a report chooses to show, against plain counting."""
+
+import numpy as np
+import pytest
+
+from jml.evaluation import evaluate
+from jml.report import _contents
+from jml.report._contents import Looked, choose_shown, confusions, look
+from jml.report._page_data import class_table, cmc_points, metric_rows, training_curves
+
+from .conftest import RECORDS, items
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_looked_at_are_the_counted_queries_and_their_neighbours(with_gallery):
+    query = items(40, 7)
+    query.labels[3] = 99  # alone
+    gallery = items(30, 7, seed=1) if with_gallery else None
+    searched = gallery or query
+    found = evaluate(*query[:2], *(gallery[:2] if gallery else ()), clusterings=0)
+    looked = look(query, gallery, found, metric="euclidean", seed=0)
+    assert looked.rows.tolist() == [i for i in range(40) if i != 3]
+    for row, near, right in zip(*looked[:3], strict=True):
+        gaps = np.linalg.norm(searched.embeddings - query.embeddings[row], axis=1)
+        if not with_gallery:
+            gaps[row] = np.inf
+        order = np.argsort(gaps)[:8]
+        assert (near - 40 * with_gallery).tolist() == order.tolist()
+        same = searched.labels[order] == query.labels[row]
+        assert right.tolist() == same.tolist()
+
+
+def made_up(n, k=2, seed=0):
+    rng = np.random.default_rng(seed)
+    near = rng.integers(0, n, (n, k))
+    return Looked(np.arange(n), near, np.zeros((n, k), bool), rng.uniform(size=n))
+
+
+def test_all_queries_are_shown_where_there_is_room():
+    assert choose_shown(made_up(50), np.arange(50) % 5).tolist() == list(range(50))
+
+
+def test_of_many_queries_best_worst_and_every_class_are_shown(monkeypatch):
+    monkeypatch.setattr(_contents, "PICTURES", 90)
+    monkeypatch.setattr(_contents, "POINTS", 0)
+    looked, labels = made_up(200), np.repeat(np.arange(10), 20)
+    shown = choose_shown(looked, labels)
+    assert len(shown) == len(set(shown)) == 30
+    order = np.argsort(looked.precision)
+    assert {*order[:7], *order[-7:]} <= set(shown)
+    assert set(labels[shown]) == set(range(10))
+
+
+def test_confusions_count_both_directions():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    near = np.array([[3], [1], [4], [0], [3], [5]])  # 0->1, right, 0->1, 1->0, right...
+    looked = Looked(np.arange(6), near, labels[near] == labels[:, None], np.zeros(6))
+    (pair,) = confusions(looked, labels)
+    assert pair == ((0, 1), 3, 5, (0, 3))
+    nothing = looked._replace(neighbours=np.array([[1], [0], [1], [4], [3], [5]]))
+    assert confusions(nothing, labels) == []
+
+
+def test_tables():
+    query = items(40, 7)
+    query.labels[3] = 99
+    found = evaluate(*query[:2], map_ks=(5,), clusterings=0, resamples=20)
+    rows = {row[0]: row for row in metric_rows(found)}
+    assert set(rows) == set(found.metrics) - {"precision@1"}
+    name, value, low, high, meaning = rows["map@5"]
+    assert (value, low, high) == (found.metrics[name], *found.intervals[name])
+    assert meaning.endswith("over min(R, 5)")
+    table = class_table(found, np.array([0, 99, 100]), {0: "zero"})
+    assert table["name"] == ["zero", "99", "100"]
+    assert table["queries"] == [np.sum(query.labels == 0), 0, 0]
+    assert table["recall"] == [found.per_class["recall@1"][0], None, None]
+    assert cmc_points(found.cmc)[0] == (1, found.metrics["recall@1"])
+    assert [k for k, _ in cmc_points(found.cmc)][-1] == 39
+
+
+def test_training_curves():
+    curves = training_curves(RECORDS)
+    assert curves["loss"] == [(i, pytest.approx(1 / i)) for i in range(1, 31)]
+    assert curves["recall"] == [(0, 0.1), (30, 0.6)]
+    assert curves["baselines"] == [("raw pixels", 0.2)]
+    many = [{"step": i, "loss": float(i)} for i in range(1, 4001)]
+    assert training_curves(many)["loss"][0] == (10, 5.5)
+    assert training_curves([]) == {"loss": [], "recall": [], "baselines": []}

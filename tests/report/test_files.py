@@ -1,0 +1,122 @@
+"""The files of a report: whole in themselves, of bounded size, never half-written."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jml.report import FILES, _report
+from jml.report._embedding_map import embedding_map
+from jml.report._page import as_json
+from jml.report._thumbnails import BUDGET, SIDE, sheets, thumbnails
+
+from .conftest import NASTY, items, write
+
+
+def data_of(page):
+    (text,) = re.findall(r'id="data">(.*?)</script>', page.read_text())
+    return json.loads(text)
+
+
+def test_the_page_refers_to_nothing_outside_itself(report):
+    text = report.read_text()
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+
+
+def test_markup_in_names_stays_text(report):
+    text = report.read_text()
+    assert text.count("<script") == text.count("</script>") == 2
+    assert "<img" not in text
+    assert "&lt;/script&gt;" in text.split("</title>")[0]
+    data = data_of(report)
+    assert data["title"] == data["classes"]["name"][0] == NASTY
+    assert json.loads(as_json({"<": "&>\u2028"})) == {"<": "&>\u2028"}
+
+
+def test_every_number_of_an_item_leads_back_to_it(report):
+    data, query = data_of(report), items(90, 6)
+    labels = query.labels[data["items"]["number"]]
+    assert labels.tolist() == data["items"]["class"]  # the labels are 0 to 5
+    for i, near, right in zip(
+        *(data["queries"][k] for k in ("item", "neighbours", "right")), strict=True
+    ):
+        assert [int(labels[j] == labels[i]) for j in near] == right
+
+
+def test_pictures_are_drawn_and_stale_ones_removed(report, tmp_path):
+    for name in FILES[1:]:
+        with Image.open(report.parent / name) as picture:
+            assert picture.format == "PNG" and min(picture.size) > 200
+            assert len(picture.convert("RGB").getcolors(2**24)) > 20
+    folder = tmp_path
+    (folder / "report").mkdir()
+    (folder / "report" / "training.png").write_text("of an earlier run")
+    (folder / "report" / "mine.txt").write_text("mine")
+    write(folder, items(12, 2, images=False))
+    assert not (folder / "report" / "training.png").exists()
+    assert (folder / "report" / "mine.txt").exists()
+
+
+def test_a_failure_keeps_the_earlier_page(tmp_path, monkeypatch):
+    page = write(tmp_path, items(12, 2))
+    before = page.read_text()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_report.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write(tmp_path, items(12, 2, seed=1))
+    assert page.read_text() == before
+    assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_gallery_without_pictures_and_tiny_sets(tmp_path):
+    data = data_of(
+        write(tmp_path / "a", items(9, 3, images=False), items(7, 3, seed=1))
+    )
+    assert data["pictures"] is False
+    assert any(data["items"]["searched"]) and not all(data["items"]["searched"])
+    two = items(2, 1)
+    assert data_of(write(tmp_path / "b", two))["map"]["points"]
+
+
+def test_thumbnails_are_the_pictures():
+    rng = np.random.default_rng(0)
+    parts = [items(30, 3), items(20, 3, seed=1)]
+    wanted = np.array([0, 7, 29, 30, 49])
+    small = thumbnails(parts, wanted)
+    both = np.concatenate([part.images for part in parts])
+    np.testing.assert_array_equal(small, both[wanted])
+    large = rng.integers(0, 256, (1, 2 * SIDE, 2 * SIDE, 3), np.uint8)
+    (halved,) = thumbnails([items(1, 1)._replace(images=large)], np.array([0]))
+    means = large[0].reshape(SIDE, 2, SIDE, 2, 3).mean(axis=(1, 3))
+    assert np.abs(halved - means).max() <= 1
+
+
+def test_sheets_keep_to_their_budget():
+    noise = np.random.default_rng(0).integers(0, 256, (3000, SIDE, SIDE, 3), np.uint8)
+    encoded = sheets(noise)
+    assert len(encoded) == 3
+    assert sum(map(len, encoded)) < 1.4 * BUDGET
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_map_keeps_clusters_together(metric):
+    query = items(60, 3)
+    centres = np.eye(3, 8, dtype=np.float32)[query.labels] * 20
+    points, method = embedding_map(query.embeddings + centres, metric=metric, seed=0)
+    assert method == "t-SNE"
+    assert 0 <= points.min() and points.max() <= 1
+    gaps = np.linalg.norm(points[:, None] - points, axis=2) + 9 * np.eye(60)
+    assert (query.labels[gaps.argmin(axis=1)] == query.labels).all()
+
+
+def test_a_map_of_few_or_equal_points():
+    for x in (np.zeros((30, 4)), np.ones((1, 1)), np.arange(6.0).reshape(3, 2)):
+        points, method = embedding_map(x, metric="euclidean", seed=0)
+        assert method == "principal components"
+        assert points.shape == (len(x), 2) and np.isfinite(points).all()
