@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```\n(.*?)```)?", flags=re.DOTALL)
+BLOCKS = BLOCK.findall(README.read_text())
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_block(block, capsys):
+@pytest.mark.parametrize(("block", "output"), BLOCKS, ids=range(len(BLOCKS)))
+def test_block(block, output, capsys):
     exec(compile(block, str(README), "exec"), {"__name__": "readme"})
-    printed = [float(n) for n in re.findall(r"loss (\S+)", capsys.readouterr().out)]
-    assert printed[-1] < 0.8 * printed[0]
+    printed = capsys.readouterr().out
+    if output:
+        assert printed == output
+    else:
+        losses = [float(n) for n in re.findall(r"loss (\S+)", printed)]
+        assert losses[-1] < 0.8 * losses[0]

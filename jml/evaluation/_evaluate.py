@@ -68,10 +68,11 @@ def evaluate(
                        over `clusterings` seeds
     ================== ==========================================================
 
-    The last three of average precision differ among libraries: map@k is the usual one,
-    map_hits@k is what pytorch-metric-learning calls mean_average_precision. For k as
-    large as the gallery all three are map, which is also scikit-learn's
-    average_precision_score where no distances are equal.
+    The last three of average precision are told apart by few: map@k is the usual one,
+    map_relevant@k is pytorch-metric-learning's mean_average_precision for so many
+    neighbours, and map_hits@k torchmetrics' RetrievalMAP with top_k. For k as large as
+    the gallery all three are map, which is also scikit-learn's average_precision_score
+    where no distances are equal.
 
     The time is that of one matrix product of queries and gallery, half where the
     queries are searched for among themselves; the matrix is never stored. The ranks are
@@ -209,10 +210,10 @@ def recall_at_k(
 
 def _check_numbers(name: str, argument: str, ks: Sequence[int], most: int) -> None:
     for k in ks:
-        if not 1 <= k <= most:
+        if not isinstance(k, int | np.integer) or not 1 <= k <= most:
             raise ValueError(
-                f"{name}: each of `{argument}` must be from 1 to {most}, the number of"
-                f" items to find, got {k}"
+                f"{name}: each of `{argument}` must be an integer from 1 to {most}, the"
+                f" number of items to find, got {k}"
             )
 
 

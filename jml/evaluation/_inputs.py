@@ -157,6 +157,8 @@ def comparable(
     centre = np.median(sample[len(sample) % 2 == 0 :], axis=0).astype(dtype)
     y = parts[-1]
     if metric == "cosine":
+        if any(not x.any(axis=1).all() for x in parts):
+            centre *= 0  # to a row of zeros all others are equally near: exactly
         offsets = -2 * np.sum(y * centre, axis=1, dtype=np.float64)
     parts = [x - centre for x in parts]
     if metric == "euclidean":

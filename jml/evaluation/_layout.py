@@ -53,7 +53,10 @@ def blocks(a: np.ndarray, tile: int, fill: int) -> np.ndarray:
 def make_queries(x, own, first, relevant, order, columns: int) -> Queries:
     """Makes `Queries` of these blocks, for a gallery in this order."""
     tile = x.shape[1]
-    rows = -(-relevant.max() // TOGETHER) * TOGETHER
+    # A power of two, for blocks of rare and of frequent classes to share a program.
+    rows = TOGETHER
+    while rows < relevant.max():
+        rows *= 2
     places = first[:, None] + np.arange(rows)
     # A query that belongs to the class is none of its own relevant items.
     within = (first <= own) & (own <= first + relevant)

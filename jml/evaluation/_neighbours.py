@@ -62,7 +62,7 @@ def nearest_neighbours(
         )
     parts, offsets = comparable(parts, metric)
     x, y = parts[0], parts[-1]
-    rows = np.arange(len(x)) if rows is None else np.asarray(rows)
+    rows = np.arange(len(x)) if rows is None else _checked_rows(name, rows, len(x))
     itself = rows if gallery is None else np.full(len(rows), -1)
     tile = min(TILE, -(-len(y) // 16) * 16)
     y = jax.device_put(_filled(y, tile).reshape(-1, tile, y.shape[1]))
@@ -73,6 +73,21 @@ def nearest_neighbours(
         own = _filled(itself[at : at + tile], tile)
         found.append(np.asarray(_nearest(some, own, y, offsets, neighbours, k=k)))
     return np.concatenate(found)[: len(rows)]
+
+
+def _checked_rows(name: str, rows, count: int) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
+        raise ValueError(
+            f"{name}: `rows` must be integer [q], at least one, got {rows.dtype}"
+            f" {rows.shape}"
+        )
+    if rows.min() < 0 or rows.max() >= count:
+        raise ValueError(
+            f"{name}: `rows` must be from 0 to {count - 1}, got {rows.min()} to"
+            f" {rows.max()}"
+        )
+    return rows
 
 
 def _filled(a: np.ndarray, tile: int) -> np.ndarray:

@@ -45,12 +45,13 @@ BAD_ITEMS = [
 ]
 GALLERY = X, LABELS
 BAD_OPTIONS = [
-    ((), {"ks": (1, 4)}, "`ks` must be from 1 to 3"),
-    ((), {"ks": (0,)}, "`ks` must be from 1 to 3"),
-    ((), {"map_ks": (4,)}, "`map_ks` must be from 1 to 3"),
-    ((), {"map_ks": (-1,)}, "`map_ks` must be from 1 to 3"),
-    (GALLERY, {"ks": (5,)}, "`ks` must be from 1 to 4"),
-    (GALLERY, {"map_ks": (5,)}, "`map_ks` must be from 1 to 4"),
+    ((), {"ks": (1, 4)}, "`ks` must be an integer from 1 to 3"),
+    ((), {"ks": (1.5,)}, "`ks` must be an integer from 1 to 3, the number of items"),
+    ((), {"ks": (0,)}, "`ks` must be an integer from 1 to 3"),
+    ((), {"map_ks": (4,)}, "`map_ks` must be an integer from 1 to 3"),
+    ((), {"map_ks": (-1,)}, "`map_ks` must be an integer from 1 to 3"),
+    (GALLERY, {"ks": (5,)}, "`ks` must be an integer from 1 to 4"),
+    (GALLERY, {"map_ks": (5,)}, "`map_ks` must be an integer from 1 to 4"),
     ((), {"metric": "manhattan"}, "`metric`"),
     ((), {"clusterings": -1}, "`clusterings` must not be negative, got -1"),
     ((), {"resamples": -1}, "`resamples` must not be negative, got -1"),
@@ -91,7 +92,7 @@ def test_the_first_broken_row_is_named():
 
 @pytest.mark.parametrize("ks", [(4,), (0,)])
 def test_recall_names_numbers_out_of_range(ks):
-    check(recall_at_k, "`ks` must be from 1 to 3", X, LABELS, ks=ks)
+    check(recall_at_k, "`ks` must be an integer from 1 to 3", X, LABELS, ks=ks)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,10 @@ def test_recall_names_numbers_out_of_range(ks):
         ((NAN,), {"k": 1}, "rows of `embeddings` hold NaN"),
         ((X > 0,), {"k": 1}, "`embeddings` must be floating"),
         ((X,), {"k": 1, "metric": "dot"}, "`metric`"),
+        ((X,), {"k": 1, "rows": []}, "`rows` must be integer [q], at least one"),
+        ((X,), {"k": 1, "rows": [True, False]}, "`rows` must be integer [q]"),
+        ((X,), {"k": 1, "rows": [-2]}, "`rows` must be from 0 to 3, got -2 to -2"),
+        ((X,), {"k": 1, "rows": [0, 4]}, "`rows` must be from 0 to 3, got 0 to 4"),
     ],
 )
 def test_a_search_names_bad_input(arguments, options, words):

@@ -125,3 +125,13 @@ def test_float64(x64):
     found = kmeans(x, 5)
     assert found.centres.dtype == np.float64
     check(x, found, limit=1e-12)
+
+
+def test_the_inertia_of_tight_clusters_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    centres, labels = rng.normal(size=(10, 16)), np.arange(1000) % 10
+    x = (centres[labels] + 1e-4 * rng.normal(size=(1000, 16))).astype(np.float32)
+    found = kmeans(x, 10)
+    means = np.stack([x[found.clusters == c].mean(0, dtype=float) for c in range(10)])
+    expected = np.sum((x.astype(float) - means[found.clusters]) ** 2)
+    assert found.inertia == pytest.approx(expected, rel=1e-2)

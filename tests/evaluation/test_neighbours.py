@@ -74,3 +74,10 @@ def test_float64_tells_apart_what_float32_does_not(x64):
     expected = nearest_neighbours(x, k=5)
     found = nearest_neighbours(np.concatenate([1 + 1e-4 * x, 1e-4 * x - 1]), k=5)
     np.testing.assert_array_equal(found, np.concatenate([expected, expected + 60]))
+
+
+def test_to_a_row_of_zeros_all_are_equally_near_by_cosine():
+    y = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    zeros = np.zeros((1, 5), np.float32)
+    found = nearest_neighbours(zeros, y, k=10, metric="cosine")
+    assert found.tolist() == [list(range(10))]
