@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from jml._checks import check_choice
 
 METRICS = ("euclidean", "cosine")
+REACH = 20  # powers of two from 1, within which the squares of float32 are harmless
 
 
 class Search(NamedTuple):
@@ -138,7 +139,7 @@ def comparable(
     r"""Rows, and offsets $o$ for which $o_j - 2 x_i \cdot y_j$ orders the last part.
 
     For every query $x_i$ that is the order of the distances to the $y_j$; what is left
-    out moves a whole row of them. The rows are near zero and at most 2 in size, so that
+    out moves a whole row of them. The rows are about zero and of moderate size, so that
     squares neither overflow nor vanish, and embeddings that huddle far from the origin
     lose no digits. What was a tie stays one: a power of two scales exactly, and equal
     rows stay equal.
@@ -149,8 +150,9 @@ def comparable(
     if metric == "cosine":
         parts = [_unit_rows(x) for x in parts]
     else:
-        largest = max(max(x.max(), -x.min()) for x in parts)
-        parts = [np.ldexp(x, -np.frexp(largest)[1]) for x in parts]
+        exponent = np.frexp(max(max(x.max(), -x.min()) for x in parts))[1]
+        if abs(exponent) > REACH:
+            parts = [np.ldexp(x, -exponent) for x in parts]
     dtype = np.result_type(*parts)
     # An odd number of rows: their median is made of entries, and no number is new.
     sample = np.concatenate([x[:: len(x) // 128 + 1] for x in parts])

@@ -22,12 +22,11 @@ class Queries(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Blocks of the sorted gallery."""
+    """Blocks of the sorted gallery; what fills up the last one is infinitely far."""
 
     y: Float[Array, "g s d"]
     offsets: Float[Array, "g s"]
     index: Int[Array, "g s"]  # in the gallery as given
-    size: Int[Array, ""]
 
 
 def class_starts(counts: Int[np.ndarray, " c"]) -> Int[np.ndarray, " c"]:
@@ -44,7 +43,7 @@ def tile_rows(size: int) -> int:
     return -(-size // (16 * tiles)) * 16
 
 
-def blocks(a: np.ndarray, tile: int, fill: int) -> np.ndarray:
+def blocks(a: np.ndarray, tile: int, fill: float) -> np.ndarray:
     """Rows in blocks, the last of them filled up."""
     padding = [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1)
     return np.pad(a, padding, constant_values=fill).reshape(-1, tile, *a.shape[1:])

@@ -74,9 +74,8 @@ def relevant_ranks(
     tile, columns = tile_rows(len(queries)), tile_rows(size)
     gallery = Gallery(
         blocks(search.gallery[order], columns, 0),
-        blocks(search.offsets[order], columns, 0),
+        blocks(search.offsets[order], columns, np.inf),
         blocks(order.astype(np.int32), columns, -1),
-        np.int32(size),
     )
     everywhere = NamedSharding(mesh, P())
     gallery = jax.device_put(gallery, everywhere)
@@ -147,13 +146,14 @@ def _row_of_tiles(bounds, queries, gallery, targets, state, *, mesh, symmetric):
     Without targets it collects them; with targets it counts what comes before.
     """
     columns = gallery.y.shape[1]
+    last_key = jnp.iinfo(key_dtype(gallery.y.dtype)).max
 
     def serve(products, block, other, state):
         """Adds to the state what a tile holds for one block of queries."""
-        place = other * columns + jnp.arange(columns)
-        absent = (place >= gallery.size) | (place == queries.itself[block][:, None])
         tile_keys = keys(distances(products, gallery.offsets[other]))
-        tile_keys = jnp.where(absent, jnp.iinfo(tile_keys.dtype).max, tile_keys)
+        place = other * columns + jnp.arange(columns)
+        itself = place == queries.itself[block][:, None]
+        tile_keys = jnp.where(itself, last_key, tile_keys)
         if targets is None:
             return _collect(tile_keys, queries, block, other * columns, state)
         index = gallery.index[other]
