@@ -49,7 +49,7 @@ def _make_parser() -> Parser:
     add("--metric", default="euclidean", choices=("euclidean", "cosine"), help=" ")
     add("--ks", type=int, nargs="+", metavar="K", help="for Recall@K")
     add("--map_ks", type=int, nargs="+", metavar="K", default=(), help="for MAP@K")
-    add("--clusterings", type=int, default=5, metavar="N", help="runs of k-means")
+    add("--clusterings", type=int, metavar="N", help="runs of k-means")
     add("--resamples", type=int, default=1000, metavar="N", help="for the intervals")
     add("--seed", type=int, default=0, metavar="N", help="of all randomness")
     add("--images", metavar="FILE.npy", help="what the embeddings are of: uint8 NHWC")
@@ -59,15 +59,31 @@ def _make_parser() -> Parser:
 
 
 def _run(given: list[str]) -> None:
-    options = _make_parser().parse_args(given)
+    parser = _make_parser()
+    options = parser.parse_args(given)
     folder = Path(options.what[0])
-    if len(options.what) == 1 and folder.suffix != ".npy":
-        from jml.training.report import evaluate_run
+    of_run = len(options.what) == 1 and folder.suffix != ".npy"
+    for name, value in vars(options).items():
+        if value != parser.get_default(name) and name != "what":
+            if of_run and name != "dataroot":
+                raise UserError(f"--{name}: is for files; a run has its own settings.")
+            if not of_run and name == "dataroot":
+                raise UserError(
+                    "--dataroot: is for the folder of a run, not for files."
+                )
+    folder = folder if of_run else Path(options.out)
+    try:
+        if of_run:
+            from jml.training.report import evaluate_run
 
-        found = evaluate_run(folder, dataroot=options.dataroot, say=_say)
-    else:
-        folder = Path(options.out)
-        found = _evaluate_files(options, given)
+            found = evaluate_run(folder, dataroot=options.dataroot, say=_say)
+        else:
+            found = _evaluate_files(options, given)
+    except OSError as error:  # of the report; what is read has been
+        raise UserError(
+            f"--out: cannot write to {str(folder)!r}: {error.strerror or error}; free"
+            " or choose another place."
+        ) from None
     print(_table(found))
     print(f"written: {folder / 'report.html'}")
 
@@ -90,6 +106,12 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
             " --overwrite to replace that report."
         )
+    pictures = options.images is not None, options.gallery_images is not None
+    if pictures != (pictures[0], pictures[0] and len(options.what) == 4):
+        raise UserError(
+            "--gallery_images: goes with --images and a gallery, and they with it; pass"
+            " both or none."
+        )
     arrays = [_load(path) for path in options.what]
     images = [
         _load_images(path, labels)
@@ -97,6 +119,7 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             (options.images, options.gallery_images), arrays[1::2], strict=False
         )
     ]
+    class_names = _class_names(options.class_names)
     _say("evaluating")
     try:
         found = evaluate(
@@ -115,47 +138,43 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         Items(x, labels, pictures)
         for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
     ]
-    try:
-        write_report(
-            out,
-            Path(options.what[0]).stem,
-            items[0],
-            items[1] if len(items) > 1 else None,
-            found,
-            class_names=_class_names(options.class_names),
-            metric=options.metric,
-            reproduce={"Evaluate again": shlex.join([*PROGRAM.split(), *given])},
-            seed=options.seed,
-            say=_say,
-        )
-    except OSError as error:
-        raise UserError(
-            f"--out: cannot write to {options.out!r}: {error.strerror or error};"
-            " free or choose another place."
-        ) from None
+    again = [*PROGRAM.split(), *given, *["--overwrite"] * (not options.overwrite)]
+    write_report(
+        out,
+        Path(options.what[0]).stem,
+        items[0],
+        items[1] if len(items) > 1 else None,
+        found,
+        class_names=class_names,
+        metric=options.metric,
+        reproduce={"Evaluate again": shlex.join(again)},
+        seed=options.seed,
+        say=_say,
+    )
     return found
 
 
-def _load(path: str, **options: Any) -> np.ndarray:
+def _load(path: str, *, mapped: bool = False) -> np.ndarray:
+    """A .npy file's array, in memory or mapped; no pickles, no archives."""
     try:
-        array = np.load(path, allow_pickle=False, **options)
+        with open(path, "rb") as file:
+            if mapped:
+                return np.lib.format.open_memmap(path, mode="r")
+            return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise UserError(
             f"cannot read {path!r}: {error.strerror or error}; pass a .npy file."
         ) from None
-    except (ValueError, EOFError):
+    except Exception:  # of a file that holds anything the reader raises anything
         raise UserError(
             f"{path!r} is no .npy file of numbers; write it with numpy.save."
         ) from None
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path!r} holds several arrays; save one of them as .npy.")
-    return array
 
 
 def _load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
     if path is None:
         return None
-    images = _load(path, mmap_mode="r")
+    images = _load(path, mapped=True)
     square = images.ndim == 4 and images.shape[1] == images.shape[2]
     if not square or images.shape[3] != 3 or images.dtype != np.uint8:
         raise UserError(

@@ -7,12 +7,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._clustering import adjusted_mutual_information, normalized_mutual_information
-from ._inputs import Search, make_search
+from ._inputs import Search, check_not_negative, make_search
 from ._kmeans import kmeans
-from ._ranks import Progress, relevant_ranks
-from ._retrieval import bootstrap_intervals, class_means, retrieval_metrics
+from ._ranks import Progress
+from ._recall import measure
+from ._retrieval import bootstrap_intervals, class_means
 
-KS = (1, 2, 4, 8)
+CLUSTERINGS = 5
+CLUSTERING_WORK = 2e10  # multiplications
 
 
 class Evaluation(NamedTuple):
@@ -40,7 +42,7 @@ def evaluate(
     map_ks: Sequence[int] = (),
     metric: str = "euclidean",
     self_index: Int[Array, " n"] | None = None,
-    clusterings: int = 5,
+    clusterings: int | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -74,8 +76,10 @@ def evaluate(
     the gallery all three are map, which is also scikit-learn's average_precision_score
     where no distances are equal.
 
-    The time is that of one matrix product of queries and gallery, half where the
-    queries are searched for among themselves; the matrix is never stored. The ranks are
+    The time is that of one matrix product of queries and gallery, half of it where the
+    queries are searched for among themselves, and of R comparisons for each of its
+    entries: these prevail where classes have hundreds of items. The matrix is never
+    stored. The ranks are
     whole numbers, the same on one device and on several. Kinds of devices round
     distances differently, and so may order two items whose distances differ in the
     last digits of float32; float64 embeddings are computed in float64 only where JAX
@@ -92,10 +96,12 @@ def evaluate(
         metric: "euclidean" or "cosine". The cosine with a row of zeros is 0.
         self_index: where in the gallery each query itself is, to be left out; -1 where
             it is not. Without a gallery, a query is left out of its own ranking anyway.
-        clusterings: how many times k-means runs; 0 for no nmi and ami. It takes a
-            multiple of classes times items, see ``kmeans``.
+        clusterings: how many times k-means runs; 0 for no nmi and ami. By default 5,
+            or 0 where a single step of it takes over 2e10 multiplications: hours for
+            the whole, with the classes of Stanford Online Products on a few cores.
         resamples: for the intervals: how many times as many queries are drawn, with
-            replacement; 0 for no intervals.
+            replacement; 0 for no intervals. They say what other queries of the same
+            classes would give; other classes would differ by more.
         confidence: how much of the resampled means lies in an interval.
         seed: of the resampling and of the clusterings, which take `seed` and those
             after it.
@@ -127,17 +133,19 @@ def evaluate(
         self_index=self_index,
     )
     neighbours = search.neighbours
-    ks = [k for k in KS if k <= neighbours] if ks is None else ks
-    counts = {"clusterings": clusterings, "resamples": resamples, "seed": seed}
-    for name, value in counts.items():
-        if value < 0:
-            raise ValueError(f"evaluate: `{name}` must not be negative, got {value}")
+    classes = len(np.unique(search.classes))
+    if clusterings is None:
+        work = search.queries.size * classes
+        clusterings = CLUSTERINGS if work <= CLUSTERING_WORK else 0
+    check_not_negative(
+        "evaluate", clusterings=clusterings, resamples=resamples, seed=seed
+    )
     if not 0 < confidence < 1:
         raise ValueError(
             f"evaluate: `confidence` must be between 0 and 1, got {confidence}"
         )
 
-    queries, values, first = _measure(
+    queries, values, first = measure(
         "evaluate", search, ks=ks, map_ks=map_ks, progress=progress
     )
     names = list(values)
@@ -158,8 +166,8 @@ def evaluate(
     count = len(search.queries)
     per_query = np.full((count, len(names)), np.nan)
     per_query[queries] = table
-    present, classes = np.unique(search.classes, return_inverse=True)
-    means = class_means(table, classes[queries], len(present))
+    present, index = np.unique(search.classes, return_inverse=True)
+    means = class_means(table, index[queries], len(present))
     return Evaluation(
         metrics,
         intervals,
@@ -169,78 +177,9 @@ def evaluate(
         np.cumsum(np.bincount(first, minlength=neighbours))[:neighbours] / len(queries),
         dict(zip(names, per_query.T, strict=True)),
         search.labels[present],
-        np.bincount(classes[queries], minlength=len(present)),
+        np.bincount(index[queries], minlength=len(present)),
         dict(zip(names, means.T, strict=True)),
     )
-
-
-def recall_at_k(
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
-    gallery: Float[Array, "m d"] | None = None,
-    gallery_labels: Int[Array, " m"] | None = None,
-    *,
-    ks: Sequence[int] = KS,
-) -> dict[int, float]:
-    """Recall@k alone, as ``evaluate`` measures it.
-
-    Args:
-        embeddings: one row per query.
-        labels: class of each query.
-        gallery: the items to search, None for the queries themselves.
-        gallery_labels: their classes.
-        ks: how many neighbours to look at, each from 1 to the number of them.
-
-    Returns:
-        A fraction from 0 to 1 for each k, in the order of `ks`.
-
-    Raises:
-        ValueError: as ``evaluate`` does.
-
-    Example:
-        >>> embeddings = np.float32([[0], [1], [3], [4]])
-        >>> recall_at_k(embeddings, np.array([0, 0, 1, 0]), ks=(1, 3))
-        {1: 0.6666666666666666, 3: 1.0}
-    """
-    name = "recall_at_k"
-    search = make_search(name, embeddings, labels, gallery, gallery_labels)
-    _, values, _ = _measure(name, search, ks=ks)
-    return {int(k): float(values[f"recall@{k}"].mean()) for k in ks}
-
-
-def _check_numbers(name: str, argument: str, ks: Sequence[int], most: int) -> None:
-    for k in ks:
-        if not isinstance(k, int | np.integer) or not 1 <= k <= most:
-            raise ValueError(
-                f"{name}: each of `{argument}` must be an integer from 1 to {most}, the"
-                f" number of items to find, got {k}"
-            )
-
-
-def _measure(
-    name: str,
-    search: Search,
-    *,
-    ks: Sequence[int],
-    map_ks: Sequence[int] = (),
-    progress: Progress = lambda steps: steps,
-) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """The queries that count, in order; each metric of each; their first hit's rank."""
-    _check_numbers(name, "ks", ks, search.neighbours)
-    _check_numbers(name, "map_ks", map_ks, search.neighbours)
-    queries, firsts, parts = [], [], []
-    for some, ranks in relevant_ranks(search, progress=progress):
-        relevant = np.sum(ranks < len(search.gallery), axis=1)
-        parts.append(retrieval_metrics(ranks, relevant, ks=ks, map_ks=map_ks))
-        queries.append(some)
-        firsts.append(ranks[:, 0])
-    if not parts:
-        raise ValueError(f"{name}: no query has another item of its class to find")
-    order = np.argsort(np.concatenate(queries))
-    values = {
-        name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]
-    }
-    return np.concatenate(queries)[order], values, np.concatenate(firsts)[order]
 
 
 def _clustering_scores(

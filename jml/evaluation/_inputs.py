@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jml._checks import check_choice
+from jml._labels import concatenate_labels
 
 METRICS = ("euclidean", "cosine")
 REACH = 20  # powers of two from 1, within which the squares of float32 are harmless
@@ -19,7 +20,7 @@ class Search(NamedTuple):
     classes: Int[np.ndarray, " n"]  # of the queries, as indices into `labels`
     gallery: Float[np.ndarray, "m d"]  # `queries` itself where that is searched
     gallery_classes: Int[np.ndarray, " m"]
-    itself: Int[np.ndarray, " n"]  # a query's own place in the gallery, or -1
+    self_index: Int[np.ndarray, " n"]  # a query's own place in the gallery, or -1
     offsets: Float[np.ndarray, " m"]  # of the gallery; see `comparable`
     labels: np.ndarray  # of the classes, sorted
 
@@ -59,15 +60,15 @@ def make_search(
             raise ValueError(f"{name}: `self_index` must be None without a `gallery`")
         known, classes = np.unique(labels, return_inverse=True)
         (x,), offsets = comparable([x], metric)
-        itself = np.arange(len(x))
-        return Search(x, classes, x, classes, itself, offsets, known)
+        own = np.arange(len(x))
+        return Search(x, classes, x, classes, own, offsets, known)
     y = checked_embeddings(name, "gallery", gallery)
     others = checked_labels(name, "gallery_labels", gallery_labels, len(y))
     check_columns(name, y, x)
-    itself = _checked_index(name, self_index, len(x), len(y))
-    known, classes = np.unique(_concatenated(labels, others), return_inverse=True)
+    own = checked_index(name, self_index, len(x), len(y))
+    known, classes = np.unique(concatenate_labels(labels, others), return_inverse=True)
     (x, y), offsets = comparable([x, y], metric)
-    return Search(x, classes[: len(x)], y, classes[len(x) :], itself, offsets, known)
+    return Search(x, classes[: len(x)], y, classes[len(x) :], own, offsets, known)
 
 
 def checked_embeddings(name: str, argument: str, x) -> Float[np.ndarray, "n d"]:
@@ -100,6 +101,24 @@ def checked_labels(name: str, argument: str, labels, count: int) -> np.ndarray:
     return labels
 
 
+def check_count(name: str, argument: str, value, most: int) -> None:
+    """Raises a ValueError unless this is an integer from 1 to the number to find."""
+    if not isinstance(value, int | np.integer) or not 1 <= value <= most:
+        raise ValueError(
+            f"{name}: {argument} must be an integer from 1 to {most}, the number of"
+            f" items to find, got {value}"
+        )
+
+
+def check_not_negative(name: str, **counts) -> None:
+    """Raises a ValueError unless all of these are whole numbers, 0 or more."""
+    for argument, value in counts.items():
+        if not isinstance(value, int | np.integer) or value < 0:
+            raise ValueError(
+                f"{name}: `{argument}` must be an integer, not negative, got {value}"
+            )
+
+
 def check_columns(name: str, gallery: np.ndarray, embeddings: np.ndarray) -> None:
     """Raises a ValueError unless both have as many columns."""
     if gallery.shape[1] != embeddings.shape[1]:
@@ -109,7 +128,7 @@ def check_columns(name: str, gallery: np.ndarray, embeddings: np.ndarray) -> Non
         )
 
 
-def _checked_index(name: str, index, queries: int, gallery: int) -> np.ndarray:
+def checked_index(name: str, index, queries: int, gallery: int) -> np.ndarray:
     if index is None:
         return np.full(queries, -1)
     index = np.asarray(index)
@@ -124,13 +143,6 @@ def _checked_index(name: str, index, queries: int, gallery: int) -> np.ndarray:
             f" {gallery - 1}, or -1, got {index.min()} to {index.max()}"
         )
     return index.astype(np.int64)
-
-
-def _concatenated(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Both, as integers: NumPy makes floats of int64 and uint64."""
-    if np.result_type(a, b).kind == "f":
-        a, b = a.astype(object), b.astype(object)
-    return np.concatenate([a, b])
 
 
 def comparable(

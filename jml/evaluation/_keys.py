@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Int
 def inner_products(x: Float[Array, "t d"], y: Float[Array, "s d"]) -> Array:
     """``x_i . y_j`` in full precision.
 
-    Callers multiply tiles of one shape only. An entry is then added up in the same
-    order wherever it stands, and equal rows give equal numbers.
+    Where all tiles are of one shape, an entry is added up in the same order wherever
+    it stands, and equal rows give equal numbers.
     """
     return jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import checked_embeddings
+from ._inputs import check_count, check_not_negative, checked_embeddings
+from ._keys import inner_products
 
 BLOCK = 2048  # items whose distances to all centres exist at once
 
@@ -58,10 +59,8 @@ def kmeans(
         (1.0, True)
     """
     x = checked_embeddings("kmeans", "embeddings", embeddings)
-    if not 1 <= k <= len(x):
-        raise ValueError(
-            f"kmeans: `k` must be from 1 to {len(x)}, the number of items, got {k}"
-        )
+    check_count("kmeans", "`k`", k, len(x))
+    check_not_negative("kmeans", seed=seed)
     # Near zero and at most 2 in size, squares neither overflow nor vanish.
     exponent = int(np.frexp(np.abs(x).max())[1])
     x = np.ldexp(x, -exponent)
@@ -110,16 +109,12 @@ def _kmeans(items, present, key, tolerance, max_iterations, *, k):
     return clusters, centres, jnp.sum(jnp.where(there, squares, 0)), iterations
 
 
-def _products(x: Array, y: Array) -> Array:
-    return jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-
-
 def _assign(items, centres) -> tuple[Int[Array, " n"], Float[Array, " n"]]:
     """Each item's nearest centre and its squared distance."""
     norms = jnp.sum(centres**2, axis=1)
 
     def nearest(x):
-        partial_distances = norms - 2 * _products(x, centres)
+        partial_distances = norms - 2 * inner_products(x, centres)
         clusters = jnp.argmin(partial_distances, axis=1)
         return clusters, jnp.min(partial_distances, axis=1) + jnp.sum(x * x, axis=1)
 
@@ -151,7 +146,7 @@ def _plus_plus(flat, there, key, k: int) -> Float[Array, "k d"]:
     norms = jnp.sum(flat * flat, axis=1)
 
     def squared_distances(chosen):
-        to_all = norms - 2 * _products(flat[chosen], flat) + norms[chosen, None]
+        to_all = norms - 2 * inner_products(flat[chosen], flat) + norms[chosen, None]
         return jnp.where(there, jnp.maximum(to_all, 0), 0)
 
     def choose(number, state):

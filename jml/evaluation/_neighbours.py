@@ -9,7 +9,14 @@ from jaxtyping import Array, Float, Int
 
 from jml._checks import check_choice
 
-from ._inputs import METRICS, check_columns, checked_embeddings, comparable
+from ._inputs import (
+    METRICS,
+    check_columns,
+    check_count,
+    checked_embeddings,
+    checked_index,
+    comparable,
+)
 from ._keys import distances, inner_products
 
 TILE = 496  # rows of a tile
@@ -22,6 +29,7 @@ def nearest_neighbours(
     k: int,
     rows: Int[Array, " q"] | None = None,
     metric: str = "euclidean",
+    self_index: Int[Array, " n"] | None = None,
 ) -> Int[np.ndarray, "q k"]:
     """Gallery indices of each query's k nearest items, the nearest first.
 
@@ -34,6 +42,7 @@ def nearest_neighbours(
         k: how many, at most the number of items to find.
         rows: the queries to search for, all by default.
         metric: "euclidean" or "cosine".
+        self_index: as in ``evaluate``.
 
     Returns:
         A row of indices for each query.
@@ -54,24 +63,25 @@ def nearest_neighbours(
     if gallery is not None:
         parts.append(checked_embeddings(name, "gallery", gallery))
         check_columns(name, parts[1], parts[0])
-    neighbours = len(parts[-1]) - (gallery is None)
-    if not 1 <= k <= neighbours:
-        raise ValueError(
-            f"{name}: `k` must be from 1 to {neighbours}, the number of items to find,"
-            f" got {k}"
-        )
+    if gallery is None and self_index is not None:
+        raise ValueError(f"{name}: `self_index` must be None without a `gallery`")
+    own = checked_index(name, self_index, len(parts[0]), len(parts[-1]))
+    if gallery is None:
+        own = np.arange(len(parts[0]))
+    neighbours = len(parts[-1]) - bool((own >= 0).any())
+    check_count(name, "`k`", k, neighbours)
     parts, offsets = comparable(parts, metric)
     x, y = parts[0], parts[-1]
     rows = np.arange(len(x)) if rows is None else _checked_rows(name, rows, len(x))
-    itself = rows if gallery is None else np.full(len(rows), -1)
     tile = min(TILE, -(-len(y) // 16) * 16)
     y = jax.device_put(_filled(y, tile).reshape(-1, tile, y.shape[1]))
-    offsets = _filled(offsets, tile).reshape(-1, tile)
+    offsets = np.pad(offsets, (0, -len(offsets) % tile), constant_values=np.inf)
+    offsets = offsets.reshape(-1, tile)  # what fills up the last tile is far away
     found = []
     for at in range(0, len(rows), tile):
         some = _filled(x[rows[at : at + tile]], tile)
-        own = _filled(itself[at : at + tile], tile)
-        found.append(np.asarray(_nearest(some, own, y, offsets, neighbours, k=k)))
+        itself = _filled(own[rows[at : at + tile]], tile)
+        found.append(np.asarray(_nearest(some, itself, y, offsets, k=k)))
     return np.concatenate(found)[: len(rows)]
 
 
@@ -96,14 +106,12 @@ def _filled(a: np.ndarray, tile: int) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="k")
-def _nearest(queries, itself, gallery, offsets, neighbours, *, k):
+def _nearest(queries, itself, gallery, offsets, *, k):
     def distances_to(tile):
         y, offset = tile
         return distances(inner_products(queries, y), offset)
 
     rows = jnp.moveaxis(jax.lax.map(distances_to, (gallery, offsets)), 0, 1)
     rows = rows.reshape(len(queries), -1)
-    place = jnp.arange(rows.shape[1])
-    size = neighbours + (itself >= 0)
-    absent = (place >= size[:, None]) | (place == itself[:, None])
+    absent = jnp.arange(rows.shape[1]) == itself[:, None]
     return jax.lax.top_k(jnp.where(absent, -jnp.inf, -rows), k)[1]

@@ -11,8 +11,9 @@ by side, and the queries of a tile have about as many. Where queries are searche
 among themselves, a tile serves its rows and, transposed, its columns.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -25,51 +26,45 @@ from jaxtyping import Int
 from ._inputs import Search
 from ._keys import distances, inner_products, key_dtype, keys
 from ._layout import (
-    TOGETHER,
+    TARGETS_PER_PASS,
     Gallery,
     Queries,
     blocks,
-    class_starts,
     make_queries,
+    sort_by_class,
     tile_rows,
 )
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-MOST = 2**25  # targets kept at once; with more of them, tiles serve their rows alone
+MAX_TARGETS = 2**25  # kept at once; of more, tiles serve their rows alone
 
 
 def relevant_ranks(
     search: Search,
     *,
-    devices: Sequence[jax.Device] | None = None,
+    nearest_only: bool = False,
     progress: Progress = lambda steps: steps,
 ) -> Iterator[tuple[Int[np.ndarray, " q"], Int[np.ndarray, "q r"]]]:
     """Yields queries, and the ranks from 0 of their relevant items in ascending order.
 
     Rows are filled up with the size of the gallery. Queries without relevant items are
-    left out. Each device takes its share of the tiles: by default all that this process
-    has, unless JAX was told to use a certain one.
+    left out. With `nearest_only` there is one rank, of the nearest relevant item. All
+    devices that this process has share the work, unless JAX was told to use a certain
+    one.
     """
-    if devices is None and jax.config.jax_default_device is None:
-        devices = jax.local_devices()
-    mesh = Mesh(np.array(devices or list(jnp.zeros(()).devices())), "device")
+    chosen = jax.config.jax_default_device is not None
+    devices = list(jnp.zeros(()).devices()) if chosen else jax.local_devices()
+    mesh = Mesh(np.array(devices), "device")
     size = len(search.gallery)
-    counts = np.bincount(search.gallery_classes, minlength=len(search.labels))
-    starts = class_starts(counts)
-    order = np.argsort(starts[search.gallery_classes], kind="stable")
-    place = np.argsort(order)
-    own = np.where(search.itself >= 0, place[search.itself], -1)
-    alike = search.gallery_classes[search.itself] == search.classes
-    relevant = counts[search.classes] - ((search.itself >= 0) & alike)
-    most = relevant.max()
-    symmetric = search.among_themselves and size * most <= MOST
+    order, own, first, relevant = sort_by_class(search)
+    if not relevant.any():
+        return
+    symmetric = search.among_themselves and size * relevant.max() <= MAX_TARGETS
     if symmetric:
         queries = order
     else:
-        queries = np.argsort(starts[search.classes], kind="stable")
+        queries = np.argsort(first, kind="stable")
         queries = queries[relevant[queries] > 0]
-    if not most:
-        return
 
     tile, columns = tile_rows(len(queries)), tile_rows(size)
     gallery = Gallery(
@@ -77,66 +72,101 @@ def relevant_ranks(
         blocks(search.offsets[order], columns, np.inf),
         blocks(order.astype(np.int32), columns, -1),
     )
-    everywhere = NamedSharding(mesh, P())
-    gallery = jax.device_put(gallery, everywhere)
-    step = len(queries) if symmetric else tile * mesh.size
-    starts_of_steps = range(0, len(queries), step)
-    for at in starts_of_steps if symmetric else progress(starts_of_steps):
-        some = queries[at : at + step]
-        block = make_queries(
-            gallery.y if symmetric else blocks(search.queries[some], tile, 0),
-            own[some],
-            starts[search.classes[some]],
-            relevant[some],
-            order,
-            columns,
+    gallery = jax.device_put(gallery, NamedSharding(mesh, P()))
+    steps = range(0, len(queries), len(queries) if symmetric else tile)
+    for at in steps if symmetric else progress(steps):
+        some = queries[at : at + steps.step]
+        x = gallery.y if symmetric else blocks(search.queries[some], tile, 0)
+        known = own[some], first[some], relevant[some], order
+        ranks = _ranks(
+            *make_queries(x, *known, columns),
+            gallery,
+            mesh,
+            nearest_only,
+            progress if symmetric else None,
         )
-        ranks = _ranks(block, gallery, mesh, progress if symmetric else None)
         ranks = ranks.transpose(0, 2, 1).reshape(-1, ranks.shape[1])[: len(some)]
-        missing = np.arange(ranks.shape[1]) >= relevant[some, None]
-        ranks = np.where(missing, size, ranks)[relevant[some] > 0]
-        ranks.sort(axis=1)
-        yield some[relevant[some] > 0], ranks
+        count = np.minimum(relevant[some], 1) if nearest_only else relevant[some]
+        ranks = np.where(np.arange(ranks.shape[1]) < count[:, None], ranks, size)
+        ranks = np.sort(ranks[count > 0], axis=1)
+        yield some[count > 0], ranks[:, : count.max()]
 
 
 def _ranks(
-    queries: Queries, gallery: Gallery, mesh: Mesh, progress: Progress | None
+    queries: Queries,
+    near: Int[np.ndarray, "b 2"],
+    gallery: Gallery,
+    mesh: Mesh,
+    nearest_only: bool,
+    progress: Progress | None,
 ) -> Int[np.ndarray, "b r t"]:
     """Counts what comes before each relevant item, in two sweeps over the tiles.
 
     With a `progress` the queries are the gallery.
     """
-    symmetric = progress is not None
-    count, rows, tile = queries.indices.shape
-    near = queries.near
-    everywhere, apart = NamedSharding(mesh, P()), NamedSharding(mesh, P("device"))
+    everywhere = NamedSharding(mesh, P())
     queries = jax.device_put(queries, everywhere)
-
-    def sweep(ranges, targets, fill, dtype, steps):
-        """What each device makes of its share of the blocks of queries."""
-        state = np.full((mesh.size, count, rows, tile), fill, dtype)
-        state = jax.device_put(state, apart)
-        for at in steps:
-            block = np.arange(at, at + mesh.size)
-            here = np.minimum(block, count - 1)
-            low, high = ranges[here].T
-            low = np.maximum(low, here) if symmetric else low
-            high = np.where(block < count, high, 0)
-            bounds = np.stack([here, low, high], axis=1).astype(np.int32)
-            bounds = jax.device_put(bounds, apart)
-            options = {"mesh": mesh, "symmetric": symmetric}
-            state = _row_of_tiles(bounds, queries, gallery, targets, state, **options)
-            state.block_until_ready()  # or a display of the progress would run ahead
-        return state
-
     integer = key_dtype(gallery.y.dtype)
-    steps = range(0, count, mesh.size)
+    symmetric = progress is not None
     # Before what is no target comes nothing.
-    targets = sweep(near, None, np.iinfo(integer).min, integer, steps)
+    fill = np.iinfo(integer).min
+    work = _work(near, mesh.size, symmetric)
+    targets = _sweep(work, queries, gallery, None, fill, integer, mesh, symmetric)
     targets = jax.device_put(jnp.max(targets, axis=0), everywhere)
-    everything = np.tile([0, len(gallery.y)], (count, 1))
-    steps = progress(steps) if symmetric else steps
-    return np.asarray(jnp.sum(sweep(everything, targets, 0, np.int32, steps), axis=0))
+    if nearest_only:
+        queries, targets = _nearest_targets(queries, targets)
+    work = _work(near * 0 + [0, len(gallery.y)], mesh.size, symmetric)
+    work = progress(work) if symmetric else work
+    counts = _sweep(work, queries, gallery, targets, 0, np.int32, mesh, symmetric)
+    return np.asarray(jnp.sum(counts, axis=0))
+
+
+def _work(
+    ranges: Int[np.ndarray, "b 2"], devices: int, symmetric: bool
+) -> list[Int[np.ndarray, "p 3"]]:
+    """What each device does in each step: a block of queries, and a range of tiles.
+
+    Of many blocks, devices take one each; they share the tiles of a single one.
+    """
+    if symmetric:
+        parts = [(b, max(b, low), high) for b, (low, high) in enumerate(ranges)]
+    else:
+        ((low, high),) = ranges
+        edges = np.linspace(low, high, devices + 1).astype(int)
+        parts = [(0, *edge) for edge in pairwise(edges)]
+    parts += [(0, 0, 0)] * (-len(parts) % devices)
+    return list(np.array(parts, np.int32).reshape(-1, devices, 3))
+
+
+def _sweep(work, queries, gallery, targets, fill, dtype, mesh, symmetric):
+    """What each device makes of its share of the tiles."""
+    apart = NamedSharding(mesh, P("device"))
+    state = np.full((mesh.size, *queries.indices.shape), fill, dtype)
+    state = jax.device_put(state, apart)
+    for bounds in work:
+        bounds = jax.device_put(bounds, apart)
+        options = {"mesh": mesh, "symmetric": symmetric}
+        state = _row_of_tiles(bounds, queries, gallery, targets, state, **options)
+        state.block_until_ready()  # or a display of the progress would run ahead
+    return state
+
+
+@jax.jit
+def _nearest_targets(queries: Queries, targets):
+    """Of each query's targets the first alone; the others are none."""
+    there = jnp.arange(targets.shape[1])[:, None] < queries.relevant[:, None]
+    limits = jnp.iinfo(targets.dtype)
+    target = jnp.min(jnp.where(there, targets, limits.max), axis=1, keepdims=True)
+    last = jnp.iinfo(jnp.int32).max
+    index = jnp.where(there & (targets == target), queries.indices, last)
+    index = jnp.min(index, axis=1, keepdims=True)
+    rest = ((0, 0), (0, TARGETS_PER_PASS - 1), (0, 0))
+    return (
+        queries._replace(
+            indices=jnp.pad(index, rest), passes=jnp.minimum(queries.passes, 1)
+        ),
+        jnp.pad(target, rest, constant_values=limits.min),
+    )
 
 
 @partial(jax.jit, static_argnames=("mesh", "symmetric"), donate_argnames="state")
@@ -152,8 +182,8 @@ def _row_of_tiles(bounds, queries, gallery, targets, state, *, mesh, symmetric):
         """Adds to the state what a tile holds for one block of queries."""
         tile_keys = keys(distances(products, gallery.offsets[other]))
         place = other * columns + jnp.arange(columns)
-        itself = place == queries.itself[block][:, None]
-        tile_keys = jnp.where(itself, last_key, tile_keys)
+        self_index = place == queries.self_index[block][:, None]
+        tile_keys = jnp.where(self_index, last_key, tile_keys)
         if targets is None:
             return _collect(tile_keys, queries, block, other * columns, state)
         index = gallery.index[other]
@@ -167,7 +197,7 @@ def _row_of_tiles(bounds, queries, gallery, targets, state, *, mesh, symmetric):
             state = serve(products, block, other, state)
             if not symmetric:
                 return state
-            # Transposed by itself: fused with what follows, it is read across memory.
+            # Transposed alone: fused with what follows, it is read across memory.
             across = jax.lax.optimization_barrier(products.T)
             return jax.lax.cond(
                 other == block,
@@ -192,11 +222,11 @@ def _row_of_tiles(bounds, queries, gallery, targets, state, *, mesh, symmetric):
 def _collect(tile_keys, queries: Queries, block, start, state):
     """Puts the keys of the relevant items in a tile into the state."""
     rank = jnp.arange(state.shape[1])[:, None]
-    first, itself = queries.first[block], queries.itself[block]
+    first, self_index = queries.first[block], queries.self_index[block]
     relevant = queries.relevant[block]
     place = first + rank
-    within = (first <= itself) & (itself <= first + relevant)
-    place += within & (place >= itself)
+    within = (first <= self_index) & (self_index <= first + relevant)
+    place += within & (place >= self_index)
     column = place - start
     inside = (column >= 0) & (column < tile_keys.shape[1]) & (rank < relevant)
     column = jnp.clip(column, 0, tile_keys.shape[1] - 1)
@@ -208,15 +238,17 @@ def _count(tile_keys, queries: Queries, block, targets, index, state):
     """Adds how many of a tile come before each target of a block."""
 
     def one_pass(number, state):
-        at = number * TOGETHER
-        some = jax.lax.dynamic_slice_in_dim(targets, at, TOGETHER)
-        places = jax.lax.dynamic_slice_in_dim(queries.indices[block], at, TOGETHER)
+        at = number * TARGETS_PER_PASS
+        some = jax.lax.dynamic_slice_in_dim(targets, at, TARGETS_PER_PASS)
+        places = jax.lax.dynamic_slice_in_dim(
+            queries.indices[block], at, TARGETS_PER_PASS
+        )
         before = [
             (tile_keys < target[:, None] + (index < place[:, None])).astype(jnp.int32)
             for target, place in zip(some, places, strict=True)
         ]
         # One reduction of several arrays reads the tile once, four times as fast.
-        zeros = [jnp.int32(0)] * TOGETHER
+        zeros = [jnp.int32(0)] * TARGETS_PER_PASS
         counts = jnp.stack(jax.lax.reduce(before, zeros, _add, (1,)))
         start = [jnp.int32(i) for i in (block, at, 0)]
         old = jax.lax.dynamic_slice(state, start, (1, *counts.shape))

@@ -6,6 +6,7 @@ from ._embedding import Model as Model
 from ._embedding import batch_norm_mask as batch_norm_mask
 from ._embedding import create as create
 from ._embedding import embed as embed
+from ._embedding import with_bfloat16_kernels as with_bfloat16_kernels
 from .torchvision import from_state_dict as from_state_dict
 from .torchvision import load_weights as load_weights
 from .torchvision import save_weights as save_weights
@@ -22,4 +23,5 @@ __all__ = [
     "load_weights",
     "save_weights",
     "to_state_dict",
+    "with_bfloat16_kernels",
 ]

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -117,8 +118,22 @@ def embed(
         (2, 16)
     """
     module = nnx.merge(graphdef, params, batch_stats)
-    embeddings = module(jax.numpy.asarray(images), train=train)
+    embeddings = module(jnp.asarray(images), train=train)
     return embeddings, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+
+def with_bfloat16_kernels(params: Tree) -> Tree:
+    """The parameters with convolutions in bfloat16, for a network that computes so.
+
+    BatchNorm's statistics, the head and the embeddings stay in float32.
+
+    Example:
+        >>> _, params, _ = create("resnet18", embedding_dim=16)
+        >>> half = with_bfloat16_kernels(params)
+        >>> half["backbone"]["conv1"]["weight"].dtype, half["fc"]["weight"].dtype
+        (dtype(bfloat16), dtype('float32'))
+    """
+    return jax.tree.map(lambda p: p.astype(jnp.bfloat16) if p.ndim == 4 else p, params)
 
 
 def batch_norm_mask(params: Tree) -> Tree:

@@ -131,11 +131,11 @@ class ResNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "b h w 3"], *, train: bool
     ) -> Float[Array, "b d"]:
-        """Computes the features, in the dtype of the parameters."""
+        """Computes the features in the kernels' dtype; the last mean in float32."""
         x = self.conv1(images.astype(self.conv1.weight.dtype))
         x = max_pool(jax.nn.relu(self.bn1(x, train=train)))
         for i in range(1, 5):
             blocks = getattr(self, f"layer{i}")
             for j in range(len(blocks)):
                 x = blocks[str(j)](x, train=train)
-        return jnp.mean(x, axis=(1, 2))
+        return jnp.mean(x, axis=(1, 2), dtype=jnp.promote_types(x.dtype, jnp.float32))

@@ -34,8 +34,22 @@ class Looked(NamedTuple):
     precision: Float[np.ndarray, " q"]  # average precision of the query
 
 
+def as_arrays(items: Items) -> Items:
+    """The same in NumPy, in floats that it can compute with."""
+    embeddings = np.asarray(items.embeddings)
+    if embeddings.dtype != np.float64:
+        embeddings = embeddings.astype(np.float32)
+    return Items(embeddings, np.asarray(items.labels), items.images)
+
+
 def look(
-    query: Items, gallery: Items | None, found: Evaluation, *, metric: str, seed: int
+    query: Items,
+    gallery: Items | None,
+    found: Evaluation,
+    *,
+    metric: str,
+    seed: int,
+    self_index: Int[np.ndarray, " n"] | None = None,
 ) -> Looked:
     """Searches for as many of the queries as a report can show."""
     searched = query if gallery is None else gallery
@@ -46,9 +60,10 @@ def look(
     near = nearest_neighbours(
         query.embeddings,
         None if gallery is None else gallery.embeddings,
-        k=min(NEIGHBOURS, len(found.cmc)),
+        k=min(NEIGHBOURS, len(found.cmc) - (self_index is not None)),
         rows=counted,
         metric=metric,
+        self_index=self_index,
     )
     right = searched.labels[near] == query.labels[counted, None]
     if gallery is not None:
@@ -57,7 +72,7 @@ def look(
 
 
 def choose_shown(
-    looked: Looked, labels: Int[np.ndarray, " n"]
+    looked: Looked, classes: Int[np.ndarray, " n"]
 ) -> Int[np.ndarray, " s"]:
     """Which of the queries to show with their neighbours: all, if there is room.
 
@@ -69,7 +84,7 @@ def choose_shown(
     by_precision = np.argsort(looked.precision, kind="stable")
     ends = count // 4
     first = np.concatenate([by_precision[:ends], by_precision[::-1][:ends]])
-    turns = np.argsort(_number_within_class(labels[looked.rows]), kind="stable")
+    turns = np.argsort(_number_within_class(classes[looked.rows]), kind="stable")
     rest = turns[~np.isin(turns, first)][: count - len(first)]
     return np.sort(np.concatenate([first, rest]))
 
@@ -88,15 +103,15 @@ def _number_within_class(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]
 class Confusion(NamedTuple):
     """Two classes whose queries find one another first."""
 
-    labels: tuple[int, int]
+    classes: tuple[int, int]
     count: int  # of queries of either whose nearest neighbour is of the other
     queries: int  # of either
     example: tuple[int, int]  # a query and its nearest neighbour
 
 
-def confusions(looked: Looked, labels: Int[np.ndarray, " n"]) -> list[Confusion]:
+def confusions(looked: Looked, classes: Int[np.ndarray, " n"]) -> list[Confusion]:
     """The most confused pairs of classes, by the nearest neighbours."""
-    mine, nearest = labels[looked.rows], labels[looked.neighbours[:, 0]]
+    mine, nearest = classes[looked.rows], classes[looked.neighbours[:, 0]]
     wrong = np.flatnonzero(mine != nearest)
     if not len(wrong):
         return []

@@ -12,11 +12,12 @@ def embedding_map(
     t-SNE (van der Maaten and Hinton, 2008) where scikit-learn is installed and there
     are enough points for it, otherwise the first two principal components.
     """
-    x = embeddings.astype(np.float32)
+    axis = 1 if metric == "cosine" else None
+    largest = np.abs(embeddings).max(axis=axis, keepdims=True)
+    x = (embeddings / np.where(largest > 0, largest, 1)).astype(np.float32)
     if metric == "cosine":
         x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     x = x - x.mean(axis=0)
-    x = x / (np.abs(x).max() or 1)
     try:
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits

@@ -38,7 +38,7 @@ def item_table(
     shown: Int[np.ndarray, " s"],
     confused: Sequence[Confusion],
     map_of: Map,
-    labels: Int[np.ndarray, " n"],
+    classes: Int[np.ndarray, " n"],
     queries: int,
 ) -> tuple[dict[str, Any], Int[np.ndarray, " m"]]:
     """What refers to items, which are numbered anew, and which items these are."""
@@ -46,14 +46,13 @@ def item_table(
     near, rows = looked.neighbours[shown], looked.rows
     items = [rows[shown], near.ravel(), examples, rows[map_of.drawn]]
     items = np.unique(np.concatenate(items).astype(int))
-    known, classes = np.unique(labels[items], return_inverse=True)
 
     def place(these: Any) -> list:
         return np.searchsorted(items, these).tolist()
 
     data = {
         "items": {
-            "class": classes.tolist(),
+            "class": classes[items].tolist(),
             "number": np.where(items < queries, items, items - queries).tolist(),
             "searched": (items >= queries).tolist(),
         },
@@ -71,7 +70,7 @@ def item_table(
         },
         "confusions": [
             {
-                "classes": np.searchsorted(known, pair.labels).tolist(),
+                "classes": pair.classes,
                 "count": pair.count,
                 "queries": pair.queries,
                 "example": place(pair.example),

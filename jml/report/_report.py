@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
+from jml._labels import concatenate_labels
 from jml.evaluation import Evaluation
 
-from ._contents import POINTS, Items, choose_shown, confusions, look
+from ._contents import (
+    POINTS,
+    Items,
+    as_arrays,
+    choose_shown,
+    confusions,
+    look,
+)
 from ._embedding_map import embedding_map
 from ._page import render
 from ._page_data import (
@@ -37,6 +46,7 @@ def write_report(
     *,
     class_names: Mapping[int, str] | None = None,
     metric: str = "euclidean",
+    self_index: Int[np.ndarray, " n"] | None = None,
     records: Sequence[Mapping[str, Any]] = (),
     reproduce: Mapping[str, str],
     seed: int = 0,
@@ -51,7 +61,8 @@ def write_report(
         gallery: what it was searched for in; None: among one another.
         found: from ``jml.evaluation.evaluate`` of these items.
         class_names: by label; classes without one go by their label.
-        metric: the one of the evaluation.
+        metric: the one of the evaluation,
+        self_index: and its other argument that decides on neighbours.
         records: lines of a run's metrics.jsonl, for the training curves.
         reproduce: how to get there again: headings, and a text for each.
         seed: of what is drawn: the points of the map and, of many queries, those shown.
@@ -64,20 +75,26 @@ def write_report(
         OSError: the files cannot be written.
     """
     say("report: the nearest neighbours")
-    looked = look(query, gallery, found, metric=metric, seed=seed)
-    parts = [query] if gallery is None else [query, gallery]
-    labels = np.concatenate([part.labels for part in parts])
-    shown = choose_shown(looked, labels)
-    confused = confusions(looked, labels)
+    query, *rest = (as_arrays(part) for part in (query, gallery) if part is not None)
+    gallery = rest[0] if rest else None
+    looked = look(
+        query, gallery, found, metric=metric, self_index=self_index, seed=seed
+    )
+    parts = [query, *rest]
+    labels = concatenate_labels(*(part.labels for part in parts))
+    known = np.unique(labels)
+    classes = np.searchsorted(known, labels)
+    shown = choose_shown(looked, classes)
+    confused = confusions(looked, classes)
     drawn = np.random.default_rng(seed).permutation(len(looked.rows))[:POINTS]
     say(f"report: a map of {len(drawn):,} embeddings")
     mapped = query.embeddings[looked.rows[drawn]]
     map_of = Map(drawn, *embedding_map(mapped, metric=metric, seed=seed))
 
     say("report: the page and the pictures")
-    data, items = item_table(looked, shown, confused, map_of, labels, len(query.labels))
+    queries = len(query.labels)
+    data, items = item_table(looked, shown, confused, map_of, classes, queries)
     small = thumbnails(parts, items)
-    known = np.unique(labels[items])
     data |= {
         "title": title,
         "facts": _facts(query, gallery, found, metric, len(shown)),

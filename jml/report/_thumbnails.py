@@ -25,21 +25,23 @@ def thumbnails(
     """
     if any(part.images is None for part in parts):
         return None
+    side = min(SIDE, max(part.images.shape[1] for part in parts))
     small, start = [], 0
     for part in parts:
         rows = items[(items >= start) & (items < start + len(part.labels))] - start
         for at in range(0, len(rows), DECODED):
-            small += map(_small, part.images[rows[at : at + DECODED]])
+            some = part.images[rows[at : at + DECODED]]
+            small += [_resized(image, side) for image in some]
         start += len(part.labels)
     return np.stack(small)
 
 
-def _small(image: UInt8[np.ndarray, "h h 3"]) -> UInt8[np.ndarray, "s s 3"]:
+def _resized(image: UInt8[np.ndarray, "h h 3"], side: int) -> np.ndarray:
     from PIL import Image
 
-    if len(image) <= SIDE:
+    if len(image) == side:
         return image
-    picture = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX)
+    picture = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
     return np.asarray(picture)
 
 

@@ -48,7 +48,7 @@ def _draw_loss(axes: Any, records: Sequence[dict[str, Any]]) -> None:
 
 
 def _draw_recall(axes: Any, records: Sequence[dict[str, Any]]) -> None:
-    axes.set_title("Recall@1 on classes never seen in training")
+    axes.set_title("Recall@1 on the test images")
     curve = [(r["step"], 100 * r["recall@1"]) for r in records if "step" in r]
     pixels = [100 * r["recall@1"] for r in records if "baseline" in r]
     if curve:

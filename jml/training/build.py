@@ -71,6 +71,8 @@ def build(config: Config, *, num_classes: int) -> Training:
         optimizer,
         augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
         freeze_bn=config.freeze_bn,
+        microbatch=config.microbatch,
+        bfloat16=config.precision == "bfloat16",
     )
     # What the loss does not have is None there, and the default here.
     given = {name: getattr(config, name) for name in Hyperparameters._fields}

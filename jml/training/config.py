@@ -123,6 +123,17 @@ class Config:
 
     lr: float = _train(None, "learning rate of Adam", above=0)
     proxies_lr: float | None = _train(None, "the same for the proxies", above=0)
+    precision: str = _train(
+        "float32",
+        "of the convolutions in training; parameters and losses are float32",
+        choices=("float32", "bfloat16"),
+    )
+    microbatch: int | None = _train(
+        None,
+        "images whose activations are in memory at once; the gradient stays that of"
+        " --batch_size",
+        **_count,
+    )
     maxiter: int = _train(None, "number of training steps", **_count)
     decay_iter_step: int = _train(None, "steps between decays of --lr", **_count)
     decay_gamma: float = _train(0.1, "factor of one decay", above=0, maximum=1)
@@ -156,6 +167,11 @@ class Config:
             raise UserError(
                 f"--name: {self.name!r} is not the name of a folder; pass a word here,"
                 " and the way to it as --checkpoints_path."
+            )
+        if self.microbatch is not None and self.batch_size % self.microbatch:
+            raise UserError(
+                f"--microbatch: {self.microbatch} does not divide --batch_size"
+                f" {self.batch_size}; change one of them."
             )
         if self.sampler != "pk":
             return

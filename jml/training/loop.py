@@ -60,7 +60,8 @@ def train_and_evaluate(config: Config) -> Summary:
         raise UserError(
             f"--batch_size: no memory for {config.batch_size} images of --image_size"
             f" {config.image_size} with --embedding_dim {config.embedding_dim}"
-            f" (--batch_size_test {config.batch_size_test}); lower one of these."
+            f" (--batch_size_test {config.batch_size_test}); lower one of these, or"
+            " pass a --microbatch."
         ) from None
     finally:
         run.close()
@@ -91,6 +92,7 @@ def _run(config: Config, run: RunFolder) -> Summary:
         pixels = embed_pixels(dataset, crop=config.image_size)
         if pixels is not None:
             journal.baseline("raw pixels", recalls(pixels, dataset))
+        del pixels  # of many images, a gigabyte
         state = training.state
         embedded = embed_test(state.params["model"], state.batch_stats)
         journal.evaluation(0, recalls(embedded, dataset))

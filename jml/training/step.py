@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from jml.models import batch_norm_mask, embed
+from jml.models import batch_norm_mask, embed, with_bfloat16_kernels
 
+from .microbatch import embed_in_pieces
 from .objective import Hyperparameters, Objective
 
 Tree = Any  # nested dictionaries of arrays
@@ -65,6 +66,8 @@ def make_step(
     *,
     augment: Augment,
     freeze_bn: bool = False,
+    microbatch: int | None = None,
+    bfloat16: bool = False,
 ) -> Callable[..., tuple[TrainState, Array]]:
     """Compiles ``step(state, hyper, key, images, labels) -> (state, loss)``.
 
@@ -77,7 +80,15 @@ def make_step(
         optimizer: from ``make_optimizer``.
         augment: makes the network's input from a batch, on the device.
         freeze_bn: normalise with the running statistics and leave them alone.
+        microbatch: images whose activations exist at once, a divisor of the batch; by
+            default all. The loss is the whole batch's all the same.
+        bfloat16: compute convolutions in bfloat16. Parameters, statistics, embeddings
+            and the loss stay in float32.
     """
+
+    def embed_images(model: Tree, batch_stats: Tree, images: Array):
+        model = with_bfloat16_kernels(model) if bfloat16 else model
+        return embed(graphdef, model, batch_stats, images, train=not freeze_bn)
 
     @partial(jax.jit, donate_argnums=0)
     def step(
@@ -90,8 +101,12 @@ def make_step(
         views = augment(jax.random.fold_in(key, state.step), images)
 
         def loss_of(params: dict[str, Tree]) -> tuple[Array, Tree]:
-            embeddings, batch_stats = embed(
-                graphdef, params["model"], state.batch_stats, views, train=not freeze_bn
+            embeddings, batch_stats = embed_in_pieces(
+                embed_images,
+                params["model"],
+                state.batch_stats,
+                views,
+                size=microbatch or len(views),
             )
             proxies = params.get("proxies")
             return objective(embeddings, labels, proxies, hyper), batch_stats

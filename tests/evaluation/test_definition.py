@@ -10,7 +10,7 @@ from . import oracles
 from .cases import Case, among_themselves, axes, clusters, directions, with_a_gallery
 
 # Rows of a tile, and how many targets may be kept: with none, tiles serve rows alone.
-WAYS = [(16, _ranks.MOST), (16, 0), (1008, _ranks.MOST)]
+WAYS = [(16, _ranks.MAX_TARGETS), (16, 0), (1008, _ranks.MAX_TARGETS)]
 every_way = pytest.mark.parametrize(("tile", "most"), WAYS)
 
 
@@ -21,7 +21,7 @@ def check(case, tile, most, metric="euclidean"):
     rows, curves = oracles.evaluation(case, metric=metric, **options)
     counted = [row for row in rows if row]
     assume(counted)
-    with patch.object(_layout, "TILE", tile), patch.object(_ranks, "MOST", most):
+    with patch.object(_layout, "TILE", tile), patch.object(_ranks, "MAX_TARGETS", most):
         options |= {"metric": metric, "self_index": case.own}
         found = evaluate(*case.given, clusterings=0, resamples=0, **options)
     assert (found.queries, found.left_out) == (len(counted), len(rows) - len(counted))
@@ -106,7 +106,7 @@ def test_the_numbers_by_default_are_those_there_are(n):
     assert len(found.cmc) == n - 1
 
 
-@pytest.mark.parametrize("most", [_ranks.MOST, 0])
+@pytest.mark.parametrize("most", [_ranks.MAX_TARGETS, 0])
 def test_progress_sees_all_steps(most):
     seen = []
 
@@ -116,7 +116,7 @@ def test_progress_sees_all_steps(most):
             yield step
 
     x, labels = clusters(60, 2, 6)
-    with patch.object(_layout, "TILE", 16), patch.object(_ranks, "MOST", most):
+    with patch.object(_layout, "TILE", 16), patch.object(_ranks, "MAX_TARGETS", most):
         evaluate(x, labels, clusterings=2, resamples=0, progress=progress)
     assert len(seen) == 4 + 2  # blocks of queries, and clusterings
 

@@ -53,8 +53,8 @@ BAD_OPTIONS = [
     (GALLERY, {"ks": (5,)}, "`ks` must be an integer from 1 to 4"),
     (GALLERY, {"map_ks": (5,)}, "`map_ks` must be an integer from 1 to 4"),
     ((), {"metric": "manhattan"}, "`metric`"),
-    ((), {"clusterings": -1}, "`clusterings` must not be negative, got -1"),
-    ((), {"resamples": -1}, "`resamples` must not be negative, got -1"),
+    ((), {"clusterings": -1}, "`clusterings` must be an integer, not negative, got -1"),
+    ((), {"resamples": -1}, "`resamples` must be an integer, not negative, got -1"),
     ((), {"confidence": 0}, "`confidence` must be between 0 and 1, got 0"),
     ((), {"confidence": 1.0}, "`confidence` must be between 0 and 1, got 1.0"),
     ((), {"confidence": np.nan}, "`confidence` must be between 0 and 1"),
@@ -98,9 +98,9 @@ def test_recall_names_numbers_out_of_range(ks):
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
-        ((X,), {"k": 4}, "`k` must be from 1 to 3"),
-        ((X,), {"k": 0}, "`k` must be from 1 to 3"),
-        ((X, X), {"k": 5}, "`k` must be from 1 to 4"),
+        ((X,), {"k": 4}, "`k` must be an integer from 1 to 3"),
+        ((X,), {"k": 0}, "`k` must be an integer from 1 to 3"),
+        ((X, X), {"k": 5}, "`k` must be an integer from 1 to 4"),
         ((X, X[:, :1]), {"k": 1}, "`gallery` must have 2 columns"),
         ((X, X[:0]), {"k": 1}, "`gallery` must hold an item"),
         ((X, NAN), {"k": 1}, "rows of `gallery` hold NaN"),
@@ -120,8 +120,8 @@ def test_a_search_names_bad_input(arguments, options, words):
 @pytest.mark.parametrize(
     ("x", "k", "words"),
     [
-        (X, 5, "`k` must be from 1 to 4"),
-        (X, 0, "`k` must be from 1 to 4"),
+        (X, 5, "`k` must be an integer from 1 to 4"),
+        (X, 0, "`k` must be an integer from 1 to 4"),
         (NAN, 1, "rows of `embeddings` hold NaN"),
         (X.astype(int), 1, "`embeddings` must be floating"),
         (X[:0], 1, "`embeddings` must hold an item"),

@@ -19,7 +19,7 @@ from jml.evaluation._keys import distances, keys
 from .cases import clusters
 
 RETRIEVAL = {"clusterings": 0, "resamples": 0}
-MODES = {"both": _ranks.MOST, "rows alone": 0}
+MODES = {"both": _ranks.MAX_TARGETS, "rows alone": 0}
 every_mode = pytest.mark.parametrize("most", MODES.values(), ids=MODES.keys())
 
 
@@ -30,7 +30,10 @@ def everything():
     ranks, metrics = [], []
     for most in MODES.values():
         for gallery in ((None, None), (y, others)):
-            with patch.object(_layout, "TILE", 16), patch.object(_ranks, "MOST", most):
+            with (
+                patch.object(_layout, "TILE", 16),
+                patch.object(_ranks, "MAX_TARGETS", most),
+            ):
                 search = make_search("test", x, labels, *gallery)
                 parts = [(q.tolist(), r) for q, r in _ranks.relevant_ranks(search)]
                 found = evaluate(x, labels, *gallery, map_ks=[5], **RETRIEVAL)
@@ -86,7 +89,7 @@ def test_duplicates_tie_in_floating_point_too(most, tile):
     which = rng.permutation(np.arange(200) % 5)
     x = rng.normal(size=(5, 33)).astype(np.float32)[which]
     labels = np.arange(200) // 2  # two of each class
-    with patch.object(_layout, "TILE", tile), patch.object(_ranks, "MOST", most):
+    with patch.object(_layout, "TILE", tile), patch.object(_ranks, "MAX_TARGETS", most):
         results = [
             evaluate(x, labels, *gallery, metric=metric, self_index=own, **RETRIEVAL)
             for gallery, own in (((), None), ((x, labels), np.arange(200)))
@@ -146,7 +149,7 @@ def programs(n, most):
 
     with (
         patch.object(_layout, "TILE", 64),
-        patch.object(_ranks, "MOST", most),
+        patch.object(_ranks, "MAX_TARGETS", most),
         patch.object(_ranks, "_row_of_tiles", spy),
     ):
         evaluate(x, np.arange(n) // 4, **RETRIEVAL)
@@ -172,7 +175,7 @@ def test_other_numbers_are_not_compiled_anew(most):
         ks = {"ks": [1 + seed], "map_ks": [2 + seed]}
         evaluate(x, labels, **ks, **RETRIEVAL)
 
-    with patch.object(_layout, "TILE", 48), patch.object(_ranks, "MOST", most):
+    with patch.object(_layout, "TILE", 48), patch.object(_ranks, "MAX_TARGETS", most):
         run(0)
         before = _ranks._row_of_tiles._cache_size()
         run(1)

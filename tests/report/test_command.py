@@ -28,6 +28,7 @@ def files(tmp_path, monkeypatch):
     np.save("alone.npy", np.arange(30))
     (tmp_path / "text.npy").write_text("not an array")
     (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "zip.npy").write_bytes(b"PK\x03\x04 and no more")
     (tmp_path / "run").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"some": "other project"}')
@@ -76,15 +77,15 @@ MISTAKES = {
     "q.npy alone.npy": "no query has another item of its class",
     "q.npy q-labels.npy --ks 30": "each of --ks must be an integer from 1 to 29",
     "q.npy q-labels.npy --map_ks 0": "each of --map_ks must be an integer from 1 to 29",
-    "q.npy q-labels.npy --seed -1": "--seed must not be negative, got -1",
-    "q.npy q-labels.npy --resamples -1": "--resamples must not be negative",
+    "q.npy q-labels.npy --seed -1": "--seed must be an integer, not negative, got -1",
+    "q.npy q-labels.npy --resamples -1": "--resamples must be an integer, not negative",
     "q.npy q-labels.npy --metric taxicab": "--metric: invalid choice: 'taxicab'",
     "q.npy q-labels.npy --images flat.npy": "'flat.npy': images must be uint8 [n, side",
     "q.npy q-labels.npy --images g-images.npy": "holds 20 images for 30 labels",
     "q.npy q-labels.npy --class_names no.txt": "--class_names: cannot read 'no.txt'",
     "q.npy q-labels.npy --out q.npy": "--out: cannot write to 'q.npy'",
     "q.npy no.npy": "cannot read 'no.npy': No such file",
-    "q.npy several.npz": "'several.npz' holds several arrays",
+    "q.npy several.npz": "'several.npz' is no .npy file of numbers",
     "q.npy objects.npy": "'objects.npy' is no .npy file of numbers",
     "q.npy text.npy": "'text.npy' is no .npy file of numbers",
     "q.npy empty.npy": "'empty.npy' is no .npy file of numbers",
@@ -93,13 +94,18 @@ MISTAKES = {
     "other": "'other/config.json' is not the configuration of a run",
     "": "the following arguments are required",
     "q.npy q-labels.npy --margin 1": "unrecognized arguments: --margin 1",
+    "q.npy q-labels.npy --dataroot x": "--dataroot: is for the folder of a run",
+    "run --metric cosine": "--metric: is for files; a run has its own settings",
+    "q.npy q-labels.npy --gallery_images no.npy": "--gallery_images: goes with --imag",
+    "q.npy q-labels.npy g.npy g-labels.npy --images q-images.npy": "--gallery_images:",
+    "q.npy zip.npy": "'zip.npy' is no .npy file of numbers",
 }
 
 
 @pytest.mark.parametrize("arguments", MISTAKES)
 def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
-    assert main([*QUICK * bool(arguments), *arguments.split()]) == 2
+    assert main([*QUICK * ("npy" in arguments), *arguments.split()]) == 2
     out, err = capsys.readouterr()
     *progress, line = err.splitlines()
     assert set(progress) <= {"evaluating"} | {p for p in progress if "report" in p}
@@ -107,3 +113,14 @@ def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
     assert MISTAKES[arguments] in line
     assert out == ""
     assert {path: path.stat().st_mtime_ns for path in files.rglob("*")} == before
+
+
+def test_pictures_of_two_sizes_and_huge_embeddings(files):
+    np.save("q.npy", np.load("q.npy").astype(np.float64) * 1e200)
+    np.save("g.npy", np.load("g.npy").astype(np.float64) * 1e200)
+    large = np.repeat(np.repeat(np.load("q-images.npy"), 2, axis=1), 2, axis=2)
+    np.save("q-images.npy", large)
+    pair = ["q.npy", "q-labels.npy", "g.npy", "g-labels.npy"]
+    pictures = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
+    assert main([*pair, *pictures, *QUICK]) == 0
+    assert data_of(files / "report.html")["metrics"][0][1] > 0.5

@@ -8,7 +8,8 @@ from jml.report import _contents
 from jml.report._contents import Looked, choose_shown, confusions, look
 from jml.report._page_data import class_table, cmc_points, metric_rows, training_curves
 
-from .conftest import RECORDS, items
+from .conftest import RECORDS, items, write
+from .test_files import data_of
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])
@@ -86,3 +87,20 @@ def test_training_curves():
     many = [{"step": i, "loss": float(i)} for i in range(1, 4001)]
     assert training_curves(many)["loss"][0] == (10, 5.5)
     assert training_curves([]) == {"loss": [], "recall": [], "baselines": []}
+
+
+def test_a_query_that_is_in_the_gallery_is_not_its_own_neighbour():
+    query, own = items(40, 7), np.arange(40)
+    found = evaluate(*query[:2], *query[:2], self_index=own, clusterings=0)
+    looked = look(query, query, found, metric="euclidean", seed=0, self_index=own)
+    assert not (looked.neighbours == own[:, None] + 40).any()
+    assert looked.right[:, 0].mean() == pytest.approx(found.metrics["recall@1"])
+
+
+def test_every_class_is_in_the_table_and_labels_of_any_size_keep_apart(tmp_path):
+    query, gallery = items(30, 15), items(20, 15, seed=1)
+    query = query._replace(labels=query.labels.astype(np.int64) + 2**60)
+    gallery = gallery._replace(labels=gallery.labels.astype(np.uint64) + 2**60)
+    data = data_of(write(tmp_path, query, gallery))
+    assert data["classes"]["name"] == [str(2**60 + i) for i in range(15)]
+    assert data["classes"]["queries"] == [2] * 15

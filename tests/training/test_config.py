@@ -1,6 +1,7 @@
 """The configuration and the command line made from it."""
 
 import re
+import shlex
 from dataclasses import fields
 
 import pytest
@@ -85,7 +86,7 @@ def test_every_default_is_filled_in():
             config = Config(dataset=dataset, dataroot=root, loss=loss)
             unset = {f.name for f in fields(Config) if getattr(config, f.name) is None}
             absent = {name for name, value in BY_LOSS[loss].items() if value is None}
-            chosen_later = {"name", "cuda", "cache", "cache_folder"}
+            chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
                 assert getattr(config, name) == value
@@ -209,3 +210,18 @@ def test_names_agree_with_the_modules_they_stand_for():
     assert choices["sampler"] == tuple(SAMPLERS)
     assert choices["augment"] == tuple(AUGMENTS)
     assert choices["cache"] == ("device", *CACHES)
+
+
+@pytest.mark.parametrize("loss", BY_LOSS)
+@pytest.mark.parametrize("dataset", ["glyphs", "folder", "CUB-200-2011"])
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
+def test_the_command_of_a_configuration_gives_it_again(loss, dataset, weights):
+    from jml.training.report import command_of
+
+    root = None if dataset == "glyphs" else "my photos"
+    options = {"dataset": dataset, "dataroot": root, "loss": loss, "weights": weights}
+    for more in ({}, {"lr": 0.5, "freeze_bn": True, "seed": 3}):
+        config = Config(**options, **more)
+        program, script, *arguments = shlex.split(command_of(config))
+        assert (program, script) == ("python", "train_jax.py")
+        assert parse(arguments) == config

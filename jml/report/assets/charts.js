@@ -57,7 +57,7 @@ function lineChart(figure, points, options) {
     svg.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
     svg.append(draw("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, options.unit ? `${Math.round(100 * value)}%` : +value.toPrecision(6)));
   }
-  for (const value of options.logarithmic ? powersOfTen(...[low[0], high[0]]) : ticks(low[0], high[0], 6)) {
+  for (const value of options.logarithmic ? powersOfTen(low[0], high[0]) : ticks(low[0], high[0], 6)) {
     svg.append(draw("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle" }, count(value)));
   }
   svg.append(draw("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" }, options.x));

@@ -1,6 +1,6 @@
 // The map on a canvas: wheel, drag, pinch and buttons zoom and move it; the nearest point
 // to the pointer is named. Points of the chosen class stand out.
-function showMap(data, chosenClass) {
+function showMap(data, isChosen) {
   const stage = document.querySelector(".stage");
   const canvas = stage.querySelector("canvas");
   const tip = stage.querySelector(".tip");
@@ -26,13 +26,11 @@ function showMap(data, chosenClass) {
     canvas.height = height * ratio;
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const chosen = chosenClass();
     const radius = Math.min(3 + Math.log2(view.scale), 8);
     for (let i = 0; i < points.length; i++) {
       const [x, y] = place(i);
       if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
-      const faded = chosen && className(data, item[i]) !== chosen;
-      pen.globalAlpha = faded ? 0.12 : 0.85;
+      pen.globalAlpha = isChosen(className(data, item[i])) ? 0.85 : 0.12;
       pen.fillStyle = pen.strokeStyle = colour(i);
       pen.beginPath();
       pen.arc(x, y, i === hovered ? radius + 3 : radius, 0, 7);

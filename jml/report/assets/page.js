@@ -16,13 +16,13 @@ function showHead() {
     make("div", "interval", low < high ? `${percent(low)} – ${percent(high)}` : " "),
     make("div", "meaning", meaning),
   ])));
-  section("metrics").querySelector(".note").textContent = `In percent. Below a value: the ${+percent(data.confidence)} % interval over resampled queries or, of NMI and AMI, the range over seeds of k-means.`;
+  section("metrics").querySelector(".note").textContent = `In percent. Below a value, where there is one: the ${+percent(data.confidence)} % interval over resampled queries or, of NMI and AMI, the range over seeds of k-means.`;
 }
 
 function showCurves() {
   const { loss, recall, baselines } = data.training;
   if (loss.length) lineChart(section("loss"), loss, { caption: "Loss", x: "step" });
-  if (recall.length) lineChart(section("recall"), recall, { caption: "Recall@1 on classes never seen in training", x: "step", unit: true, second: true, dots: true, lines: baselines });
+  if (recall.length) lineChart(section("recall"), recall, { caption: "Recall@1 on the test images", x: "step", unit: true, second: true, dots: true, lines: baselines });
   section("training").hidden = !loss.length && !recall.length;
   lineChart(section("cmc").querySelector("figure"), data.cmc, { caption: "Queries with an item of their class among the first k", x: "k", unit: true, logarithmic: true, height: 230 });
 }
@@ -37,7 +37,7 @@ function showConfusions(showClass) {
   section("confusions").hidden = !data.confusions.length;
   section("confusions").querySelector("ol").append(...data.confusions.map(({ classes, count: number, queries, example }) => make("li", "", [
     ...example.map((item) => thumbnail(data, item, "56px")),
-    make("div", "words", [link(classes[0]), document.createTextNode(" and "), link(classes[1]), make("div", "note", `${count(number)} of ${count(queries)} queries take one for the other`)]),
+    make("div", "words", [link(classes[0]), document.createTextNode(" and "), link(classes[1]), make("div", "note", `${count(number)} of the ${count(queries)} queries looked at take one for the other`)]),
   ])));
 }
 
@@ -96,8 +96,8 @@ function followTheme(repaint) {
 
 showHead();
 showCurves();
-const showClass = showQueries(data);
-const repaint = showMap(data, () => section("class").value.trim());
+const [showClass, isChosen] = showQueries(data);
+const repaint = showMap(data, isChosen);
 section("class").addEventListener("input", repaint);
 showConfusions(showClass);
 showClasses(showClass);

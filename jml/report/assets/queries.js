@@ -26,7 +26,8 @@ function itemWords(data, item) {
 
 const PAGE = 20;
 
-// The list of queries, and what is chosen of it. Returns a function that shows a class.
+// The list of queries, and what is chosen of it. Returns a function that shows a class,
+// and one that says whether a class is chosen.
 function showQueries(data) {
   const { item, precision, neighbours, right } = data.queries;
   const byId = (id) => document.getElementById(id);
@@ -34,7 +35,7 @@ function showQueries(data) {
   const names = [...new Set(item.map((query) => className(data, query)))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   byId("class-names").append(...names.map((name) => Object.assign(make("option"), { value: name })));
   const known = new Set(names);
-  let selection = [], shown = 0;
+  let selection = [], shown = 0, fits;
 
   function row(query) {
     const words = make("div", "words", [
@@ -57,11 +58,10 @@ function showQueries(data) {
   }
 
   function select() {
-    const wanted = chosen.value.trim();
-    const exact = known.has(wanted);
-    const fits = (name) => (exact ? name === wanted : name.toLowerCase().includes(wanted.toLowerCase()));
+    const wanted = chosen.value.trim(), exact = known.has(wanted);
+    fits = (name) => (exact ? name === wanted : name.toLowerCase().includes(wanted.toLowerCase()));
     selection = item.map((_, query) => query)
-      .filter((query) => (!wanted || fits(className(data, item[query]))) && !(wrong.checked && right[query][0]));
+      .filter((query) => fits(className(data, item[query])) && !(wrong.checked && right[query][0]));
     if (order.value === "worst") selection.sort((a, b) => precision[a] - precision[b]);
     if (order.value === "best") selection.sort((a, b) => precision[b] - precision[a]);
     byId("count").textContent = `${count(selection.length)} of ${count(item.length)} queries`;
@@ -75,10 +75,11 @@ function showQueries(data) {
   more.addEventListener("click", showMore);
   document.querySelector("#queries form").addEventListener("submit", (event) => event.preventDefault());
   select();
-  return (name) => {
+  function showClass(name) {
     chosen.value = name;
     select();
     chosen.dispatchEvent(new Event("input"));
     byId("queries").scrollIntoView({ behavior: "smooth" });
-  };
+  }
+  return [showClass, (name) => fits(name)];
 }

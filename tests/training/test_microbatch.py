@@ -1,0 +1,99 @@
+"""Batches in pieces: the whole batch's gradient, in the memory of a piece."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml.errors import UserError
+from jml.models import create, embed
+from jml.training import Config
+from jml.training.microbatch import embed_in_pieces
+from jml.training.objective import LOSSES, Hyperparameters, make_objective
+from tests.parity import assert_close
+
+HYPER = Hyperparameters(lr=1, decay_gamma=1, decay_iter_step=1, margin=0.5)
+LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
+
+
+def net(params, stats, images):
+    """Layers that keep large activations."""
+    hidden = images
+    for _ in range(4):
+        hidden = jnp.tanh(hidden @ params)
+    return hidden[:, :8], stats
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_gradient_is_the_whole_batchs(x64, loss):
+    keys = jax.random.split(jax.random.key(0), 3)
+    images, params, proxies = (
+        jax.random.normal(key, shape, float)
+        for key, shape in zip(keys, [(8, 16), (16, 16), (3, 8)], strict=True)
+    )
+    objective = make_objective(Config(loss=loss))
+
+    def gradients(size):
+        def loss_of(params, proxies):
+            embeddings, _ = embed_in_pieces(net, params, (), images, size=size)
+            return objective(embeddings, LABELS, proxies, HYPER)
+
+        return leaves(jax.value_and_grad(loss_of, argnums=(0, 1))(params, proxies))
+
+    whole = gradients(8)
+    assert np.abs(whole).max() > 0
+    for size in (1, 2, 4):
+        assert_close(gradients(size), whole, 1e-10, "microbatches, float64")
+
+
+def leaves(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def test_batch_norm_sees_each_piece_by_itself(x64):
+    graphdef, *trees = create("resnet18", embedding_dim=8, l2norm=True)
+    params, stats = jax.tree.map(lambda a: a.astype(float), trees)
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)))
+    objective = make_objective(Config())
+    run = partial(embed, graphdef, train=True)
+
+    def in_pieces(params):
+        embeddings, moved = embed_in_pieces(run, params, stats, images, size=4)
+        return objective(embeddings, LABELS, None, HYPER), moved
+
+    def by_hand(params):
+        first, middle = run(params, stats, images[:4])
+        second, moved = run(params, middle, images[4:])
+        both = jnp.concatenate([first, second])
+        return objective(both, LABELS, None, HYPER), moved
+
+    (one, gradients), (other, expected) = (
+        jax.jit(jax.value_and_grad(f, has_aux=True))(params)
+        for f in (in_pieces, by_hand)
+    )
+    assert_close(leaves(one), leaves(other), 1e-12)  # the loss and the statistics
+    assert_close(leaves(gradients), leaves(expected), 1e-10)
+
+
+def test_memory_is_that_of_a_piece():
+    def step(params, images, size):
+        def loss(params):
+            embeddings, _ = embed_in_pieces(net, params, (), images, size=size)
+            return jnp.sum(embeddings) ** 2
+
+        return jax.grad(loss)(params)
+
+    def temporary(size):
+        shapes = jnp.eye(64), jax.ShapeDtypeStruct((4096, 64), jnp.float32)
+        lowered = jax.jit(step, static_argnums=2).lower(*shapes, size)
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(256) < temporary(4096) / 4
+
+
+def test_pieces_must_fill_the_batch():
+    with pytest.raises(UserError, match=r"--microbatch: 36 does not divide --batch_si"):
+        Config(batch_size=96, microbatch=36)
+    assert Config(batch_size=96, microbatch=32).microbatch == 32

@@ -1,0 +1,56 @@
+"""Training with convolutions in bfloat16."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml.models import create, embed, with_bfloat16_kernels
+from jml.training import Config
+from jml.training.build import build
+
+
+@pytest.fixture(scope="module")
+def losses():
+    """The losses of ten steps on the same images, by precision, and the last states.
+
+    At the rate for trained weights: at that for training from nothing, a hundred times
+    as much, rounding alone decides where a network goes after a few steps.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(16) // 4
+    colours = rng.integers(0, 256, (4, 1, 1, 3))
+    noise = rng.integers(-60, 60, (10, 16, 18, 18, 3))
+    images = np.clip(colours[labels] + noise, 0, 255).astype(np.uint8)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        options = {"arch": "resnet18", "weights": "none", "image_size": 16}
+        config = Config(**options, batch_size=16, lr=1e-5, precision=precision)
+        training = build(config, num_classes=4)
+        state, values = training.state, []
+        for batch in images:
+            state, loss = training.step(state, batch, labels)
+            values.append(float(loss))
+        found[precision] = values, state
+    return found
+
+
+def test_ten_steps_stay_within_two_percent(losses):
+    full, half = losses["float32"][0], losses["bfloat16"][0]
+    assert full != half
+    np.testing.assert_allclose(half, full, rtol=0.02)
+
+
+def test_what_is_kept_is_in_float32(losses):
+    _, state = losses["bfloat16"]
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_stats))}
+    assert dtypes == {jnp.dtype("float32")}
+
+
+def test_embeddings_are_float32_and_near():
+    graphdef, params, stats = create("resnet18", embedding_dim=8, l2norm=True)
+    images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
+    full, _ = embed(graphdef, params, stats, images, train=False)
+    half, _ = embed(graphdef, with_bfloat16_kernels(params), stats, images, train=False)
+    assert half.dtype == full.dtype == jnp.float32
+    assert 1e-4 < np.abs(half - full).max() < 0.05
