@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from jml.command import exit_code
+from jml.command import exit_code, leave
 from jml.training import keep_freed_memory, parse
 
 
@@ -24,4 +24,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -73,12 +73,38 @@ def child(library: str, folder: Path) -> dict:
             found = calculator.get_accuracy(x, labels)
             return {SHARED.get(name, name): value for name, value in found.items()}
 
+    alone = products_alone(*x.shape) if library == "jml" else None
     before, seconds = peak(), []
     for _ in range(2):
         start = time.perf_counter()
         metrics = run()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "memory": peak() - before, "metrics": metrics}
+    return {
+        "seconds": seconds,
+        "memory": peak() - before,
+        "metrics": metrics,
+        "products": alone,
+    }
+
+
+def products_alone(size: int, dim: int) -> float:
+    """Seconds that the matrix products of the tiles take, without anything else."""
+    import jax
+
+    from jml.evaluation._keys import inner_products
+    from jml.evaluation._layout import tile_rows
+
+    tile = tile_rows(size)
+    blocks = -(-size // tile)
+    x = jax.random.normal(jax.random.key(0), (tile, dim))
+    product = jax.jit(inner_products)
+    product(x, x).block_until_ready()
+    start = time.perf_counter()
+    for _ in range(100):
+        result = product(x, x)
+    result.block_until_ready()
+    seconds = (time.perf_counter() - start) / 100
+    return seconds * blocks * (blocks + 1) / 2
 
 
 def ranking(items: int, classes: int, dim: int) -> None:
@@ -107,6 +133,8 @@ def ranking(items: int, classes: int, dim: int) -> None:
             f"  {label:15} first {first[name]:6.2f} s, again {again[name]:6.2f} s,"
             f" {memory:5.2f} GiB above the input"
         )
+    alone = np.median([run["products"] for run in runs["jml"]])
+    print(f"  JML's matrix products alone        {alone:6.2f} s")
     print(
         f"  ratio           first {first['pml'] / first['jml']:6.2f},  "
         f" again {again['pml'] / again['jml']:6.2f}"

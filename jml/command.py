@@ -1,6 +1,7 @@
 """What the commands share: arguments that are checked in one line, and exit codes."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -29,3 +30,12 @@ def exit_code(name: str, run: Callable[[], None]) -> int:
         print(f"{name}: interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process. After Ctrl-C at once: JAX's threads may still be at work."""
+    if code != 130:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

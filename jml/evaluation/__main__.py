@@ -7,6 +7,7 @@ A command stands above all layers: it calls the training package for a run's fol
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jml.command import Parser, exit_code
+from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
 PROGRAM = "python -m jml.evaluation"
@@ -106,6 +107,14 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
             " --overwrite to replace that report."
         )
+    place = out
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserError(
+            f"--out: cannot write to {options.out!r}; choose a folder that you may"
+            " write to."
+        )
     pictures = options.images is not None, options.gallery_images is not None
     if pictures != (pictures[0], pictures[0] and len(options.what) == 4):
         raise UserError(
@@ -192,7 +201,7 @@ def _class_names(path: str | None) -> dict[int, str]:
     if path is None:
         return {}
     try:
-        return dict(enumerate(Path(path).read_text(encoding="utf-8").splitlines()))
+        return dict(enumerate(Path(path).read_text("utf-8-sig").split("\n")))
     except (OSError, ValueError) as error:
         raise UserError(
             f"--class_names: cannot read {path!r}: {error}; pass a text file."
@@ -228,4 +237,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._clustering import adjusted_mutual_information, normalized_mutual_information
-from ._inputs import Search, check_not_negative, make_search
+from ._inputs import SEEDS, Search, check_at_most, make_search
 from ._kmeans import kmeans
 from ._ranks import Progress
 from ._recall import measure
@@ -72,9 +72,9 @@ def evaluate(
 
     The last three of average precision are told apart by few: map@k is the usual one,
     map_relevant@k is pytorch-metric-learning's mean_average_precision for so many
-    neighbours, and map_hits@k torchmetrics' RetrievalMAP with top_k. For k as large as
-    the gallery all three are map, which is also scikit-learn's average_precision_score
-    where no distances are equal.
+    neighbours, and others divide by the hits. For k as large as the gallery all three
+    are map, which is also scikit-learn's average_precision_score where no distances are
+    equal.
 
     The time is that of one matrix product of queries and gallery, half of it where the
     queries are searched for among themselves, and of R comparisons for each of its
@@ -137,9 +137,8 @@ def evaluate(
     if clusterings is None:
         work = search.queries.size * classes
         clusterings = CLUSTERINGS if work <= CLUSTERING_WORK else 0
-    check_not_negative(
-        "evaluate", clusterings=clusterings, resamples=resamples, seed=seed
-    )
+    check_at_most("evaluate", 10**6, clusterings=clusterings, resamples=resamples)
+    check_at_most("evaluate", SEEDS - clusterings, seed=seed)
     if not 0 < confidence < 1:
         raise ValueError(
             f"evaluate: `confidence` must be between 0 and 1, got {confidence}"

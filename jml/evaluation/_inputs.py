@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -10,6 +11,7 @@ from jml._checks import check_choice
 from jml._labels import concatenate_labels
 
 METRICS = ("euclidean", "cosine")
+SEEDS = 2**31 - 1  # the largest
 REACH = 20  # powers of two from 1, within which the squares of float32 are harmless
 
 
@@ -73,6 +75,8 @@ def make_search(
 
 def checked_embeddings(name: str, argument: str, x) -> Float[np.ndarray, "n d"]:
     """The embeddings, float32 or wider; raises a ValueError that names them."""
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError(f"{name}: `{argument}` is traced; call it outside of jax.jit")
     x = np.asarray(x)
     if x.ndim != 2 or not x.shape[1] or not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
@@ -110,12 +114,12 @@ def check_count(name: str, argument: str, value, most: int) -> None:
         )
 
 
-def check_not_negative(name: str, **counts) -> None:
-    """Raises a ValueError unless all of these are whole numbers, 0 or more."""
+def check_at_most(name: str, most: int, **counts) -> None:
+    """Raises a ValueError unless all of these are whole numbers from 0 to `most`."""
     for argument, value in counts.items():
-        if not isinstance(value, int | np.integer) or value < 0:
+        if not isinstance(value, int | np.integer) or not 0 <= value <= most:
             raise ValueError(
-                f"{name}: `{argument}` must be an integer, not negative, got {value}"
+                f"{name}: `{argument}` must be an integer from 0 to {most}, got {value}"
             )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import check_count, check_not_negative, checked_embeddings
+from ._inputs import SEEDS, check_at_most, check_count, checked_embeddings
 from ._keys import inner_products
 
 BLOCK = 2048  # items whose distances to all centres exist at once
@@ -60,7 +60,7 @@ def kmeans(
     """
     x = checked_embeddings("kmeans", "embeddings", embeddings)
     check_count("kmeans", "`k`", k, len(x))
-    check_not_negative("kmeans", seed=seed)
+    check_at_most("kmeans", SEEDS, seed=seed)
     # Near zero and at most 2 in size, squares neither overflow nor vanish.
     exponent = int(np.frexp(np.abs(x).max())[1])
     x = np.ldexp(x, -exponent)

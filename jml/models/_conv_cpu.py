@@ -25,7 +25,7 @@ def by_taps(x: Array, kernel: Array, stride: int) -> Array:
     if taps.count > 1 and not few_pixels:
         return conv(x, cropped)
     columns = jnp.concatenate(_views(x, taps), axis=1) @ _matrix(cropped)
-    return columns.reshape(len(x), *taps.out, kernel.shape[3])
+    return columns.reshape(x.shape[0], *taps.out, kernel.shape[3])
 
 
 def _forward(x: Array, kernel: Array, stride: int):

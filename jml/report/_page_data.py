@@ -1,5 +1,6 @@
 """What the page is given: plain lists and numbers, as JSON has them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -107,11 +108,25 @@ def class_table(
         ]
 
     return {
-        "name": [str(names.get(label, label)) for label in labels.tolist()],
+        "name": unique_names(labels.tolist(), names),
         "queries": [0 if i is None else int(found.class_queries[i]) for i in rows],
         "recall": column(found.per_class["precision@1"]),
         "map": column(found.per_class["map"]),
     }
+
+
+def unique_names(labels: Sequence[int], names: Mapping[int, str]) -> list[str]:
+    """One line for each class and none twice, for the page to find classes by name.
+
+    >>> unique_names([0, 1, 2, 3], {0: "wren", 1: " wren ", 2: ""})
+    ['wren (0)', 'wren (1)', '2', '3']
+    """
+    plain = [" ".join(str(names.get(label, "")).split()) for label in labels]
+    times = Counter(plain)
+    return [
+        str(label) if not name else name if times[name] == 1 else f"{name} ({label})"
+        for label, name in zip(labels, plain, strict=True)
+    ]
 
 
 def cmc_points(cmc: Float[np.ndarray, " k"]) -> list[tuple[int, float]]:
@@ -119,6 +134,19 @@ def cmc_points(cmc: Float[np.ndarray, " k"]) -> list[tuple[int, float]]:
     size = len(cmc)
     ranks = np.unique(np.geomspace(1, size, min(size, CURVE)).round().astype(int))
     return [(int(k), float(cmc[k - 1])) for k in ranks]
+
+
+def readable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The records whose numbers are numbers: files may hold anything."""
+    return [
+        record
+        for record in records
+        if all(
+            isinstance(record[name], int | float) and np.isfinite(record[name])
+            for name in ("step", "loss", "recall@1")
+            if name in record
+        )
+    ]
 
 
 def training_curves(records: Sequence[Mapping[str, Any]]) -> dict[str, list]:
@@ -130,6 +158,6 @@ def training_curves(records: Sequence[Mapping[str, Any]]) -> dict[str, list]:
         "loss": [(int(c[-1, 0]), float(c[:, 1].mean())) for c in chunks if len(c)],
         "recall": [(r["step"], r["recall@1"]) for r in recalls if "step" in r],
         "baselines": [
-            (r["baseline"], r["recall@1"]) for r in recalls if "baseline" in r
+            (str(r["baseline"]), r["recall@1"]) for r in recalls if "baseline" in r
         ],
     }

@@ -23,8 +23,6 @@ def save_pictures(
 ) -> None:
     """Draws what the page shows into PNG files of a folder, made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:  # an earlier report may have had one that this has not
-        (folder / name).unlink(missing_ok=True)
     pictures = {"cmc": _cmc(data), "map": _map(data), "queries": _queries(data, small)}
     if data["confusions"]:
         pictures["confusions"] = _confusions(data)

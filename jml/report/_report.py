@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from ._page_data import (
     cmc_points,
     item_table,
     metric_rows,
+    readable,
     training_curves,
 )
 from ._pictures import FILES as PICTURE_FILES
@@ -75,6 +77,7 @@ def write_report(
         OSError: the files cannot be written.
     """
     say("report: the nearest neighbours")
+    records = readable(records)
     query, *rest = (as_arrays(part) for part in (query, gallery) if part is not None)
     gallery = rest[0] if rest else None
     looked = look(
@@ -107,13 +110,17 @@ def write_report(
         "reproduce": list(reproduce.items()),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".unfinished-{PAGE}"
-    try:
-        unfinished.write_text(render(data, sheets(small)), encoding="utf-8")
-        os.replace(unfinished, folder / PAGE)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    save_pictures(folder / PICTURES, data, small, records)
+    # Made beside an earlier report, which stays whole until this one is.
+    with TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:
+        unfinished = Path(place)
+        (unfinished / PAGE).write_text(render(data, sheets(small)), encoding="utf-8")
+        save_pictures(unfinished / PICTURES, data, small, records)
+        (folder / PICTURES).mkdir(exist_ok=True)
+        for name in FILES:
+            if (unfinished / name).exists():
+                os.replace(unfinished / name, folder / name)
+            else:  # an earlier report had one
+                (folder / name).unlink(missing_ok=True)
     return folder / PAGE
 
 
@@ -123,7 +130,8 @@ def _facts(
     facts = [("queries", f"{found.queries:,}")]
     if gallery is not None:
         facts.append(("gallery", f"{len(gallery.labels):,}"))
-    facts.append(("classes", f"{len(found.class_labels):,}"))
+    classes = len(found.class_labels)
+    facts.append(("classes" if classes > 1 else "class", f"{classes:,}"))
     facts.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
     if found.left_out:
         facts.append(("left out, alone in their class", f"{found.left_out:,}"))

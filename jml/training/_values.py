@@ -26,6 +26,10 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
     """
     if value is None:
         return
+    if kind is bool and not isinstance(value, bool):
+        raise UserError(f"--{name}: {value!r} is neither true nor false.")
+    if kind in (str, str | None) and not isinstance(value, str):
+        raise UserError(f"--{name}: {value!r} is not text.")
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if "choices" in rules and value not in rules["choices"]:
         known = rules["choices"]

@@ -14,13 +14,12 @@ import jax
 from tqdm import tqdm
 
 from jml.data import Dataset, center_crop_normalize
-from jml.errors import UserError
 from jml.evaluation import Evaluation, evaluate
-from jml.models import create
 from jml.report import Items, write_report
 
 from .config import Config
 from .evaluate import Embedded, make_embed_test
+from .finished_run import load_model, read_config, read_records
 from .inputs import load_dataset
 
 
@@ -83,23 +82,12 @@ def evaluate_run(
     Raises:
         UserError: the folder holds no finished run, or its data set is not there.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     if dataroot is not None:
         config = replace(config, dataroot=dataroot)
-    weights = folder / "weights.safetensors"
-    if not weights.is_file():
-        raise UserError(
-            f"{str(folder)!r} has no weights.safetensors: the run has not come to its"
-            " first evaluation; pass the folder of another run."
-        )
+    graphdef, params, batch_stats = load_model(folder, config)
     say("loading the images")
     dataset = load_dataset(config)
-    graphdef, params, batch_stats = create(
-        config.arch,
-        embedding_dim=config.embedding_dim,
-        l2norm=config.l2norm,
-        weights=str(weights),
-    )
     say(f"embedding {len(dataset.query.labels):,} images")
     embed_test = make_embed_test(
         graphdef,
@@ -108,36 +96,8 @@ def evaluate_run(
         prepare=partial(center_crop_normalize, crop=config.image_size),
     )
     embedded = embed_test(params, batch_stats)
-    records = _read_records(folder / "metrics.jsonl")
+    records = read_records(folder)
     return report_run(folder, config, dataset, embedded, records, say=say)
-
-
-def _read_config(folder: Path) -> Config:
-    path = folder / "config.json"
-    try:
-        return Config(**json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UserError(
-            f"cannot read {str(path)!r}: {error.strerror}; pass the folder of a run, or"
-            " two .npy files."
-        ) from None
-    except (ValueError, TypeError) as error:  # UserError is a ValueError
-        raise UserError(
-            f"{str(path)!r} is not the configuration of a run of this version: {error}"
-        ) from None
-
-
-def _read_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; the last one may be cut short."""
-    records = []
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if isinstance(record, dict):
-                records.append(record)
-    except (OSError, ValueError):
-        pass
-    return records
 
 
 def command_of(config: Config) -> str:

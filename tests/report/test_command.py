@@ -77,8 +77,8 @@ MISTAKES = {
     "q.npy alone.npy": "no query has another item of its class",
     "q.npy q-labels.npy --ks 30": "each of --ks must be an integer from 1 to 29",
     "q.npy q-labels.npy --map_ks 0": "each of --map_ks must be an integer from 1 to 29",
-    "q.npy q-labels.npy --seed -1": "--seed must be an integer, not negative, got -1",
-    "q.npy q-labels.npy --resamples -1": "--resamples must be an integer, not negative",
+    "q.npy q-labels.npy --seed -1": "--seed must be an integer from 0 to",
+    "q.npy q-labels.npy --resamples -1": "--resamples must be an integer from 0 to",
     "q.npy q-labels.npy --metric taxicab": "--metric: invalid choice: 'taxicab'",
     "q.npy q-labels.npy --images flat.npy": "'flat.npy': images must be uint8 [n, side",
     "q.npy q-labels.npy --images g-images.npy": "holds 20 images for 30 labels",
@@ -99,6 +99,7 @@ MISTAKES = {
     "q.npy q-labels.npy --gallery_images no.npy": "--gallery_images: goes with --imag",
     "q.npy q-labels.npy g.npy g-labels.npy --images q-images.npy": "--gallery_images:",
     "q.npy zip.npy": "'zip.npy' is no .npy file of numbers",
+    "q.npy q-labels.npy --seed 4294967296": "--seed must be an integer from 0 to 2147",
 }
 
 
@@ -124,3 +125,21 @@ def test_pictures_of_two_sizes_and_huge_embeddings(files):
     pictures = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
     assert main([*pair, *pictures, *QUICK]) == 0
     assert data_of(files / "report.html")["metrics"][0][1] > 0.5
+
+
+def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(
+    files, capsys, monkeypatch
+):
+    assert main(["q.npy", "q-labels.npy", *QUICK]) == 0
+    before = {path: path.read_bytes() for path in files.glob("report*/**/*.png")}
+    before[files / "report.html"] = (files / "report.html").read_bytes()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jml.report._report.save_pictures", full)
+    assert main(["q.npy", "q-labels.npy", *QUICK, "--seed=5", "--overwrite"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert len(before) == 5
+    assert all(path.read_bytes() == old for path, old in before.items())
+    assert not list(files.glob(".unfinished*"))

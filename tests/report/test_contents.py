@@ -6,7 +6,13 @@ import pytest
 from jml.evaluation import evaluate
 from jml.report import _contents
 from jml.report._contents import Looked, choose_shown, confusions, look
-from jml.report._page_data import class_table, cmc_points, metric_rows, training_curves
+from jml.report._page_data import (
+    class_table,
+    cmc_points,
+    metric_rows,
+    readable,
+    training_curves,
+)
 
 from .conftest import RECORDS, items, write
 from .test_files import data_of
@@ -86,6 +92,8 @@ def test_training_curves():
     assert curves["baselines"] == [("raw pixels", 0.2)]
     many = [{"step": i, "loss": float(i)} for i in range(1, 4001)]
     assert training_curves(many)["loss"][0] == (10, 5.5)
+    odd = [{"step": 1, "loss": float("nan")}, {"step": "1", "loss": 2}, {"loss": [1]}]
+    assert readable([*odd, RECORDS[2]]) == [RECORDS[2]]
     assert training_curves([]) == {"loss": [], "recall": [], "baselines": []}
 
 

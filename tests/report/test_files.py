@@ -67,7 +67,7 @@ def test_a_failure_keeps_the_earlier_page(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_report.os, "replace", full)
+    monkeypatch.setattr(_report, "save_pictures", full)
     with pytest.raises(OSError, match="No space"):
         write(tmp_path, items(12, 2, seed=1))
     assert page.read_text() == before

@@ -225,3 +225,15 @@ def test_the_command_of_a_configuration_gives_it_again(loss, dataset, weights):
         program, script, *arguments = shlex.split(command_of(config))
         assert (program, script) == ("python", "train_jax.py")
         assert parse(arguments) == config
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"l2norm": "false"}, "--l2norm: 'false' is neither true nor false"),
+        ({"dataroot": 5}, "--dataroot: 5 is not text"),
+    ],
+)
+def test_values_of_another_kind_are_named(value, words):
+    with pytest.raises(UserError, match=words):
+        Config(**value)

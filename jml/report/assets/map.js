@@ -44,6 +44,8 @@ function showMap(data, isChosen) {
 
   let waiting = false;
   function repaint() {
+    // On the whole map a finger scrolls the page, on a part of it the map.
+    canvas.style.touchAction = view.scale > 1 ? "none" : "pan-y";
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => {
@@ -61,6 +63,14 @@ function showMap(data, isChosen) {
       x: scale === 1 ? 0 : x - width / 2 - (x - width / 2 - view.x) * change,
       y: scale === 1 ? 0 : y - height / 2 - (y - height / 2 - view.y) * change,
     };
+    repaint();
+  }
+
+  function move(right, down) {
+    const reach = (view.scale * Math.min(...size())) / 2;
+    const within = (value) => Math.max(-reach, Math.min(reach, value));
+    if (view.scale > 1) view = { ...view, x: within(view.x + right), y: within(view.y + down) };
+    tip.hidden = true;
     repaint();
   }
 
@@ -105,9 +115,7 @@ function showMap(data, isChosen) {
       return zoom(spread() / (before || 1), (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
     }
     fingers.set(event.pointerId, now);
-    if (view.scale > 1) view = { ...view, x: view.x + now[0] - last[0], y: view.y + now[1] - last[1] };
-    tip.hidden = true;
-    repaint();
+    move(now[0] - last[0], now[1] - last[1]);
   });
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
   canvas.addEventListener("pointerleave", () => {
@@ -116,6 +124,8 @@ function showMap(data, isChosen) {
     repaint();
   });
   canvas.addEventListener("wheel", (event) => {
+    // At its limits the wheel scrolls the page.
+    if (event.deltaY > 0 ? view.scale === 1 : view.scale === LARGEST) return;
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
   }, { passive: false });
@@ -128,6 +138,10 @@ function showMap(data, isChosen) {
   canvas.addEventListener("keydown", (event) => {
     const factor = { "+": 1.6, "-": 1 / 1.6, 0: 1e-9 }[event.key];
     if (factor) zoom(factor, ...centre());
+    const step = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
+    if (!step || view.scale === 1) return;
+    event.preventDefault();
+    move(...step);
   });
   new ResizeObserver(repaint).observe(canvas);
   const some = points.length < data.counted ? `${count(points.length)} of the ${count(data.counted)} queries` : `All ${count(points.length)} queries`;

@@ -91,6 +91,8 @@ function followTheme(repaint) {
     apply();
   });
   system.addEventListener("change", apply);
+  addEventListener("beforeprint", () => (root.dataset.theme = "light"));
+  addEventListener("afterprint", apply);
   apply();
 }
 

@@ -1,0 +1,111 @@
+"""Takes a run's network elsewhere.
+
+python -m jml.export RUN --to torch        # a state dict, for torchvision's ResNet
+python -m jml.export RUN --to safetensors  # the same, without PyTorch
+python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alone
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from jml.command import Parser, exit_code, leave
+from jml.errors import UserError
+
+PROGRAM = "python -m jml.export"
+SUFFIXES = {"torch": ".pth", "safetensors": ".safetensors", "stablehlo": ".jax"}
+PLATFORMS = ("cpu", "cuda")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
+    return exit_code(PROGRAM, partial(_run, arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    parser = Parser(prog=PROGRAM, description="Export a run's network.")
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("--to", choices=SUFFIXES, required=True, help="the format")
+    parser.add_argument("--out", type=Path, help="default: RUN/model.SUFFIX")
+    parser.add_argument("--overwrite", action="store_true", help="replace --out")
+    options = parser.parse_args(arguments)
+    out = options.out or options.run / f"model{SUFFIXES[options.to]}"
+    if out.exists() and not options.overwrite:
+        raise UserError(
+            f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
+        )
+    if not out.parent.is_dir():
+        raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
+    from jml.training.finished_run import load_model, read_config
+
+    config = read_config(options.run)
+    model = load_model(options.run, config)
+    write = {
+        "torch": _write_torch,
+        "safetensors": _write_safetensors,
+        "stablehlo": partial(_write_stablehlo, crop=config.image_size),
+    }[options.to]
+    part = out.with_name(f"{out.name}.part")
+    try:
+        write(part, model)
+        os.replace(part, out)
+    except OSError as error:
+        raise UserError(
+            f"--out: cannot write {str(out)!r}: {error.strerror or error}; free or"
+            " choose another place."
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    print(f"written: {out}")
+    if options.to != "stablehlo" and config.l2norm:
+        print("its outputs are to be divided by their length: this run has --l2norm")
+
+
+def _needs(package: str, load: Callable) -> object:
+    try:
+        return load()
+    except ImportError:
+        raise UserError(f"--to: this format needs {package}; install it.") from None
+
+
+def _write_torch(path: Path, model) -> None:
+    def load():
+        import torch
+
+        return torch
+
+    from jml.models import to_state_dict
+
+    torch = _needs("torch", load)
+    state = to_state_dict(model.params, model.batch_stats)
+    torch.save({name: torch.from_numpy(a) for name, a in state.items()}, path)
+
+
+def _write_safetensors(path: Path, model) -> None:
+    from jml.models import save_weights
+
+    save_weights(path, model.params, model.batch_stats)
+
+
+def _write_stablehlo(path: Path, model, *, crop: int) -> None:
+    """A function of uint8 images [b, crop, crop, 3], weights and all inside."""
+    import jax
+    import jax.numpy as jnp
+
+    from jml.data import center_crop_normalize
+    from jml.models import embed
+
+    def embed_images(images):
+        return embed(*model, center_crop_normalize(images, crop=crop), train=False)[0]
+
+    (batch,) = jax.export.symbolic_shape("b")
+    images = jax.ShapeDtypeStruct((batch, crop, crop, 3), jnp.uint8)
+    exported = jax.export.export(jax.jit(embed_images), platforms=PLATFORMS)(images)
+    path.write_bytes(_needs("flatbuffers", exported.serialize))
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,54 @@
+"""What a run has left in its folder, read again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jml.errors import UserError
+from jml.models import Model, create
+
+from .config import Config
+
+
+def read_config(folder: Path) -> Config:
+    """The configuration of a run; a UserError where there is none."""
+    path = folder / "config.json"
+    try:
+        return Config(**json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(
+            f"cannot read {str(path)!r}: {error.strerror}; pass the folder of a run."
+        ) from None
+    except (ValueError, TypeError) as error:  # UserError is a ValueError
+        raise UserError(
+            f"{str(path)!r} is not the configuration of a run of this version: {error}"
+        ) from None
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl, as far as they can be read."""
+    records = []
+    try:
+        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if isinstance(record, dict):
+                records.append(record)
+    except (OSError, ValueError):
+        pass
+    return records
+
+
+def load_model(folder: Path, config: Config) -> Model:
+    """The network of a run with its last weights; a UserError where there are none."""
+    weights = folder / "weights.safetensors"
+    if not weights.is_file():
+        raise UserError(
+            f"{str(folder)!r} has no weights.safetensors: the run has not come to its"
+            " first evaluation; pass the folder of another run."
+        )
+    return create(
+        config.arch,
+        embedding_dim=config.embedding_dim,
+        l2norm=config.l2norm,
+        weights=str(weights),
+    )

@@ -1,0 +1,96 @@
+"""``python -m jml.export``: the same embeddings, elsewhere."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import jax
+import numpy as np
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file
+
+from jml.data import center_crop_normalize
+from jml.export import main
+from jml.models import create, embed, save_weights
+from jml.training import Config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run's folder, images, and the embeddings that its network gives them."""
+    folder = tmp_path_factory.mktemp("run")
+    options = {"arch": "resnet18", "weights": "none", "image_size": 32}
+    config = Config(**options, embedding_dim=8, seed=3)
+    model = create("resnet18", embedding_dim=8, l2norm=True, seed=3)
+    move = np.random.default_rng(0)
+    stats = jax.tree.map(
+        lambda a: a + move.uniform(0, 0.5, a.shape).astype(np.float32),
+        model.batch_stats,
+    )
+    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    save_weights(folder / "weights.safetensors", model.params, stats)
+    images = move.integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    inputs = center_crop_normalize(images, crop=32)
+    expected, _ = embed(model.graphdef, model.params, stats, inputs, train=False)
+    return folder, images, np.asarray(inputs), np.asarray(expected)
+
+
+@pytest.mark.parametrize("kind", ["torch", "safetensors"])
+def test_torchvision_gives_the_same_embeddings(trained, tmp_path, kind, capsys):
+    folder, _, inputs, expected = trained
+    out = tmp_path / "net"
+    assert main([str(folder), f"--to={kind}", f"--out={out}"]) == 0
+    assert "divided by their length" in capsys.readouterr().out
+    state = torch.load(out, weights_only=True) if kind == "torch" else load_file(out)
+    net = torchvision.models.resnet18()
+    net.fc = torch.nn.Linear(512, 8)
+    net.load_state_dict(state, strict=True)
+    with torch.no_grad():
+        outputs = net.eval()(torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy()))
+    outputs = torch.nn.functional.normalize(outputs).numpy()
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
+def test_jax_alone_runs_the_exported_function(trained, tmp_path):
+    pytest.importorskip("flatbuffers")
+    folder, images, _, expected = trained
+    out = tmp_path / "net.jax"
+    assert main([str(folder), "--to=stablehlo", f"--out={out}"]) == 0
+    np.save(tmp_path / "images.npy", images)
+    program = (
+        "import sys, numpy as np\n"
+        "from jax import export\n"
+        "net = export.deserialize(bytearray(open(sys.argv[1], 'rb').read()))\n"
+        "images = np.load('images.npy')\n"
+        "parts = [np.asarray(net.call(images[:2])), np.asarray(net.call(images[2:]))]\n"
+        "assert not {'jml', 'flax', 'optax'} & set(sys.modules)\n"
+        "np.save('embeddings.npy', np.concatenate(parts))\n"
+    )
+    command = [sys.executable, "-c", program, str(out)]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "embeddings.npy"), expected, atol=1e-5
+    )
+
+
+def test_mistakes_are_one_line(trained, tmp_path, capsys):
+    folder = str(trained[0])
+    (tmp_path / "there").write_text("mine")
+    for arguments, words in (
+        ([folder], "the following arguments are required: --to"),
+        ([folder, "--to=onnx"], "--to: invalid choice: 'onnx'"),
+        (["nowhere", "--to=torch"], "cannot read 'nowhere/config.json'"),
+        ([folder, "--to=torch", f"--out={tmp_path / 'there'}"], "there' exists"),
+        (
+            [folder, "--to=torch", "--out=/dev/null/x"],
+            "--out: '/dev/null' is no folder",
+        ),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("python -m jml.export: error: ") and words in error
+        assert error.count("\n") == 1
+    assert (tmp_path / "there").read_text() == "mine"
