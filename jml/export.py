@@ -36,12 +36,12 @@ def _run(arguments: Sequence[str] | None) -> None:
         raise UserError(
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
-    if not out.parent.is_dir():
-        raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
     from jml.training.finished_run import load_model, read_config
 
     config = read_config(options.run)
     model = load_model(options.run, config)
+    if not out.parent.is_dir():
+        raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
     write = {
         "torch": _write_torch,
         "safetensors": _write_safetensors,
