@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
+from ._files import about_files, load_array, load_class_names, load_images
+
 PROGRAM = "python -m jml.evaluation"
-ARGUMENTS = ("embeddings", "labels", "gallery", "gallery_labels")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +46,7 @@ def _make_parser() -> Parser:
     add("--dataroot", help="of a run: where its data set is now")
     add("--out", default=".", help="of files: folder for the report (default: .)")
     add("--overwrite", action="store_true", help="replace a report in --out")
-    add("--metric", default="euclidean", choices=("euclidean", "cosine"), help=" ")
+    add("--metric", default="euclidean", choices=("euclidean", "cosine"))
     add("--ks", type=int, nargs="+", metavar="K", help="for Recall@K")
     add("--map_ks", type=int, nargs="+", metavar="K", default=(), help="for MAP@K")
     add("--clusterings", type=int, metavar="N", help="runs of k-means")
@@ -115,20 +114,20 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             f"--out: cannot write to {options.out!r}; choose a folder that you may"
             " write to."
         )
-    pictures = options.images is not None, options.gallery_images is not None
-    if pictures != (pictures[0], pictures[0] and len(options.what) == 4):
+    pictures = [options.images, options.gallery_images][: len(options.what) // 2]
+    if (options.gallery_images is not None and len(pictures) < 2) or (
+        None in pictures and any(pictures)
+    ):
         raise UserError(
             "--gallery_images: goes with --images and a gallery, and they with it; pass"
             " both or none."
         )
-    arrays = [_load(path) for path in options.what]
+    arrays = [load_array(path) for path in options.what]
     images = [
-        _load_images(path, labels)
-        for path, labels in zip(
-            (options.images, options.gallery_images), arrays[1::2], strict=False
-        )
+        load_images(path, labels)
+        for path, labels in zip(pictures, arrays[1::2], strict=True)
     ]
-    class_names = _class_names(options.class_names)
+    class_names = load_class_names(options.class_names)
     _say("evaluating")
     try:
         found = evaluate(
@@ -142,7 +141,7 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             progress=lambda steps: tqdm(steps, leave=False, disable=None),
         )
     except ValueError as error:
-        raise UserError(_about_files(str(error), options.what)) from None
+        raise UserError(about_files(str(error), options.what)) from None
     items = [
         Items(x, labels, pictures)
         for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
@@ -161,61 +160,6 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         say=_say,
     )
     return found
-
-
-def _load(path: str, *, mapped: bool = False) -> np.ndarray:
-    """A .npy file's array, in memory or mapped; no pickles, no archives."""
-    try:
-        with open(path, "rb") as file:
-            if mapped:
-                return np.lib.format.open_memmap(path, mode="r")
-            return np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path!r}: {error.strerror or error}; pass a .npy file."
-        ) from None
-    except Exception:  # of a file that holds anything the reader raises anything
-        raise UserError(
-            f"{path!r} is no .npy file of numbers; write it with numpy.save."
-        ) from None
-
-
-def _load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
-    if path is None:
-        return None
-    images = _load(path, mapped=True)
-    square = images.ndim == 4 and images.shape[1] == images.shape[2]
-    if not square or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise UserError(
-            f"{path!r}: images must be uint8 [n, side, side, 3], got {images.dtype}"
-            f" {images.shape}."
-        )
-    if len(images) != len(labels):
-        raise UserError(
-            f"{path!r} holds {len(images)} images for {len(labels)} labels."
-        )
-    return images
-
-
-def _class_names(path: str | None) -> dict[int, str]:
-    if path is None:
-        return {}
-    try:
-        return dict(enumerate(Path(path).read_text("utf-8-sig").split("\n")))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--class_names: cannot read {path!r}: {error}; pass a text file."
-        ) from None
-
-
-def _about_files(message: str, paths: Sequence[str]) -> str:
-    """Says the files' names where ``evaluate`` says its arguments'."""
-    message = message.removeprefix("evaluate: ")
-    for argument, path in zip(ARGUMENTS, paths, strict=False):
-        message = message.replace(f"`{argument}`", repr(path))
-    for option in ("ks", "map_ks", "clusterings", "resamples", "seed"):
-        message = message.replace(f"`{option}`", f"--{option}")
-    return message + "."
 
 
 def _table(found: Any) -> str:

@@ -137,7 +137,7 @@ def test_narrow_floats_are_exact():
 def programs(n, most):
     """Both sweeps over so many items."""
     x, seen = clusters(n, 8, 1)[0], []
-    original = _ranks._row_of_tiles
+    original = _ranks.row_of_tiles
 
     def spy(*arguments, **options):
         shapes = jax.tree.map(
@@ -150,7 +150,7 @@ def programs(n, most):
     with (
         patch.object(_layout, "TILE", 64),
         patch.object(_ranks, "MAX_TARGETS", most),
-        patch.object(_ranks, "_row_of_tiles", spy),
+        patch.object(_ranks, "row_of_tiles", spy),
     ):
         evaluate(x, np.arange(n) // 4, **RETRIEVAL)
     return [original.lower(*seen[at][0], **seen[at][1]) for at in (0, -1)]
@@ -177,6 +177,6 @@ def test_other_numbers_are_not_compiled_anew(most):
 
     with patch.object(_layout, "TILE", 48), patch.object(_ranks, "MAX_TARGETS", most):
         run(0)
-        before = _ranks._row_of_tiles._cache_size()
+        before = _ranks.row_of_tiles._cache_size()
         run(1)
-    assert _ranks._row_of_tiles._cache_size() == before
+    assert _ranks.row_of_tiles._cache_size() == before
