@@ -142,6 +142,8 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
+    if options.clusterings is None and "nmi" not in found.metrics:
+        _say("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
     items = [
         Items(x, labels, pictures)
         for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
