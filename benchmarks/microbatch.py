@@ -22,8 +22,9 @@ def temporary_memory(config: Config) -> float:
     shape = (config.batch_size, side, side, 3)
     images = jax.ShapeDtypeStruct(shape, jnp.uint8)
     labels = jax.ShapeDtypeStruct(shape[:1], jnp.int32)
-    step = jax.jit(training.step, donate_argnums=0)
-    analysis = step.lower(training.state, images, labels).compile().memory_analysis()
+    batch = images, labels
+    lowered = training.step.lower(training.state, batch, training.key, training.hyper)
+    analysis = lowered.compile().memory_analysis()
     return analysis.temp_size_in_bytes / 2**30
 
 

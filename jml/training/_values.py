@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from jml.errors import UserError
 
@@ -26,9 +26,10 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
     """
     if value is None:
         return
+    kind = next((k for k in get_args(kind) if k is not type(None)), kind)
     if kind is bool and not isinstance(value, bool):
         raise UserError(f"--{name}: {value!r} is neither true nor false.")
-    if kind in (str, str | None) and not isinstance(value, str):
+    if kind is str and not isinstance(value, str):
         raise UserError(f"--{name}: {value!r} is not text.")
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if "choices" in rules and value not in rules["choices"]:
@@ -36,7 +37,7 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
         hint = suggest(str(value), known)
         choices = ", ".join(known)
         raise UserError(f"--{name}: unknown {value!r}; {hint}choose from {choices}.")
-    if kind in (int, float, float | None) and not number:
+    if kind in (int, float) and not number:
         raise UserError(f"--{name}: {value!r} is not a number.")
     if kind is int and not isinstance(value, int):
         raise UserError(f"--{name}: {value!r} is not a whole number.")
@@ -45,6 +46,7 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
     for rule, broken, words in (
         ("minimum", lambda limit: value < limit, "must be at least"),
         ("above", lambda limit: not value > limit, "must be above"),
+        ("below", lambda limit: not value < limit, "must be below"),
         ("maximum", lambda limit: value > limit, "must be at most"),
     ):
         if rule in rules and broken(rules[rule]):

@@ -1,10 +1,11 @@
-"""From a ``Config`` to what trains: device, network, loss, state and step."""
+"""From a ``Config`` to what trains: devices, network, loss, state and step."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
 from jml.data import augment, strong_augment
 from jml.errors import UserError
@@ -12,39 +13,47 @@ from jml.losses import init_proxies
 from jml.models import create
 
 from .config import Config
+from .network_loss import make_loss
 from .objective import Hyperparameters, make_objective
-from .step import TrainState, init_state, make_optimizer, make_step
+from .optimizers import Rates, label_groups, make_optimizer
+from .signs import make_signs
+from .step import TrainState, init_state, make_step
 
 AUGMENTS = {"crop": augment, "strong": strong_augment}
 
 
 class Training(NamedTuple):
-    """A network ready to train: ``step(state, images, labels) -> (state, loss)``."""
+    """A network ready to train: ``step(state, batch, key, hyper)``."""
 
     graphdef: Any
     state: TrainState
+    step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    key: jax.Array
     hyper: Hyperparameters
-    step: Callable[..., tuple[TrainState, jax.Array]]
 
 
-def pick_device(cuda: bool | None) -> jax.Device | None:
-    """The device for ``--cuda``; None leaves the choice to JAX.
+def pick_devices(cuda: bool | None) -> list[jax.Device]:
+    """The devices for ``--cuda``, of all processes; None leaves the choice to JAX.
 
     Raises:
         UserError: a GPU was asked for and JAX sees none.
     """
-    if cuda is None:
-        return None
     try:
-        return jax.devices("gpu" if cuda else "cpu")[0]
+        return jax.devices({None: None, True: "gpu", False: "cpu"}[cuda])
     except RuntimeError:
         raise UserError(
             "--cuda: JAX sees no GPU here; install jax[cuda13] or leave --cuda out."
         ) from None
 
 
-def build(config: Config, *, num_classes: int) -> Training:
-    """Makes the network, the loss and the optimizer of a run."""
+def build(config: Config, *, num_classes: int, mesh: Mesh | None = None) -> Training:
+    """Makes the network, the loss and the optimizer of a run.
+
+    Raises:
+        UserError: weights, layers or a batch that do not fit.
+    """
+    if mesh is not None:
+        check_divides(config, mesh.size)
     model = create(
         config.arch,
         embedding_dim=config.embedding_dim,
@@ -60,27 +69,60 @@ def build(config: Config, *, num_classes: int) -> Training:
             num_classes=num_classes,
             dim=config.embedding_dim,
         )
+    groups = label_groups(
+        params,
+        freeze=tuple(filter(None, (config.freeze or "").replace(" ", "").split(","))),
+        freeze_bn=config.freeze_bn,
+        freeze_proxies=config.proxies == "fixed",
+    )
     optimizer = make_optimizer(
-        params, freeze_bn=config.freeze_bn, freeze_proxies=config.proxies == "fixed"
+        groups,
+        optimizer=config.optimizer,
+        schedule=config.schedule,
+        clip=config.clip_norm is not None,
     )
     # A mirrored photograph is one of the same thing; a mirrored character is not.
     flip = config.dataset != "glyphs"
-    step = make_step(
+    loss_of = make_loss(
         model.graphdef,
         make_objective(config),
-        optimizer,
         augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
+        groups=groups,
+        signs=make_signs(config),
         freeze_bn=config.freeze_bn,
         microbatch=config.microbatch,
         bfloat16=config.precision == "bfloat16",
+        mesh=mesh,
     )
-    # What the loss does not have is None there, and the default here.
-    given = {name: getattr(config, name) for name in Hyperparameters._fields}
-    hyper = Hyperparameters(**{k: v for k, v in given.items() if v is not None})
-    augment_key = jax.random.fold_in(key, 1)
+    average = config.ema is not None
     return Training(
         model.graphdef,
-        init_state(params, model.batch_stats, optimizer),
-        hyper,
-        lambda state, images, labels: step(state, hyper, augment_key, images, labels),
+        init_state(params, model.batch_stats, optimizer, average=average),
+        make_step(loss_of, optimizer, skip_nan=config.on_nan == "skip", mesh=mesh),
+        jax.random.fold_in(key, 1),
+        Hyperparameters(
+            Rates(**_given(Rates, config)), **_given(Hyperparameters, config)
+        ),
     )
+
+
+def _given(kind: Any, config: Config) -> dict[str, Any]:
+    """The fields of a named tuple that a configuration has; not all losses have all."""
+    given = {name: getattr(config, name, None) for name in kind._fields}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def check_divides(config: Config, devices: int) -> None:
+    """Checks that each device gets as many images as the others.
+
+    Raises:
+        UserError: names the flag and sizes that work.
+    """
+    for name in ("batch_size", "microbatch"):
+        size = getattr(config, name)
+        if size is not None and size % devices:
+            below, above = size - size % devices, size + -size % devices
+            raise UserError(
+                f"--{name}: {size} images cannot be divided among {devices} devices;"
+                f" pass {f'{below} or ' * (below > 0)}{above}."
+            )

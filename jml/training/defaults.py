@@ -11,6 +11,9 @@ from ._values import suggest
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
+OPTIMIZERS = ("adam", "adamw", "lamb", "lion", "rmsprop", "sgd")
+SCHEDULES = ("step", "cosine", "constant")
+
 # The data sets, and other spellings that name them; "tfds:" is followed by a name.
 DATASETS = (
     "glyphs",

@@ -1,10 +1,12 @@
 """Retrieval on the test classes, with a network and without one."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jml.data import Dataset, Images, Split
@@ -12,6 +14,7 @@ from jml.errors import UserError
 from jml.evaluation import recall_at_k
 from jml.models import embed
 
+from .devices import data_mesh, own_rows, replicated, split_batch
 from .prefetch import AHEAD, prefetch
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
@@ -26,14 +29,16 @@ class Embedded(NamedTuple):
 
 
 def make_embed(
-    graphdef: Any, prepare: Callable[[Array], Array]
+    graphdef: Any, prepare: Callable[[Array], Array], mesh: Mesh | None = None
 ) -> Callable[..., Float[np.ndarray, "n d"]]:
     """Returns ``embed_all(params, batch_stats, images, batch_size) -> embeddings``.
 
-    The last batch is padded, so that one compiled function serves all.
+    The last batch is padded, so that one compiled function serves all. The devices of
+    a mesh share each batch, and each process reads its own rows.
     """
+    mesh = data_mesh(jax.local_devices()[:1]) if mesh is None else mesh
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=replicated(mesh))
     def embed_batch(params: Any, batch_stats: Any, images: Array) -> Array:
         return embed(graphdef, params, batch_stats, prepare(images), train=False)[0]
 
@@ -45,14 +50,19 @@ def make_embed(
     ) -> Float[np.ndarray, "n d"]:
         batches: list[Array | np.ndarray] = []
         batch_size = min(batch_size, len(images))
+        batch_size += -batch_size % mesh.size
+        rows = own_rows(batch_size)
         starts = range(0, len(images), batch_size)
-        for part in prefetch(lambda at: images[at : at + batch_size], starts):
-            padding = [(0, batch_size - len(part)), (0, 0), (0, 0), (0, 0)]
-            padded = np.pad(part, padding)
-            batches.append(embed_batch(params, batch_stats, padded)[: len(part)])
+        for part in prefetch(
+            lambda at: images[at + rows.start : at + rows.stop], starts
+        ):
+            missing = rows.stop - rows.start - len(part)
+            padded = np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            placed = split_batch(mesh, padded)
+            batches.append(embed_batch(params, batch_stats, placed))
             if len(batches) > AHEAD:  # waits, so that few batches are on the device
                 batches[-1 - AHEAD] = np.asarray(batches[-1 - AHEAD])
-        return np.concatenate(batches)
+        return np.concatenate(batches)[: len(images)]
 
     return embed_all
 
@@ -63,12 +73,13 @@ def make_embed_test(
     *,
     batch_size: int,
     prepare: Callable[[Array], Array],
+    mesh: Mesh | None = None,
 ) -> Callable[[Any, Any], Embedded]:
     """Returns ``embed_test(params, batch_stats)`` for the test images of a data set.
 
     It raises a UserError where the network gives no finite embeddings.
     """
-    embed_all = make_embed(graphdef, prepare)
+    embed_all = make_embed(graphdef, prepare, mesh)
 
     def embed_test(params: Any, batch_stats: Any) -> Embedded:
         def embeddings_of(split: Split) -> Float[np.ndarray, "n d"]:

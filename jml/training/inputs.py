@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Int
 from tqdm import tqdm
 
 from jml.data import (
@@ -27,6 +30,8 @@ from jml.data import (
 )
 
 from .config import Config
+from .devices import own_rows, replicate, split_batch
+from .devices import split as by_rows
 
 READERS = {
     "folder": folder,
@@ -62,10 +67,15 @@ def load_dataset(config: Config) -> Dataset:
     )
 
 
-def make_batches(
-    config: Config, split: Split
-) -> Callable[[int], tuple[jax.Array | np.ndarray, np.ndarray]]:
-    """Returns ``batch(step) -> (images, classes)``, the classes counted from 0."""
+class Batches(NamedTuple):
+    """Which images make up the batch of a step, and this process's rows of it."""
+
+    indices: Callable[..., Int[np.ndarray, " b"]]  # of all of it, by step=
+    batch: Callable[[int], tuple[jax.Array | np.ndarray, np.ndarray]]
+
+
+def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
+    """The batches of a run: images, and their classes counted from 0."""
     _, classes = np.unique(split.labels, return_inverse=True)
     classes = classes.astype(np.int32)
     indices = partial(
@@ -77,16 +87,19 @@ def make_batches(
     if config.sampler == "pk":
         indices = partial(indices, images_per_class=config.images_per_class)
     indices(step=0)  # a batch that cannot be drawn is reported before the long work
-    images = split.images
-    if keeps_on_device(config.cache, images):
-        images = jnp.asarray(images[:])
+    rows = own_rows(config.batch_size)
+    on_device = keeps_on_device(config.cache, split.images)
+    images = replicate(mesh, split.images[:]) if on_device else split.images
+    take = jax.jit(lambda images, chosen: images[chosen], out_shardings=by_rows(mesh))
 
     def batch(step: int) -> tuple[jax.Array | np.ndarray, np.ndarray]:
         # A new array each time: a device may read it after this function returns.
-        chosen = indices(step=step)
+        chosen = indices(step=step)[rows]
+        if on_device:
+            return take(images, split_batch(mesh, chosen)), classes[chosen]
         return images[chosen], classes[chosen]
 
-    return batch
+    return Batches(indices, batch)
 
 
 def keeps_on_device(cache: str | None, images: Images) -> bool:

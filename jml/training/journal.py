@@ -1,16 +1,17 @@
 """What a run reports while it goes on: to its folder, and to whoever watches."""
 
-import math
 import sys
-import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tqdm import tqdm
 
-from jml.errors import UserError
-
 from .config import Config
+from .devices import peak_memory
+from .event_file import EventFile
 from .run_folder import RunFolder
+from .wandb_log import WandbLog
 
 Recalls = dict[int, float]
 
@@ -22,62 +23,97 @@ class Journal:
     line per evaluation.
     """
 
-    def __init__(self, config: Config, run: RunFolder) -> None:
-        """Starts the bar."""
+    def __init__(self, config: Config, run: RunFolder, *, done: int = 0) -> None:
+        """Starts the bar, and goes on with what a resumed run has logged.
+
+        Raises:
+            UserError: Weights & Biases was asked for and is not there.
+        """
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
+        self.evaluated: set[int] = set()  # steps
         self.images_per_second = 0.0
+        self.skipped = 0  # steps that were not finite
         self._config, self._run = config, run
-        self._images, self._seconds = 0, 0.0
-        self._last: float | None = None
+        self._images, self._seconds, self._resting = 0, 0.0, True
+        for record in run.records:
+            self._remember(record)
+        self._trackers: list[Any] = []
+        if run.ours:
+            with run.writing():
+                events = EventFile(run.path / "tensorboard", first_step=done + 1)
+            self._trackers.append(events)
+            if config.wandb is not None:
+                self._trackers.append(WandbLog(config, run.path))
         self._bar: Any = tqdm(
             total=config.maxiter,
-            disable=None,  # that is: unless it is a terminal
+            initial=done,
+            disable=None if run.ours else True,  # None: unless it is a terminal
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% {bar} {n}/{total}"
             ", {remaining} left{postfix}",
         )
         self._bar.set_postfix_str("compiling")
 
-    def step(self, number: int, loss: float, lr: float) -> None:
-        """Notes a finished step.
-
-        Raises:
-            UserError: its loss is not finite.
-        """
-        if not math.isfinite(loss):
-            raise UserError(
-                f"--lr: the loss is {loss} at step {number}; try a rate below"
-                f" {self._config.lr:g}. {str(self._run.path)!r} keeps the steps before."
-            )
-        self._run.log(step=number, loss=loss, lr=lr)
-        # The first step after an evaluation only starts the clock: neither that nor
-        # compilation is part of the speed.
-        now = time.perf_counter()
-        if self._last is not None:
+    def step(self, record: dict[str, Any]) -> None:
+        """Notes a finished step."""
+        # The first step after an evaluation compiles, or waits: it does not count.
+        if not self._resting:
             self._images += self._config.batch_size
-            self._seconds += now - self._last
+            self._seconds += record["seconds"]
             self.images_per_second = self._images / self._seconds
-        self._last = now
+        self._resting = False
+        self._log(**record, memory=peak_memory())
         recall = next(reversed(self.recalls.values()))[1]
         self._bar.set_postfix_str(
-            f"loss {loss:.4f}, {self.images_per_second:.0f} images/s,"
+            f"loss {record['loss']:.4f}, {self.images_per_second:.0f} images/s,"
             f" Recall@1 {100 * recall:.1f} %",
             refresh=False,
         )
         self._bar.update()
 
+    def not_finite(self, record: dict[str, Any], indices: Sequence[int]) -> None:
+        """Notes a step that was not finite, and the images of its batch."""
+        values = {k: str(record[k]) for k in ("loss", "grad_norm")}
+        step, indices = record["step"], list(map(int, indices))
+        self._run.log(step=step, not_finite=values, indices=indices)
+
     def baseline(self, name: str, recalls: Recalls) -> None:
         """Notes what retrieval without the network reaches."""
-        self.recalls[name] = recalls
-        self._run.log(baseline=name, **_named(recalls))
+        self._log(baseline=name, **_named(recalls))
         self.say(f"{name:<12}  {_words(recalls)}")
 
     def evaluation(self, step: int, recalls: Recalls) -> None:
         """Notes what the network reaches after ``step`` steps."""
-        self.recalls["trained" if step else "untrained"] = recalls
-        self._last = None
-        self._run.log(step=step, **_named(recalls))
+        self._log(step=step, **_named(recalls))
         self.say(f"step {step:<7}  {_words(recalls)}")
+
+    def _log(self, **record: Any) -> None:
+        self._remember(record)
+        self._run.log(**record)
+        values = {k: float(v) for k, v in record.items() if not isinstance(v, str)}
+        step = int(values.pop("step", 0))
+        group = "train" if "loss" in record else "test"
+        if "baseline" not in record:
+            values = {f"{group}/{name}": value for name, value in values.items()}
+            with self._run.writing():
+                for tracker in self._trackers:
+                    tracker.log(step, values)
+
+    def _remember(self, record: Mapping[str, Any]) -> None:
+        self.skipped += not record.get("finite", True)
+        recalls = {
+            int(name.removeprefix("recall@")): value
+            for name, value in record.items()
+            if name.startswith("recall@")
+        }
+        if not recalls:
+            return
+        self._resting = True
+        if "baseline" in record:
+            self.recalls[record["baseline"]] = recalls
+        else:
+            self.recalls["trained" if record["step"] else "untrained"] = recalls
+            self.evaluated.add(record["step"])
 
     def table(self) -> str:
         """The recalls in percent: one line each for pixels, untrained and trained."""
@@ -89,12 +125,29 @@ class Journal:
             lines.append(f"{name:<{width}}" + "".join(cells))
         return "\n".join(lines)
 
+    def end(self, seconds: float) -> None:
+        """Prints what the run came to."""
+        if not self._run.ours:
+            return
+        print(f"\n{self.table()}\n")
+        if self.skipped:
+            print(f"{self.skipped} steps were not finite and have been skipped")
+        print(
+            f"{self._config.maxiter} steps, {self.images_per_second:.0f} images/s,"
+            f" {seconds:.0f} s in all; written to {self._run.path}"
+        )
+
     def close(self) -> None:
         """Leaves the bar as it stands."""
         self._bar.close()
+        for tracker in self._trackers:
+            with suppress(OSError):  # what could not be written has been reported
+                tracker.close()
 
     def say(self, line: str) -> None:
         """Prints a line above the bar."""
+        if not self._run.ours:
+            return
         self._bar.clear()
         print(line, file=sys.stderr, flush=True)
         self._bar.refresh()

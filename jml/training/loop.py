@@ -1,34 +1,35 @@
 """A whole run: data, network, training, evaluation, and what is kept of it."""
 
 import time
-from collections import deque
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from jml.data import center_crop_normalize
-from jml.errors import UserError
+from jml.data import Dataset, center_crop_normalize
+from jml.errors import Interrupted, UserError
 from jml.models import save_weights
 
-from .build import Training, build, pick_device
+from .build import Training, build, pick_devices
+from .checkpoints import Checkpoints
 from .config import Config
+from .devices import data_mesh, replicate
+from .distributed import join, tell, wait_for_all
+from .engine import NotFinite, fit
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
-from .inputs import load_dataset, make_batches
+from .inputs import Batches, load_dataset, make_batches
 from .journal import Journal
-from .prefetch import prefetch
+from .optimizers import factor
 from .report import report_run
+from .resume import checkpoints_of
 from .run_folder import RunFolder
-from .step import TrainState, decay
-
-# Steps in flight. Reading a loss waits for its step: doing so at once would leave the
-# device idle between steps.
-WINDOW = 4
+from .step import TrainState
 
 
 class Summary(NamedTuple):
@@ -46,12 +47,14 @@ def train_and_evaluate(config: Config) -> Summary:
     Raises:
         UserError: a mistake in the flags or the files, a loss that is not finite, or
             a device without enough memory.
+        Interrupted: by a signal; what was trained is kept.
     """
-    device = pick_device(config.cuda)
-    run = RunFolder.claim(config)
+    join(config)
+    devices = pick_devices(config.cuda)
+    run = _claim(config)
     try:
-        with jax.default_device(device):
-            return _run(config, run)
+        with jax.default_device(None if config.cuda is None else devices[0]):
+            return _run(config, run, devices)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(
             error
@@ -64,78 +67,146 @@ def train_and_evaluate(config: Config) -> Summary:
             " pass a --microbatch."
         ) from None
     finally:
-        run.close()
         run.release()
 
 
-def _run(config: Config, run: RunFolder) -> Summary:
+def _claim(config: Config) -> RunFolder:
+    """The run's folder, which process 0 finds and writes for all."""
+    run, problem = None, None
+    if jax.process_index() == 0:
+        try:
+            run = RunFolder.claim(config)
+        except UserError as error:
+            if jax.process_count() == 1:
+                raise
+            problem = str(error)
+    path, resumed, problem = tell([str(run and run.path), run and run.resumed, problem])
+    if problem:
+        raise UserError(problem)
+    return run or RunFolder(Path(path), resumed=resumed, ours=False)
+
+
+def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summary:
     began = time.perf_counter()
+    mesh = data_mesh(devices)
     dataset = load_dataset(config)
-    batch = make_batches(config, dataset.train)
-    num_train = len(np.unique(dataset.train.labels))
-    num_test = len(np.unique(dataset.query.labels))
-    training = build(config, num_classes=num_train)
+    batches = make_batches(config, dataset.train, mesh)
+    training = build(
+        config, num_classes=len(np.unique(dataset.train.labels)), mesh=mesh
+    )
     embed_test = make_embed_test(
         training.graphdef,
         dataset,
         batch_size=config.batch_size_test,
         prepare=partial(center_crop_normalize, crop=config.image_size),
+        mesh=mesh,
     )
-    run.start(config)
-    with closing(Journal(config, run)) as journal:
-        journal.say(
-            f"{dataset.name}: {num_train} classes to train on, {num_test} others to"
-            f" test on; {config.arch}, {config.loss}; run folder {run.path}"
-        )
-        for note in dataset.notes:
-            journal.say(note)
-        pixels = embed_pixels(dataset, crop=config.image_size)
-        if pixels is not None:
-            journal.baseline("raw pixels", recalls(pixels, dataset))
-        del pixels  # of many images, a gigabyte
-        state = training.state
-        embedded = embed_test(state.params["model"], state.batch_stats)
-        journal.evaluation(0, recalls(embedded, dataset))
-        stops = [*range(0, config.maxiter, config.eval_interval), config.maxiter]
-        for first, last in pairwise(stops):
-            state = run_steps(training, state, range(first, last), batch, journal)
-            params, batch_stats = state.params["model"], state.batch_stats
-            embedded = embed_test(params, batch_stats)
-            journal.evaluation(last, recalls(embedded, dataset))
-            run.save(partial(save_weights, params=params, batch_stats=batch_stats))
-        with run.writing():
-            report_run(
-                run.path, config, dataset, embedded, run.records, say=journal.say
+    state = replicate(mesh, training.state)
+    with ExitStack() as stack:
+        labels = dataset.train.labels
+        open_checkpoints = partial(checkpoints_of, stack, config, run, labels)
+        if run.resumed:
+            checkpoints = open_checkpoints()
+            state = checkpoints.restore(state)
+        done = int(state.step)
+        if done > config.maxiter:
+            raise UserError(
+                f"--maxiter: {config.maxiter} is less than the {done} steps that"
+                f" {str(run.path)!r} has behind it; pass more."
             )
-    seconds = time.perf_counter() - began
-    print(f"\n{journal.table()}\n")
-    print(
-        f"{config.maxiter} steps, {journal.images_per_second:.0f} images/s,"
-        f" {seconds:.0f} s in all; written to {run.path}"
-    )
-    return Summary(run.path, journal.recalls, journal.images_per_second, seconds)
+        run.start(config, done=done)
+        wait_for_all("the run folder is ready")
+        if not run.resumed:
+            checkpoints = open_checkpoints()
+        journal = stack.enter_context(closing(Journal(config, run, done=done)))
+        _say_what_runs(config, run, dataset, journal, done)
+        if not done:
+            _log_pixels(config, dataset, journal)
+        embedded = None
+
+        def evaluate(step: int, state: TrainState) -> dict[str, float]:
+            nonlocal embedded
+            params, batch_stats = state.evaluated
+            embedded = embed_test(params["model"], batch_stats)
+            found = recalls(embedded, dataset)
+            if step not in journal.evaluated:
+                journal.evaluation(step, found)
+            if step:
+                trained = {"params": params["model"], "batch_stats": batch_stats}
+                run.save(partial(save_weights, **trained))
+            return {f"recall@{k}": recall for k, recall in found.items()}
+
+        due = done % config.eval_interval == 0 or done == config.maxiter
+        if due and (done == config.maxiter or done not in journal.evaluated):
+            evaluate(done, state)
+        _fit(config, training, state, batches, journal, evaluate, checkpoints, mesh)
+        if run.ours:
+            with run.writing():
+                report_run(
+                    run.path, config, dataset, embedded, run.records, say=journal.say
+                )
+        seconds = time.perf_counter() - began
+        journal.end(seconds)
+        return Summary(run.path, journal.recalls, journal.images_per_second, seconds)
 
 
-def run_steps(
+def _fit(
+    config: Config,
     training: Training,
     state: TrainState,
-    steps: range,
-    batch: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    batches: Batches,
     journal: Journal,
-) -> TrainState:
-    """Takes the steps, noting the loss of each, and returns the state after them."""
-    pending: deque[tuple[int, jax.Array]] = deque()
+    evaluate: Callable[[int, TrainState], Mapping[str, float]],
+    checkpoints: Checkpoints,
+    mesh: Mesh,
+) -> None:
+    steps = jnp.arange(config.maxiter)
+    rates = config.lr * factor(config.schedule, training.hyper.rates, steps)
+    rates = np.broadcast_to(rates, steps.shape).tolist()
+    try:
+        fit(
+            training.step,
+            state,
+            batches.batch,
+            steps=config.maxiter,
+            key=training.key,
+            hyper=training.hyper,
+            log=lambda r: journal.step({**r, "lr": rates[r["step"] - 1]}),
+            every=config.eval_interval,
+            evaluate=evaluate,
+            checkpoints=checkpoints,
+            mesh=mesh,
+        )
+    except NotFinite as error:
+        step = error.record["step"]
+        journal.not_finite(error.record, batches.indices(step=step - 1))
+        raise UserError(
+            f"--lr: {error} The batch's images are in metrics.jsonl; try a rate below"
+            f" {config.lr:g}, or --resume with --on_nan skip."
+        ) from None
+    except Interrupted as error:
+        raise Interrupted(
+            error.number, f"{error}, saved; --resume goes on from there"
+        ) from None
 
-    def finish_one() -> None:
-        index, loss = pending.popleft()
-        lr = training.hyper.lr * decay(training.hyper, index)
-        journal.step(index + 1, float(loss), lr)
 
-    for index, inputs in zip(steps, prefetch(batch, steps), strict=True):
-        state, loss = training.step(state, *inputs)
-        pending.append((index, loss))
-        if len(pending) > WINDOW:
-            finish_one()
-    while pending:
-        finish_one()
-    return state
+def _say_what_runs(
+    config: Config, run: RunFolder, dataset: Dataset, journal: Journal, done: int
+) -> None:
+    train, test = (len(np.unique(s.labels)) for s in (dataset.train, dataset.query))
+    journal.say(
+        f"{dataset.name}: {train} classes to train on, {test} others to test on;"
+        f" {config.arch}, {config.loss}; run folder {run.path}"
+    )
+    for note in dataset.notes:
+        journal.say(note)
+    if run.resumed and done:
+        journal.say(f"resumed after step {done}")
+    elif config.resume:
+        journal.say("nothing to resume: a new run")
+
+
+def _log_pixels(config: Config, dataset: Dataset, journal: Journal) -> None:
+    pixels = embed_pixels(dataset, crop=config.image_size)
+    if pixels is not None:
+        journal.baseline("raw pixels", recalls(pixels, dataset))

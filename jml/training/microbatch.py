@@ -10,14 +10,23 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
+
+from .devices import split
 
 Tree = Any  # nested dictionaries of arrays
 Embed = Callable[[Tree, Tree, Array], tuple[Array, Tree]]
 
 
 def embed_in_pieces(
-    embed: Embed, params: Tree, batch_stats: Tree, images: Array, *, size: int
+    embed: Embed,
+    params: Tree,
+    batch_stats: Tree,
+    images: Array,
+    *,
+    size: int,
+    mesh: Mesh | None = None,
 ) -> tuple[Float[Array, "b d"], Tree]:
     """Embeds `size` images at a time, with memory for the activations of so many.
 
@@ -31,6 +40,7 @@ def embed_in_pieces(
         batch_stats: its running statistics.
         images: a whole number of pieces.
         size: images in a piece (static).
+        mesh: the devices that share each piece.
     """
     if size == len(images):
         return embed(params, batch_stats, images)
@@ -40,9 +50,12 @@ def embed_in_pieces(
         embeddings, batch_stats = embed(params, batch_stats, piece)
         return batch_stats, embeddings
 
+    pieces = images.reshape(-1, size, *images.shape[1:])
+    if mesh is not None:  # a piece is otherwise on one device, which all then copy
+        pieces = jax.lax.with_sharding_constraint(pieces, split(mesh, axis=1))
     batch_stats, embeddings = jax.lax.scan(
         lambda batch_stats, piece: embed_piece(params, batch_stats, piece),
         batch_stats,
-        images.reshape(-1, size, *images.shape[1:]),
+        pieces,
     )
     return embeddings.reshape(len(images), -1), batch_stats

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from jml.losses import contrastive_loss, lifted_loss, proxy_nca_loss, triplet_loss
 
 from .config import Config
+from .optimizers import Rates
 
 LOSSES: dict[str, Callable[..., Array]] = {
     "contrastive": contrastive_loss,
@@ -21,12 +22,10 @@ LOSSES: dict[str, Callable[..., Array]] = {
 class Hyperparameters(NamedTuple):
     """Numbers a step takes as traced values: changing one does not recompile."""
 
-    lr: float
-    decay_gamma: float
-    decay_iter_step: int
+    rates: Rates
     margin: float = 0.0
     scale: float = 1.0
-    proxies_lr: float = 0.0
+    ema: float = 0.0  # decay of the moving average
 
 
 Objective = Callable[

@@ -1,7 +1,7 @@
 """Batches made ahead of time, while the device is busy with earlier ones."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,9 @@ AHEAD = 2
 T = TypeVar("T")
 
 
-def prefetch(batch: Callable[[int], T], steps: Iterable[int]) -> Iterator[T]:
+def prefetch(
+    batch: Callable[[int], T], steps: Iterable[int]
+) -> Generator[T, None, None]:
     """Yields ``batch(step)`` for each step, at most ``AHEAD`` of them made early.
 
     >>> list(prefetch(lambda step: step * step, range(4)))

@@ -6,10 +6,12 @@ holds an earlier run, is reported at once; until ``start`` nothing in it is chan
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +21,34 @@ from jml.errors import UserError
 from jml.report import FILES as REPORT_FILES
 from jml.report import save_plot
 
+from ._together import differences
 from .config import Config
+from .finished_run import read_config, read_records
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FILES = ("config.json", "metrics.jsonl", "weights.safetensors", "plot.png")
-FILES += REPORT_FILES
+FILES += (*REPORT_FILES, "checkpoints", "tensorboard")
 
 
 class RunFolder:
     """One run's folder. ``claim`` makes it, ``start`` fills it, ``release`` undoes."""
 
-    def __init__(self, path: Path) -> None:
-        """Only remembers the path; see ``claim``."""
-        self.path = path
+    def __init__(self, path: Path, *, resumed: bool = False, ours: bool = True) -> None:
+        """Only remembers the path; see ``claim``.
+
+        Args:
+            path: of the folder.
+            resumed: it holds the beginning of this run.
+            ours: False in processes that leave the writing to another.
+        """
+        self.path, self.resumed, self.ours = path, resumed, ours
         self.records: list[dict[str, Any]] = []
         self._metrics: Any = None
+        self._lock: int | None = None
         self._created: list[
             Path
         ] = []  # folders that did not exist before, outermost first
@@ -42,24 +58,31 @@ class RunFolder:
         """Finds the run's folder and makes sure that it can be written.
 
         Raises:
-            UserError: it cannot be written, or holds an earlier run and ``overwrite``
-                is off.
+            UserError: it cannot be written; another run writes it; it holds an earlier
+                run, and neither ``overwrite`` nor ``resume`` is on; or one that cannot
+                be resumed.
         """
         with _writing(Path(config.checkpoints_path)):
-            run = cls._named(config) if config.name else cls._new(config)
+            name = config.name or (_latest(config) if config.resume else None)
+            run = cls._named(config, name) if name else cls._new(config)
+            run._lock_folder()
             probe = run.path / f".writable-{os.getpid()}"
             probe.touch()
             probe.unlink()
         return run
 
     @classmethod
-    def _named(cls, config: Config) -> "RunFolder":
-        run = cls(Path(config.checkpoints_path, config.name))
+    def _named(cls, config: Config, name: str) -> "RunFolder":
+        run = cls(Path(config.checkpoints_path, name))
         earlier = [name for name in FILES if (run.path / name).exists()]
-        if earlier and not config.overwrite:
+        if earlier and config.resume:
+            check_same_run(run.path, config, asdict(read_config(run.path)))
+            run.resumed = True
+        elif earlier and not config.overwrite:
             raise UserError(
                 f"--name: {str(run.path)!r} holds an earlier run ({earlier[0]}); choose"
-                " another --name, or pass --overwrite to replace that run."
+                " another --name, or pass --resume to go on with that run, or"
+                " --overwrite to replace it."
             )
         if not run.path.is_dir():
             run._make()
@@ -67,9 +90,7 @@ class RunFolder:
 
     @classmethod
     def _new(cls, config: Config) -> "RunFolder":
-        when = time.strftime("%Y%m%d-%H%M%S")
-        parts = (config.dataset, config.loss, config.mining, when)
-        base = "-".join(part for part in parts if part)
+        base = f"{_kind(config)}-{time.strftime('%Y%m%d-%H%M%S')}"
         number = 1
         while True:
             name = base if number == 1 else f"{base}-{number}"
@@ -88,32 +109,69 @@ class RunFolder:
         self.path.mkdir()
         self._created.append(self.path)
 
+    def _lock_folder(self) -> None:
+        # The system lets go of it however the process ends. Where there are no locks,
+        # as on some network file systems, two runs of one name are the user's to avoid.
+        if fcntl is None:
+            return
+        lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise UserError(
+                f"--name: another run is writing {str(self.path)!r}; wait for its end,"
+                " or choose another --name."
+            ) from None
+        except OSError:
+            pass
+        self._lock = lock
+
     def release(self) -> None:
-        """Removes the folders ``claim`` made, unless the run has started."""
+        """Closes; removes the folders ``claim`` made, unless the run has started."""
+        self.close()
         if self._metrics is None:
             for folder in reversed(self._created):
                 with suppress(OSError):  # somebody else uses it by now
                     folder.rmdir()
 
-    def start(self, config: Config) -> None:
-        """Replaces an earlier run, if any; writes the configuration; opens the log."""
+    def start(self, config: Config, *, done: int = 0) -> None:
+        """Replaces an earlier run, if any; writes the configuration; opens the log.
+
+        Args:
+            config: of this run.
+            done: steps that a resumed run has behind it; what was logged of them stays.
+        """
+        if self.resumed:
+            found = read_records(self.path)
+            self.records = [r for r in found if r.get("step", 0) <= done and done]
+        if not self.ours:
+            return
+        text = json.dumps(asdict(config), indent=2) + "\n"
+        lines = "".join(json.dumps(record) + "\n" for record in self.records)
         with _writing(self.path):
             if config.overwrite:
                 for name in FILES:
-                    (self.path / name).unlink(missing_ok=True)
-            self._metrics = (self.path / "metrics.jsonl").open("x", encoding="utf-8")
-            text = json.dumps(asdict(config), indent=2) + "\n"
+                    _remove(self.path / name)
+            if self.resumed:
+                self._replace("metrics.jsonl", lambda path: path.write_text(lines))
+            mode = "a" if self.resumed else "x"
+            self._metrics = (self.path / "metrics.jsonl").open(mode, encoding="utf-8")
             self._replace("config.json", lambda path: path.write_text(text))
 
     def log(self, **record: Any) -> None:
         """Appends one line to metrics.jsonl; it is on its way to disk on return."""
         self.records.append(record)
+        if not self.ours:
+            return
         with _writing(self.path / "metrics.jsonl"):
             self._metrics.write(json.dumps(record) + "\n")
             self._metrics.flush()
 
     def save(self, write_weights: Callable[[Path], None]) -> None:
         """Writes weights and plot anew; each file is whole at any moment."""
+        if not self.ours:
+            return
         with _writing(self.path):
             self._replace("weights.safetensors", write_weights)
             self._replace("plot.png", lambda path: save_plot(path, self.records))
@@ -123,7 +181,10 @@ class RunFolder:
         return _writing(self.path)
 
     def close(self) -> None:
-        """Closes the log."""
+        """Closes the log, and lets others write the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._metrics is not None:
             with suppress(OSError):  # what could not be written has been reported
                 self._metrics.close()
@@ -136,6 +197,42 @@ class RunFolder:
             os.replace(unfinished, self.path / name)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def check_same_run(path: Path, config: Config, saved: Mapping[str, Any]) -> None:
+    """Raises a UserError where `saved` is not a configuration this run can go on from.
+
+    Args:
+        path: of what was saved.
+        config: of this run.
+        saved: the fields of the configuration that was saved.
+    """
+    if found := differences(config, saved):
+        raise UserError(
+            f"--resume: {str(path)!r} is of another configuration: {'; '.join(found)};"
+            " pass what it had, or choose another --name."
+        )
+
+
+def _kind(config: Config) -> str:
+    """What the names of runs without a name begin with."""
+    parts = (config.dataset, config.loss, config.mining)
+    return "-".join(part for part in parts if part)
+
+
+def _latest(config: Config) -> str | None:
+    """The last run without a name of its own, to be resumed."""
+    number = "[0-9]"
+    when = f"{number * 8}-{number * 6}"
+    runs = Path(config.checkpoints_path).glob(f"{escape(_kind(config))}-{when}*")
+    return max((run.name for run in runs if (run / FILES[0]).exists()), default=None)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -7,122 +7,127 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Int
 
-from jml.models import batch_norm_mask, embed, with_bfloat16_kernels
-
-from .microbatch import embed_in_pieces
-from .objective import Hyperparameters, Objective
+from .devices import replicated
 
 Tree = Any  # nested dictionaries of arrays
-Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
+# (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, signs))
+LossOf = Callable[[Tree, Tree, Any, Array, Any], tuple[Array, tuple[Tree, Tree]]]
 
 
 class TrainState(NamedTuple):
-    """All that a step changes; ``params`` holds "model" and perhaps "proxies"."""
+    """All that a step changes."""
 
-    params: dict[str, Tree]
-    batch_stats: Tree
+    params: Tree
+    batch_stats: Tree  # running statistics, or whatever else a forward pass moves
     opt_state: optax.OptState
-    step: Array
+    average: tuple[Tree, Tree] | None  # moving averages of the first two
+    step: Int[Array, ""]  # the next one, from 0
+    skipped: Int[Array, ""]  # steps whose loss or gradient was not finite
+    halted: Bool[Array, ""]  # such a step came: nothing changes any more
 
-
-def decay(hyper: Hyperparameters, step: Any) -> Any:
-    """The factor of step decay, as PyTorch's StepLR: gamma for every interval.
-
-    >>> decay(Hyperparameters(lr=1.0, decay_gamma=0.5, decay_iter_step=10), 20)
-    0.25
-    """
-    return hyper.decay_gamma ** (step // hyper.decay_iter_step)
-
-
-def make_optimizer(
-    params: dict[str, Tree], *, freeze_bn: bool, freeze_proxies: bool
-) -> optax.GradientTransformation:
-    """Adam's direction, without the learning rate, and zero for what is frozen."""
-    frozen = {
-        name: jax.tree.map(lambda _: False, tree) for name, tree in params.items()
-    }
-    if freeze_bn:
-        frozen["model"] = batch_norm_mask(params["model"])
-    if "proxies" in params:
-        frozen["proxies"] = freeze_proxies
-    return optax.partition(
-        {False: optax.scale_by_adam(), True: optax.set_to_zero()}, frozen
-    )
+    @property
+    def evaluated(self) -> tuple[Tree, Tree]:
+        """The parameters and statistics to evaluate: averaged ones where there are."""
+        return self.average or (self.params, self.batch_stats)
 
 
 def init_state(
-    params: dict[str, Tree], batch_stats: Tree, optimizer: optax.GradientTransformation
+    params: Tree,
+    batch_stats: Tree,
+    optimizer: optax.GradientTransformation,
+    *,
+    average: bool = False,
 ) -> TrainState:
-    """The state before the first step. The step donates it: copy what must survive."""
-    return TrainState(params, batch_stats, optimizer.init(params), jnp.zeros((), int))
+    """The state before the first step. The step donates it: copy what must survive.
+
+    Args:
+        params: what is trained.
+        batch_stats: what a forward pass changes; {} if nothing.
+        optimizer: of optax.
+        average: keep an exponential moving average of both, too.
+    """
+    return TrainState(
+        params,
+        batch_stats,
+        optimizer.init(params),
+        jax.tree.map(jnp.copy, (params, batch_stats)) if average else None,
+        step=jnp.zeros((), jnp.int32),
+        skipped=jnp.zeros((), jnp.int32),
+        halted=jnp.zeros((), bool),
+    )
 
 
 def make_step(
-    graphdef: Any,
-    objective: Objective,
+    loss_of: LossOf,
     optimizer: optax.GradientTransformation,
     *,
-    augment: Augment,
-    freeze_bn: bool = False,
-    microbatch: int | None = None,
-    bfloat16: bool = False,
-) -> Callable[..., tuple[TrainState, Array]]:
-    """Compiles ``step(state, hyper, key, images, labels) -> (state, loss)``.
+    skip_nan: bool = False,
+    mesh: Mesh | None = None,
+) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+    """Compiles ``step(state, batch, key, hyper) -> (state, measured)``.
 
-    The state is donated. The key is the run's, the same at every step: what is drawn
-    from it depends on ``state.step`` too.
+    The state is donated. The key is the run's, the same at every step: `loss_of` gets
+    one that depends on ``state.step`` too. A step whose loss, gradient or update is not
+    finite changes nothing, and by default nothing changes after it.
 
     Args:
-        graphdef: the network, from ``jml.models.create``.
-        objective: the loss, from ``make_objective``.
-        optimizer: from ``make_optimizer``.
-        augment: makes the network's input from a batch, on the device.
-        freeze_bn: normalise with the running statistics and leave them alone.
-        microbatch: images whose activations exist at once, a divisor of the batch; by
-            default all. The loss is the whole batch's all the same.
-        bfloat16: compute convolutions in bfloat16. Parameters, statistics, embeddings
-            and the loss stay in float32.
+        loss_of: ``(params, batch_stats, batch, key, hyper)`` to
+            ``(loss, (batch_stats, signs))``, where `signs` are scalars to log.
+        optimizer: of optax; ``hyper`` and ``step`` reach those that take them.
+        skip_nan: pass over a step that is not finite, count it, and go on.
+        mesh: the devices that share each batch, from ``jml.training.devices``.
+
+    Returns:
+        The step; ``measured`` has "loss", "grad_norm", "finite", "halted" and signs.
     """
+    optimizer = optax.with_extra_args_support(optimizer)
+    shardings = {} if mesh is None else {"out_shardings": replicated(mesh)}
 
-    def embed_images(model: Tree, batch_stats: Tree, images: Array):
-        model = with_bfloat16_kernels(model) if bfloat16 else model
-        return embed(graphdef, model, batch_stats, images, train=not freeze_bn)
-
-    @partial(jax.jit, donate_argnums=0)
+    @partial(jax.jit, donate_argnums=0, **shardings)
     def step(
-        state: TrainState,
-        hyper: Hyperparameters,
-        key: Array,
-        images: Array,
-        labels: Array,
-    ) -> tuple[TrainState, Array]:
-        views = augment(jax.random.fold_in(key, state.step), images)
-
-        def loss_of(params: dict[str, Tree]) -> tuple[Array, Tree]:
-            embeddings, batch_stats = embed_in_pieces(
-                embed_images,
-                params["model"],
-                state.batch_stats,
-                views,
-                size=microbatch or len(views),
-            )
-            proxies = params.get("proxies")
-            return objective(embeddings, labels, proxies, hyper), batch_stats
-
-        (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            state.params
+        state: TrainState, batch: Any, key: Array, hyper: Any = None
+    ) -> tuple[TrainState, dict[str, Array]]:
+        (loss, (batch_stats, signs)), gradients = jax.value_and_grad(
+            loss_of, has_aux=True
+        )(
+            state.params,
+            state.batch_stats,
+            batch,
+            jax.random.fold_in(key, state.step),
+            hyper,
         )
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        factor = decay(hyper, state.step)
-        rates = {"model": hyper.lr * factor, "proxies": hyper.proxies_lr * factor}
-        params = {
-            name: jax.tree.map(
-                lambda p, u, r=rates[name]: p - r * u, tree, updates[name]
+        grad_norm = optax.tree.norm(gradients)
+        finite = jnp.isfinite(loss + grad_norm)
+
+        def update(gradients: Tree) -> TrainState:
+            updates, opt_state = optimizer.update(
+                gradients, state.opt_state, state.params, hyper=hyper, step=state.step
             )
-            for name, tree in state.params.items()
-        }
-        return TrainState(params, batch_stats, opt_state, state.step + 1), loss
+            params = optax.apply_updates(state.params, updates)
+            average = state.average
+            if average is not None:
+                # Short at first, as there is nothing to remember yet.
+                decay = jnp.minimum(hyper.ema, (1 + state.step) / (10 + state.step))
+                average = optax.incremental_update(
+                    (params, batch_stats), average, 1 - decay
+                )
+            counts = state.step + 1, state.skipped, state.halted
+            return TrainState(params, batch_stats, opt_state, average, *counts)
+
+        def pass_over(gradients: Tree) -> TrainState:
+            if skip_nan:
+                return state._replace(step=state.step + 1, skipped=state.skipped + 1)
+            return state._replace(halted=jnp.ones((), bool))
+
+        # The barrier keeps XLA from computing gradients once for the norm and again
+        # for the update.
+        gradients = jax.lax.optimization_barrier(gradients)
+        moves = finite & ~state.halted
+        new = jax.lax.cond(moves, update, pass_over, gradients)
+        measured = {"loss": loss, "grad_norm": grad_norm, "finite": finite}
+        return new, {**measured, "halted": new.halted, **signs}
 
     return step

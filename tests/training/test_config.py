@@ -87,6 +87,8 @@ def test_every_default_is_filled_in():
             unset = {f.name for f in fields(Config) if getattr(config, f.name) is None}
             absent = {name for name, value in BY_LOSS[loss].items() if value is None}
             chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
+            chosen_later |= {"clip_norm", "ema", "freeze", "wandb"}
+            chosen_later |= {"coordinator", "processes", "process"}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
                 assert getattr(config, name) == value
@@ -202,6 +204,7 @@ def test_names_agree_with_the_modules_they_stand_for():
     from jml.training.build import AUGMENTS
     from jml.training.inputs import READERS, SAMPLERS
     from jml.training.objective import LOSSES
+    from jml.training.optimizers import OPTIMIZERS, SCHEDULES
 
     assert ARCHITECTURES == tuple(models.ARCHITECTURES)
     assert set(LOSSES) == set(BY_LOSS)
@@ -210,6 +213,8 @@ def test_names_agree_with_the_modules_they_stand_for():
     assert choices["sampler"] == tuple(SAMPLERS)
     assert choices["augment"] == tuple(AUGMENTS)
     assert choices["cache"] == ("device", *CACHES)
+    assert choices["optimizer"] == tuple(OPTIMIZERS)
+    assert choices["schedule"] == tuple(SCHEDULES)
 
 
 @pytest.mark.parametrize("loss", BY_LOSS)

@@ -12,9 +12,10 @@ from jml.models import create, embed
 from jml.training import Config
 from jml.training.microbatch import embed_in_pieces
 from jml.training.objective import LOSSES, Hyperparameters, make_objective
+from jml.training.optimizers import Rates
 from tests.parity import assert_close
 
-HYPER = Hyperparameters(lr=1, decay_gamma=1, decay_iter_step=1, margin=0.5)
+HYPER = Hyperparameters(Rates(), margin=0.5)
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
 
 

@@ -16,8 +16,10 @@ import torchvision
 import torch_ref
 from jml.models import create
 from jml.training import Config
+from jml.training.network_loss import make_loss
 from jml.training.objective import Hyperparameters, make_objective
-from jml.training.step import init_state, make_optimizer, make_step
+from jml.training.optimizers import Rates, label_groups, make_optimizer
+from jml.training.step import init_state, make_step
 from tests.parity import assert_close
 
 STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 64, 16, 4
@@ -135,22 +137,24 @@ def jax_run(start):
     with jax.enable_x64(True):
         model = create("resnet18", embedding_dim=DIM)
         params = {"model": model.params, "proxies": jnp.array(proxies)}
-        optimizer = make_optimizer(params, freeze_bn=False, freeze_proxies=False)
-        step = make_step(
-            model.graphdef, objective, optimizer, augment=lambda key, images: images
+        groups = label_groups(params)
+        optimizer = make_optimizer(groups)
+        loss_of = make_loss(
+            model.graphdef, objective, augment=lambda key, images: images, groups=groups
         )
+        step = make_step(loss_of, optimizer)
 
     def run(name):
         with jax.enable_x64(True):
             margin = (CASES[name][1], list(CASES).index(name))
-            hyper = Hyperparameters(
+            rates = Rates(
                 lr=LR,
+                head_lr=LR,
                 proxies_lr=PROXIES_LR,
                 decay_gamma=GAMMA,
                 decay_iter_step=DECAY_EVERY,
-                margin=margin,
-                scale=2.0,
             )
+            hyper = Hyperparameters(rates, margin=margin, scale=2.0)
             params = {
                 "model": from_torch(model.params, state),
                 "proxies": jnp.array(proxies),
@@ -158,8 +162,9 @@ def jax_run(start):
             train = init_state(params, from_torch(model.batch_stats, state), optimizer)
             losses = []
             for batch, classes in zip(images, labels, strict=True):
-                train, loss = step(train, hyper, jax.random.key(0), batch, classes)
-                losses.append(float(loss))
+                given = (batch, classes), jax.random.key(0), hyper
+                train, measured = step(train, *given)
+                losses.append(float(measured["loss"]))
             tensors = to_torch(train.params["model"]) | to_torch(train.batch_stats)
             tensors["proxies"] = np.asarray(train.params["proxies"])
             return losses, tensors

@@ -29,8 +29,9 @@ def losses():
         training = build(config, num_classes=4)
         state, values = training.state, []
         for batch in images:
-            state, loss = training.step(state, batch, labels)
-            values.append(float(loss))
+            given = (batch, labels), training.key, training.hyper
+            state, measured = training.step(state, *given)
+            values.append(float(measured["loss"]))
         found[precision] = values, state
     return found
 

@@ -4,36 +4,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
+from jml.errors import UserError
 from jml.models import Model
-from jml.training import Config
+from jml.training import Config, network_loss
 from jml.training import build as build_module
-from jml.training import step as step_module
+from jml.training.network_loss import make_loss
 from jml.training.objective import LOSSES, Hyperparameters, make_objective
-from jml.training.step import (
-    decay,
-    init_state,
-    make_optimizer,
-    make_step,
-)
+from jml.training.optimizers import Rates, label_groups, make_optimizer
+from jml.training.signs import make_signs
+from jml.training.step import init_state, make_step
 
-HYPER = Hyperparameters(
-    margin=0.5, lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2
-)
+RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)
+HYPER = Hyperparameters(RATES, margin=0.5, ema=0.5)
 
 
 def embed(graphdef, params, batch_stats, images, *, train):
     mean = images.mean(axis=0) if train else batch_stats["mean"]
-    hidden = (images - mean[None]) * params["bn"]["scale"][None]
-    return hidden @ params["fc"]["kernel"], {"mean": mean}
+    hidden = (images - mean[None]) * params["backbone"]["bn"]["weight"][None]
+    return hidden @ params["fc"]["weight"], {"mean": mean}
 
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch):
-    monkeypatch.setattr(step_module, "embed", embed)
-    mask = {"bn": {"scale": True}, "fc": {"kernel": False}}
-    monkeypatch.setattr(step_module, "batch_norm_mask", lambda params: mask)
+    monkeypatch.setattr(network_loss, "embed", embed)
 
 
 @pytest.fixture
@@ -45,35 +39,43 @@ def batch():
 def make_params(*, proxies=False):
     rng = np.random.default_rng(1)
     kernel = jnp.asarray(rng.normal(size=(3, 2)), jnp.float32)
-    params = {"model": {"bn": {"scale": jnp.ones(3)}, "fc": {"kernel": kernel}}}
+    backbone = {"bn": {"weight": jnp.ones(3)}}
+    params = {"model": {"backbone": backbone, "fc": {"weight": kernel}}}
     if proxies:
         params["proxies"] = jnp.asarray(rng.normal(size=(4, 2)), jnp.float32)
     return params
 
 
+def compiled(params, loss="contrastive", *, augment=None, skip_nan=False, **flags):
+    """A step, and the optimizer it takes the state of."""
+    freeze_bn = flags.get("freeze_bn", False)
+    groups = label_groups(params, **flags)
+    optimizer = make_optimizer(groups)
+    config = Config(loss=loss)
+    loss_of = make_loss(
+        None,
+        make_objective(config),
+        augment=augment or (lambda key, images: images),
+        groups=groups,
+        signs=make_signs(config),
+        freeze_bn=freeze_bn,
+    )
+    return make_step(loss_of, optimizer, skip_nan=skip_nan), optimizer
+
+
 def take_steps(
-    batch, loss="contrastive", *, count=3, hyper=HYPER, augment=None, **flags
+    batch, loss="contrastive", *, count=3, hyper=HYPER, average=False, **flags
 ):
-    """The parameters and statistics before and after some steps, and the losses."""
+    """The parameters before and the state after some steps, and the losses."""
     params = make_params(proxies=loss == "proxy_nca")
     before = jax.tree.map(np.asarray, params)
-    optimizer = make_optimizer(
-        params,
-        freeze_bn=flags.get("freeze_bn", False),
-        freeze_proxies=flags.pop("freeze_proxies", False),
-    )
-    step = make_step(
-        None,
-        make_objective(Config(loss=loss)),
-        optimizer,
-        augment=augment or (lambda key, images: images),
-        **flags,
-    )
-    state = init_state(params, {"mean": jnp.zeros(3)}, optimizer)
+    step, optimizer = compiled(params, loss, **flags)
+    state = init_state(params, {"mean": jnp.zeros(3)}, optimizer, average=average)
     losses = []
-    for _ in range(count):
-        state, loss_value = step(state, hyper, jax.random.key(0), *batch)
-        losses.append(float(loss_value))
+    for number in range(count):
+        given = batch[number] if isinstance(batch, list) else batch
+        state, measured = step(state, given, jax.random.key(0), hyper)
+        losses.append(measured["loss"].item())
     return before, jax.tree.map(np.asarray, state), losses
 
 
@@ -92,7 +94,7 @@ def test_everything_trains_by_default(batch):
 def test_freeze_bn_leaves_its_parameters_and_statistics(batch):
     before, state, _ = take_steps(batch, freeze_bn=True)
     model = moved(before, state.params)["model"]
-    assert model == {"bn": {"scale": False}, "fc": {"kernel": True}}
+    assert model == {"backbone": {"bn": {"weight": False}}, "fc": {"weight": True}}
     assert (state.batch_stats["mean"] == 0).all()
 
 
@@ -100,7 +102,7 @@ def test_fixed_proxies_stay_where_they_were_drawn(batch):
     before, state, _ = take_steps(batch, "proxy_nca", freeze_proxies=True)
     changes = moved(before, state.params)
     assert not changes["proxies"]
-    assert changes["model"]["fc"]["kernel"]
+    assert changes["model"]["fc"]["weight"]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -112,20 +114,14 @@ def test_numbers_are_traced(batch, loss):
         return images
 
     params = make_params(proxies=loss == "proxy_nca")
-    optimizer = make_optimizer(params, freeze_bn=False, freeze_proxies=False)
-    objective = make_objective(Config(loss=loss))
-    step = make_step(None, objective, optimizer, augment=augment)
+    step, optimizer = compiled(params, loss, augment=augment)
     state = init_state(params, {"mean": jnp.zeros(3)}, optimizer)
     for number in range(1, 4):
+        numbers = {name: 0.1 * number for name in Rates._fields}
         hyper = Hyperparameters(
-            margin=0.1 * number,
-            lr=0.01 * number,
-            proxies_lr=0.02 * number,
-            scale=2 * number,
-            decay_gamma=1 / number,
-            decay_iter_step=10 * number,
+            Rates(**numbers), margin=0.1 * number, scale=2 * number, ema=0.1 * number
         )
-        state, _ = step(state, hyper, jax.random.key(number), *batch)
+        state, _ = step(state, batch, jax.random.key(number), hyper)
     assert len(traces) == 1
 
 
@@ -133,23 +129,73 @@ def test_augmentation_differs_by_step_and_repeats_by_run(batch):
     def noise(key, images):
         return images + 0.1 * jax.random.normal(key, images.shape)
 
-    still = HYPER._replace(lr=0.0)
+    still = HYPER._replace(rates=RATES._replace(lr=0.0, head_lr=0.0))
     _, _, losses = take_steps(batch, augment=noise, hyper=still)
     _, _, again = take_steps(batch, augment=noise, hyper=still)
     assert len(set(losses)) == 3
     assert losses == again
 
 
-def test_decay_follows_step_lr():
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.Adam([weight], lr=0.3)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.7)
-    hyper = HYPER._replace(decay_gamma=0.7, decay_iter_step=3)
-    for index in range(10):
-        expected = optimizer.param_groups[0]["lr"]
-        assert 0.3 * decay(hyper, index) == pytest.approx(expected, rel=1e-12)
-        optimizer.step()
-        scheduler.step()
+def test_a_layer_can_be_frozen(batch):
+    before, state, _ = take_steps(batch, freeze=("fc",))
+    model = moved(before, state.params)["model"]
+    assert model == {"backbone": {"bn": {"weight": True}}, "fc": {"weight": False}}
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"), [("fc2", "choose from bn, fc"), ("bn.x", "choose from bn.")]
+)
+def test_an_unknown_layer_is_one_line(layer, words):
+    with pytest.raises(UserError, match=f"--freeze: no layer {layer!r}; {words}"):
+        label_groups(make_params(), freeze=(layer,))
+
+
+def with_nan(batch):
+    return np.full_like(batch[0], np.nan), batch[1]
+
+
+def test_a_step_that_is_not_finite_stops_all_change(batch):
+    _, expected, _ = take_steps(batch, count=1)
+    _, state, losses = take_steps([batch, with_nan(batch), batch], count=3)
+    assert np.isnan(losses[1]) and np.isfinite(losses[2])
+    assert state.halted and state.step == 1
+    for found, wanted in zip(
+        jax.tree.leaves(state._replace(halted=False)),
+        jax.tree.leaves(expected._replace(halted=False)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_or_is_passed_over_and_counted(batch):
+    _, once, _ = take_steps(batch, count=1)
+    flags = {"skip_nan": True, "count": 2}
+    _, state, _ = take_steps([batch, with_nan(batch)], **flags)
+    assert (state.step, state.skipped, state.halted) == (2, 1, False)
+    for found, wanted in zip(
+        jax.tree.leaves((state.params, state.batch_stats, state.opt_state)),
+        jax.tree.leaves((once.params, once.batch_stats, once.opt_state)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_average_follows_its_definition(batch):
+    states = [take_steps(batch, count=n)[1] for n in range(4)]
+    expected = states[0].params, states[0].batch_stats
+    for number, state in enumerate(states[1:]):
+        decay = min(HYPER.ema, (1 + number) / (10 + number))
+        expected = jax.tree.map(
+            lambda old, new, d=decay: d * old + (1 - d) * new,
+            expected,
+            (state.params, state.batch_stats),
+        )
+    _, state, _ = take_steps(batch, average=True)
+    assert state.evaluated is state.average
+    for found, wanted in zip(
+        jax.tree.leaves(state.average), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_objectives_pass_on_what_the_config_says(batch):
@@ -179,7 +225,7 @@ def test_characters_are_not_mirrored(monkeypatch, flags, flip):
     augments = []
     monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
     monkeypatch.setattr(
-        build_module, "make_step", lambda *args, augment, **_: augments.append(augment)
+        build_module, "make_loss", lambda *args, augment, **_: augments.append(augment)
     )
     build_module.build(Config(image_size=28, **flags), num_classes=3)
     brighter_rightwards = np.arange(32, dtype=np.uint8)[None, None, :, None]

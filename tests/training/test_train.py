@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def records(run):
 
 def test_the_run_folder_is_complete(run):
     names = {"config.json", "metrics.jsonl", "plot.png", "weights.safetensors"}
-    names |= {"report", "report.html"}
+    names |= {"report", "report.html", "checkpoints", "tensorboard"}
     assert {path.name for path in run.iterdir()} == names
     config = Config(**json.loads((run / "config.json").read_text()))
     assert (config.loss, config.mining, config.maxiter) == ("triplet", "semi", 120)
@@ -89,18 +90,21 @@ def test_the_weights_reload_to_the_network_that_was_measured(run, records):
 def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, capsys):
     step = journal_module.Journal.step
 
-    def interrupted(self, number, loss, lr):
-        step(self, number, loss, lr)
-        if number == 3:
-            raise KeyboardInterrupt
+    def interrupted(self, record):
+        step(self, record)
+        if record["step"] == 3:
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(journal_module.Journal, "step", interrupted)
     arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={tmp_path}"]
     code = main([*arguments, "--maxiter=9", "--eval_interval=2", "--name=a"])
     assert code == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "train_jax.py: interrupted."
+    assert (
+        "train_jax.py: interrupted after step 4, saved; --resume goes on from there."
+        == capsys.readouterr().err.splitlines()[-1]
+    )
     lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["step"] == 3
+    assert json.loads(lines[-1])["step"] == 4
     assert (tmp_path / "a" / "weights.safetensors").exists()
     assert (tmp_path / "a" / "plot.png").exists()
 
@@ -112,10 +116,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(
     code = main([*arguments, "--lr=1e38", "--maxiter=9", "--name=a", "--loss=lifted"])
     assert code == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("train_jax.py: error: --lr: the loss is nan at step")
+    assert error.startswith("train_jax.py: error: --lr: the loss is nan and")
     assert "try a rate below 1e+38" in error
     lines = (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()
-    assert all(np.isfinite(json.loads(line).get("loss", 0.0)) for line in lines)
+    *before, last = map(json.loads, lines)
+    assert all(np.isfinite(record.get("loss", 0.0)) for record in before)
+    assert last["not_finite"]["loss"] == "nan" and len(last["indices"]) == 24
+    assert (tmp_path / "a" / "checkpoints" / str(last["step"] - 1)).is_dir()
 
 
 def evaluated(capsys, *arguments):

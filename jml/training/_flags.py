@@ -1,0 +1,16 @@
+"""How a field of ``Config`` is declared: group, help, rules on its value."""
+
+from dataclasses import field
+from functools import partial
+from typing import Any
+
+
+def flag(group: str, default: Any, text: str, **rules: Any) -> Any:
+    """A field with what the command line and ``check_value`` know of it."""
+    return field(default=default, metadata={"group": group, "help": text, **rules})
+
+
+data, model, loss = (partial(flag, group) for group in ("data", "model", "loss"))
+train, run = partial(flag, "training"), partial(flag, "run")
+count = {"minimum": 1}
+free = {"free": True}  # may differ where a run is resumed: it decides no weight

@@ -1,0 +1,119 @@
+"""How the fields of a ``Config`` fit together, and two configurations of one run."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from jml.errors import UserError
+
+from .defaults import BY_LOSS, NEEDS
+
+if TYPE_CHECKING:
+    from .config import Config
+
+
+def check_together(config: "Config") -> None:
+    """Checks what no field can be checked for alone.
+
+    Raises:
+        UserError: two values contradict each other; names the flags.
+    """
+    optional = config.dataset == "glyphs" or config.dataset.startswith("tfds:")
+    if config.dataroot is None and not optional:
+        raise UserError(
+            f"--dataroot: missing; --dataset {config.dataset} needs"
+            f" {NEEDS.get(config.dataset, 'the folder it was unpacked to')}."
+        )
+    if config.name is not None and not _is_plain(config.name):
+        raise UserError(
+            f"--name: {config.name!r} is not the name of a folder; pass a word here,"
+            " and the way to it as --checkpoints_path."
+        )
+    if config.resume and config.overwrite:
+        raise UserError(
+            "--resume: goes on with an earlier run, which --overwrite would replace;"
+            " pass one of them."
+        )
+    _check_batch(config)
+    _check_processes(config)
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
+
+
+def _check_batch(config: "Config") -> None:
+    size = config.batch_size
+    if config.microbatch is not None and size % config.microbatch:
+        raise UserError(
+            f"--microbatch: {config.microbatch} does not divide --batch_size"
+            f" {size}; change one of them."
+        )
+    if config.sampler != "pk":
+        return
+    if size % config.images_per_class:
+        raise UserError(
+            f"--batch_size: {size} is not a multiple of"
+            f" --images_per_class {config.images_per_class}; change one of them."
+        )
+    if size < 2 * config.images_per_class:
+        raise UserError(
+            f"--batch_size: {size} holds a single class of"
+            f" --images_per_class {config.images_per_class}; a batch needs two."
+        )
+
+
+def _check_processes(config: "Config") -> None:
+    given = {"processes": config.processes, "process": config.process}
+    if config.coordinator in (None, "auto"):
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(
+                    f"--{name}: {value} says nothing without --coordinator HOST:PORT."
+                )
+        return
+    host, _, port = config.coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(
+            f"--coordinator: {config.coordinator!r} is not HOST:PORT; pass the address"
+            " of process 0 and a free port there, or auto."
+        )
+    for name, value in given.items():
+        if value is None:
+            raise UserError(f"--{name}: missing; --coordinator HOST:PORT needs it.")
+    if config.process >= config.processes:
+        raise UserError(
+            f"--process: {config.process} is none of --processes {config.processes};"
+            " they are counted from 0."
+        )
+
+
+def notes(config: "Config") -> tuple[str, ...]:
+    """One line for each flag that was given but has no effect in this run."""
+    lines = [
+        f"--{name} has no effect with --loss {config.loss}"
+        for name, default in BY_LOSS[config.loss].items()
+        if default is None and getattr(config, name) is not None
+    ]
+    if config.dataset == "glyphs" and config.dataroot is not None:
+        lines.append("--dataroot has no effect with --dataset glyphs")
+    if config.download and not config.dataset.startswith("tfds:"):
+        lines.append(f"--download has no effect with --dataset {config.dataset}")
+    return tuple(lines)
+
+
+def differences(config: "Config", saved: Mapping[str, Any]) -> list[str]:
+    """What keeps a run from going on as `config`: the fields that decide its weights.
+
+    ``maxiter`` is one of them only where the learning rate depends on it.
+    """
+    found = []
+    for item in fields(config):
+        here = getattr(config, item.name)
+        there = saved.get(item.name, item.default)
+        free = item.metadata["group"] == "run" or "free" in item.metadata
+        if item.name == "maxiter":
+            free = config.schedule != "cosine"
+        if not free and here != there:
+            found.append(f"--{item.name} was {there}, is {here}")
+    return found

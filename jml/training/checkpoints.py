@@ -1,0 +1,257 @@
+"""Checkpoints of a training state: saved in the background, restored bit for bit.
+
+Orbax writes each into a temporary folder and renames it when it is whole, so that a
+process may die at any moment. What Orbax leaves to chance is checked here: that the
+checkpoint belongs to this network and this configuration, before anything is read, and
+that the arrays are those that were saved, by their checksums.
+"""
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from jml.errors import UserError
+
+from .step import TrainState
+
+FORMAT = "jml training state 1"
+BEST = "recall@1"
+
+
+class Checkpoints:
+    """The checkpoints in one folder: the last few, and the best by Recall@1."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        keep: int = 2,
+        about: Mapping[str, Any] | None = None,
+        check: Callable[[Mapping[str, Any]], None] = lambda about: None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Opens or makes the folder, and clears up after a save that was cut short.
+
+        Args:
+            folder: for the checkpoints, one folder each, named after its step.
+            keep: how many of the last to keep.
+            about: what belongs to every checkpoint, as JSON: the configuration.
+            check: is given that of a checkpoint about to be restored, and raises a
+                UserError if it is another run's.
+            say: told what a user should know.
+
+        Raises:
+            UserError: the folder cannot be written, or holds something else.
+        """
+        self.folder = Path(folder).absolute()
+        self._about, self._check, self._say = dict(about or {}), check, say
+        keep_policy = [
+            policies.LatestN(keep),
+            policies.BestN(get_metric_fn=_score, n=1),
+        ]
+        with self._writing():
+            self._manager = ocp.CheckpointManager(
+                self.folder,
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=policies.AnyPreservationPolicy(keep_policy),
+                    best_fn=_score,  # without it, the scores are not written
+                    cleanup_tmp_directories=True,
+                ),
+                item_handlers={
+                    "state": ocp.StandardCheckpointHandler(),
+                    "about": ocp.JsonCheckpointHandler(),
+                },
+            )
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps there is a checkpoint of, in order."""
+        return sorted(self._manager.all_steps())
+
+    def save(
+        self, state: TrainState, scores: Mapping[str, float] | None = None
+    ) -> None:
+        """Saves in the background; waits for an earlier save that is not done.
+
+        Args:
+            state: may be donated to a step as soon as this returns.
+            scores: what evaluation found; the one with the highest "recall@1" stays.
+
+        Raises:
+            UserError: the disk is full, or the folder cannot be written.
+        """
+        step = int(state.step)
+        arrays = _flat(state)
+        about = {
+            "format": FORMAT,
+            "arrays": {name: _describe(array) for name, array in arrays.items()},
+            **self._about,
+        }
+        with self._writing():
+            self._manager.wait_until_finished()
+            if step in self._manager.all_steps():
+                return
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(arrays),
+                    about=ocp.args.JsonSave(about),
+                ),
+                metrics={BEST: -1.0, **(scores or {})},
+                force=True,
+            )
+
+    def restore(self, state: TrainState) -> TrainState:
+        """The last state that was saved, or `state` itself if none was.
+
+        A checkpoint that cannot be read is said, put aside, and the one before it used.
+
+        Args:
+            state: of the same shapes, dtypes and devices; its values do not count.
+
+        Raises:
+            UserError: the checkpoint is another project's, another network's or another
+                configuration's, or none of them can be read.
+        """
+        unreadable: dict[int, str] = {}
+        for step in reversed(self.steps):
+            try:
+                found = self._restore(step, state)
+            except _Unreadable as error:
+                unreadable[step] = str(error)
+                continue
+            for number, reason in unreadable.items():
+                self._put_aside(number, reason)
+            return found
+        for step, reason in unreadable.items():
+            raise UserError(
+                f"--resume: no checkpoint in {str(self.folder)!r} can be read ({step}:"
+                f" {reason}); pass --overwrite to start again."
+            )
+        return state
+
+    def wait(self) -> None:
+        """Returns when what was saved is on disk."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits for what is being saved."""
+        with self._writing():
+            self._manager.close()
+
+    def _restore(self, step: int, state: TrainState) -> TrainState:
+        with _reading():
+            about = self._manager.restore(
+                step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
+            )["about"]
+        where = str(self.folder / str(step))
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise UserError(
+                f"--resume: {where!r} is no checkpoint of this version of JML; choose"
+                " another --name."
+            )
+        self._check(about)
+        wanted = _flat(jax.tree.map(jnp.asarray, state))
+        arrays = about["arrays"]
+        for name in sorted(wanted.keys() | arrays.keys()):
+            here = name in wanted and _describe(wanted[name])[:2]
+            there = name in arrays and arrays[name][:2]
+            if here != there:
+                raise UserError(
+                    f"--resume: {where!r} is of another network: {name} is"
+                    f" {there or 'missing'} there and {here or 'missing'} here."
+                )
+        target = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+            wanted,
+        )
+        with _reading():
+            found = self._manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
+            )["state"]
+        for name, array in found.items():
+            if _describe(array) != arrays[name]:
+                raise _Unreadable(f"{name} is not what was saved")
+        return jax.tree.unflatten(jax.tree.structure(state), found.values())
+
+    def _put_aside(self, step: int, reason: str) -> None:
+        # Left where it is, it would stand in the way of a new checkpoint of this step.
+        aside = self.folder.with_name(f"unreadable-{self.folder.name}-{step}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = aside.with_name(f"{aside.name}-{number}")
+        with self._writing():
+            if jax.process_index() == 0:
+                (self.folder / str(step)).rename(aside)
+            self._manager.reload()
+        self._say(
+            f"checkpoint {step} cannot be read ({reason}); it is at {str(aside)!r} now,"
+            " and the one before it is used"
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
+            reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
+            raise UserError(
+                f"--checkpoints_path: cannot write {str(self.folder)!r}: {reason};"
+                " free or choose another place."
+            ) from None
+
+
+def _score(scores: Mapping[str, float]) -> float:
+    return scores[BEST]
+
+
+class _Unreadable(Exception):
+    """A checkpoint that is there but cannot be read."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    earlier = sys.excepthook
+
+    def quiet(kind: Any, error: BaseException, trace: Any) -> None:
+        # What else TensorStore was reading when it failed says so in a traceback each.
+        if "Event loop is closed" not in str(error):
+            earlier(kind, error, trace)
+
+    sys.excepthook = quiet
+    try:
+        yield
+    except Exception as error:  # whatever Orbax and TensorStore raise
+        lines = str(error).splitlines() or [repr(error)]
+        raise _Unreadable(lines[0][:100]) from error
+    sys.excepthook = earlier
+
+
+def _flat(state: TrainState) -> dict[str, Any]:
+    """The arrays of a state by name, in the order of its leaves."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    # The number keeps the order and tells apart what is named alike.
+    return {
+        f"{number:05}.{jax.tree_util.keystr(path, simple=True, separator='.')}": leaf
+        for number, (path, leaf) in enumerate(leaves)
+    }
+
+
+def _describe(array: Any) -> list[Any]:
+    """Shape, dtype and checksum."""
+    if isinstance(array, jax.Array):
+        array = array.addressable_data(0)
+    here = np.asarray(array)
+    checksum = zlib.crc32(np.ascontiguousarray(here).view(np.uint8))
+    return [list(here.shape), str(here.dtype), checksum]
