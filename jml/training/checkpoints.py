@@ -6,10 +6,10 @@ checkpoint belongs to this network and this configuration, before anything is re
 that the arrays are those that were saved, by their checksums.
 """
 
-import sys
+import gc
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from jml.errors import UserError
 
+from .orbax_noise import Unreadable, hush, reading
 from .step import TrainState
 
 FORMAT = "jml training state 1"
@@ -54,16 +55,13 @@ class Checkpoints:
         """
         self.folder = Path(folder).absolute()
         self._about, self._check, self._say = dict(about or {}), check, say
-        keep_policy = [
-            policies.LatestN(keep),
-            policies.BestN(get_metric_fn=_score, n=1),
-        ]
+        self._scores: dict[int, float] = {}
+        self._hushed = hush()
         with self._writing():
             self._manager = ocp.CheckpointManager(
                 self.folder,
                 options=ocp.CheckpointManagerOptions(
-                    preservation_policy=policies.AnyPreservationPolicy(keep_policy),
-                    best_fn=_score,  # without it, the scores are not written
+                    preservation_policy=_LastAndBest(keep, self._scores),
                     cleanup_tmp_directories=True,
                 ),
                 item_handlers={
@@ -71,6 +69,9 @@ class Checkpoints:
                     "about": ocp.JsonCheckpointHandler(),
                 },
             )
+        for step in self.steps:
+            with suppress(Unreadable):  # restoring will say so
+                self._scores[step] = self._read_about(step).get(BEST, -1)
 
     @property
     def steps(self) -> list[int]:
@@ -96,6 +97,8 @@ class Checkpoints:
             "arrays": {name: _describe(array) for name, array in arrays.items()},
             **self._about,
         }
+        if scores is not None and BEST in scores:
+            self._scores[step] = about[BEST] = float(scores[BEST])
         with self._writing():
             self._manager.wait_until_finished()
             if step in self._manager.all_steps():
@@ -106,7 +109,6 @@ class Checkpoints:
                     state=ocp.args.StandardSave(arrays),
                     about=ocp.args.JsonSave(about),
                 ),
-                metrics={BEST: -1.0, **(scores or {})},
                 force=True,
             )
 
@@ -126,7 +128,7 @@ class Checkpoints:
         for step in reversed(self.steps):
             try:
                 found = self._restore(step, state)
-            except _Unreadable as error:
+            except Unreadable as error:
                 unreadable[step] = str(error)
                 continue
             for number, reason in unreadable.items():
@@ -146,16 +148,12 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for what is being saved."""
-        with self._writing():
+        with self._hushed, self._writing():
             self._manager.close()
 
     def _restore(self, step: int, state: TrainState) -> TrainState:
-        with _reading():
-            about = self._manager.restore(
-                step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
-            )["about"]
-        where = str(self.folder / str(step))
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
+        about, where = self._read_about(step), str(self.folder / str(step))
+        if about.get("format") != FORMAT:
             raise UserError(
                 f"--resume: {where!r} is no checkpoint of this version of JML; choose"
                 " another --name."
@@ -175,14 +173,21 @@ class Checkpoints:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             wanted,
         )
-        with _reading():
+        with reading():
             found = self._manager.restore(
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
             )["state"]
         for name, array in found.items():
             if _describe(array) != arrays[name]:
-                raise _Unreadable(f"{name} is not what was saved")
+                raise Unreadable(f"{name} is not what was saved")
         return jax.tree.unflatten(jax.tree.structure(state), found.values())
+
+    def _read_about(self, step: int) -> dict[str, Any]:
+        with reading():
+            about = self._manager.restore(
+                step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
+            )["about"]
+            return dict(about)
 
     def _put_aside(self, step: int, reason: str) -> None:
         # Left where it is, it would stand in the way of a new checkpoint of this step.
@@ -204,38 +209,30 @@ class Checkpoints:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+            return
         except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
-            reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
-            raise UserError(
-                f"--checkpoints_path: cannot write {str(self.folder)!r}: {reason};"
-                " free or choose another place."
-            ) from None
+            reason = str(getattr(error, "strerror", None) or error)
+        if "No space left" in reason:
+            reason = "No space left on device"
+        gc.collect()  # here, where Orbax is silent
+        raise UserError(
+            f"--checkpoints_path: cannot write {str(self.folder)!r}:"
+            f" {reason.splitlines()[0]}; free or choose another place."
+        )
 
 
-def _score(scores: Mapping[str, float]) -> float:
-    return scores[BEST]
+class _LastAndBest(policies.PreservationPolicy):
+    """Keeps the last checkpoints, and the last of those with the highest score."""
 
+    def __init__(self, last: int, scores: Mapping[int, float]) -> None:
+        self._last, self._scores = last, scores
 
-class _Unreadable(Exception):
-    """A checkpoint that is there but cannot be read."""
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    earlier = sys.excepthook
-
-    def quiet(kind: Any, error: BaseException, trace: Any) -> None:
-        # What else TensorStore was reading when it failed says so in a traceback each.
-        if "Event loop is closed" not in str(error):
-            earlier(kind, error, trace)
-
-    sys.excepthook = quiet
-    try:
-        yield
-    except Exception as error:  # whatever Orbax and TensorStore raise
-        lines = str(error).splitlines() or [repr(error)]
-        raise _Unreadable(lines[0][:100]) from error
-    sys.excepthook = earlier
+    def should_preserve(
+        self, checkpoints: Sequence[policies.PolicyCheckpointInfo], *, context: Any
+    ) -> Sequence[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        best = max(steps, key=lambda step: (self._scores.get(step, -1), step))
+        return [step == best or step in steps[-self._last :] for step in steps]
 
 
 def _flat(state: TrainState) -> dict[str, Any]:

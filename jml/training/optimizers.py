@@ -33,14 +33,21 @@ def _decayed(rates: Rates, optimizer: optax.GradientTransformation):
     return optax.chain(optax.add_decayed_weights(rates.weight_decay), optimizer)
 
 
+def _rmsprop(lr: Any, rates: Rates):
+    # optax.rmsprop has momentum after the learning rate; PyTorch has it before.
+    return optax.chain(
+        optax.scale_by_rms(decay=0.99, eps_in_sqrt=False),
+        optax.trace(rates.momentum),
+        optax.scale_by_learning_rate(lr),
+    )
+
+
 OPTIMIZERS: dict[str, Callable[[Any, Rates], optax.GradientTransformation]] = {
     "adam": lambda lr, r: _decayed(r, optax.adam(lr)),
     "adamw": lambda lr, r: optax.adamw(lr, weight_decay=r.weight_decay),
     "lamb": lambda lr, r: optax.lamb(lr, weight_decay=r.weight_decay),
     "lion": lambda lr, r: optax.lion(lr, weight_decay=r.weight_decay),
-    "rmsprop": lambda lr, r: _decayed(
-        r, optax.rmsprop(lr, decay=0.99, eps_in_sqrt=False, momentum=r.momentum)
-    ),
+    "rmsprop": lambda lr, r: _decayed(r, _rmsprop(lr, r)),
     "sgd": lambda lr, r: _decayed(r, optax.sgd(lr, momentum=r.momentum)),
 }
 

@@ -1,0 +1,78 @@
+"""A small training with the library, in a process of its own: ``FOLDER STEPS EVERY``.
+
+It prints the steps it takes and the checksum of the state at the end.
+"""
+
+import sys
+import zlib
+from collections import namedtuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jml.losses import triplet_loss
+from jml.training.checkpoints import Checkpoints
+from jml.training.engine import fit
+from jml.training.step import init_state, make_step
+
+Hyper = namedtuple("Hyper", "ema")
+WIDTH = 512  # large enough for a save to be cut short
+
+
+def loss_of(params, stats, batch, key, hyper):
+    images, labels = batch
+    noise = 0.1 * jax.random.normal(key, images.shape)
+    hidden = jnp.tanh((images + noise) @ params["first"])
+    moved = {"mean": 0.9 * stats["mean"] + 0.1 * hidden.mean()}
+    return triplet_loss(hidden @ params["second"], labels), (moved, {})
+
+
+def batch(step):
+    rng = np.random.default_rng([7, step])
+    labels = np.repeat(np.arange(8), 4)
+    centres = np.eye(8, WIDTH)[labels]
+    return (centres + rng.normal(size=(32, WIDTH))).astype(np.float32), labels
+
+
+def start():
+    rng = np.random.default_rng(0)
+    params = {
+        "first": rng.normal(size=(WIDTH, WIDTH)).astype(np.float32) / WIDTH**0.5,
+        "second": rng.normal(size=(WIDTH, 16)).astype(np.float32) / WIDTH**0.5,
+    }
+    optimizer = optax.adamw(1e-3)
+    state = init_state(params, {"mean": jnp.zeros(())}, optimizer, average=True)
+    return make_step(loss_of, optimizer), state
+
+
+def checksum(state):
+    found = 0
+    for leaf in jax.tree.leaves(state):
+        found = zlib.crc32(np.asarray(leaf).tobytes(), found)
+    return found
+
+
+def main(folder, steps, every):
+    step, state = start()
+    checkpoints = Checkpoints(folder)
+    state = checkpoints.restore(state)
+    print("from", int(state.step), flush=True)
+    state = fit(
+        step,
+        state,
+        batch,
+        steps=int(steps),
+        hyper=Hyper(ema=0.9),
+        every=int(every),
+        log=lambda record: print("step", record["step"], flush=True),
+        evaluate=lambda number, state: {"recall@1": number % 30},
+        checkpoints=checkpoints,
+    )
+    checkpoints.close()
+    print("checksum", checksum(state), "kept", *checkpoints.steps)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,220 @@
+"""A run that is killed, and goes on, ends where one that was not does."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jml.errors import Interrupted, UserError
+from jml.training.checkpoints import Checkpoints
+from jml.training.engine import fit
+from tests.training import own_network
+
+KILLS, STEPS, EVERY = 20, 300, 4
+
+
+def child(folder):
+    program = [sys.executable, "-m", "tests.training.own_network"]
+    arguments = [str(folder), str(STEPS), str(EVERY)]
+    return subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def saved(folder):
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+
+
+def kill_at_a_random_moment(folder, rng):
+    """Returns the step the process began from; it dies some steps later."""
+    with child(folder) as process:
+        first = int(process.stdout.readline().split()[1])
+        for _ in range(rng.randrange(1, 8)):
+            process.stdout.readline()
+        time.sleep(rng.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    return first
+
+
+def test_twenty_kills_leave_the_end_as_it_was(tmp_path, capsys):
+    with child(tmp_path / "whole") as whole:
+        expected = whole.stdout.read().splitlines()[-1]
+    rng, folder, cut = random.Random(0), tmp_path / "killed", 0
+    for _ in range(KILLS):
+        before = saved(folder) if folder.exists() else []
+        first = kill_at_a_random_moment(folder, rng)
+        assert first == max(before, default=0)  # none was lost, none is half-written
+        cut += any(not p.name.isdigit() for p in folder.iterdir())
+    with child(folder) as last:
+        assert last.stdout.read().splitlines()[-1] == expected
+    with capsys.disabled():
+        print(f"\n{KILLS} kills, {cut} of them during a save; {expected}")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the checkpoints of twelve steps, and the state after twenty."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "some"
+    run(folder, steps=12)
+    return folder, run(shutil.copytree(folder, folder.with_name("more")), steps=20)
+
+
+def run(folder, *, steps, say=print, **options):
+    step, state = own_network.start()
+    checkpoints = Checkpoints(folder, say=say)
+    try:
+        return fit(
+            step,
+            checkpoints.restore(state),
+            options.pop("batches", own_network.batch),
+            steps=steps,
+            hyper=own_network.Hyper(ema=0.9),
+            every=4,
+            checkpoints=checkpoints,
+            **options,
+        )
+    finally:
+        checkpoints.close()
+
+
+def equal(found, expected):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def pieces(folder):
+    """Files of the last checkpoint whose loss is felt: arrays, and what they are."""
+    files = [p for p in (folder / "12" / "state").rglob("*") if p.is_file()]
+    arrays = sorted(files, key=lambda p: p.stat().st_size, reverse=True)
+    return [*arrays[:2], folder / "12" / "about" / "metadata"]
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [cut, flip, os.unlink])
+@pytest.mark.parametrize("number", range(3))
+def test_a_checkpoint_that_is_not_whole_is_passed_over(
+    trained, tmp_path, harm, number, capfd
+):
+    folder = shutil.copytree(trained[0], tmp_path / "c")
+    harm(pieces(folder)[number])
+    said = []
+    equal(run(folder, steps=20, say=said.append), trained[1])
+    assert len(said) == 1 and said[0].startswith("checkpoint 12 cannot be read")
+    aside = tmp_path / "unreadable-c-12"
+    assert aside.is_dir() and str(aside) in said[0]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_none_that_can_be_read(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "c")
+    for step in saved(folder):
+        for path in (folder / str(step)).rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
+        run(folder, steps=20)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkpoint_of_something_else(tmp_path):
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(tmp_path / "c") as manager:
+        manager.save(3, args=ocp.args.StandardSave({"weights": np.ones(3)}))
+    with pytest.raises(UserError, match="no checkpoint"):
+        run(tmp_path / "c", steps=4)
+    assert saved(tmp_path / "c") == [3]
+
+
+def test_a_checkpoint_of_another_network(trained):
+    _, state = own_network.start()
+    narrow = state._replace(params={**state.params, "second": np.ones((512, 3))})
+    with pytest.raises(UserError, match=r"another network: .*second is \[\[512, 16\]"):
+        Checkpoints(trained[0]).restore(narrow)
+
+
+def test_the_last_and_the_best_are_kept(tmp_path):
+    scores = {4: 0.1, 8: 0.9, 12: 0.3, 16: 0.2, 20: 0.5}
+    for steps in (12, 20):  # the second run knows the scores of the first
+        evaluate = lambda step, state: {"recall@1": scores[step]}  # noqa: E731
+        run(tmp_path / "c", steps=steps, evaluate=evaluate)
+    assert saved(tmp_path / "c") == [8, 16, 20]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends(trained, tmp_path, number):
+    def log(record):
+        if record["step"] == 5:
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted, match="after step") as ended:
+        run(tmp_path / "c", steps=20, log=log)
+    assert ended.value.number == number
+    assert saved(tmp_path / "c")[-1] in range(5, 20)
+    equal(run(tmp_path / "c", steps=20), trained[1])
+
+
+def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
+    def evaluate(step, state):
+        if step == 8:
+            signal.raise_signal(signal.SIGTERM)
+        return {}
+
+    with pytest.raises(Interrupted, match="after step 8"):
+        run(tmp_path / "c", steps=20, evaluate=evaluate)
+    assert saved(tmp_path / "c")[-1] == 8
+    equal(run(tmp_path / "c", steps=20), trained[1])
+
+
+def test_an_iterator_in_place_of_a_function(trained, tmp_path):
+    def batches():
+        return map(own_network.batch, range(20))
+
+    run(tmp_path / "c", steps=12, batches=batches())
+    equal(run(tmp_path / "c", steps=99, batches=batches()), trained[1])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/shm"), reason="needs a small file system")
+def test_a_full_disk_is_one_line(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)],
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        with pytest.raises(
+            UserError, match=r"cannot write .*small.*No space left on device; free"
+        ):
+            run(small / "c", steps=12)
+    finally:
+        subprocess.run(["umount", str(small)])
+
+
+LOG = ["loss", "active", "positive_distance", "negative_distance", "grad_norm", "lr"]
+
+
+def logged(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    times = {"seconds", "waiting", "memory"}
+    return [{k: v for k, v in r.items() if k not in times} for r in records]
