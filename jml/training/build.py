@@ -1,5 +1,6 @@
 """From a ``Config`` to what trains: devices, network, loss, state and step."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -101,7 +102,8 @@ def build(config: Config, *, num_classes: int, mesh: Mesh | None = None) -> Trai
         make_step(loss_of, optimizer, skip_nan=config.on_nan == "skip", mesh=mesh),
         jax.random.fold_in(key, 1),
         Hyperparameters(
-            Rates(**_given(Rates, config)), **_given(Hyperparameters, config)
+            Rates(**{"head_lr": config.lr, **_given(Rates, config)}),
+            **_given(Hyperparameters, config),
         ),
     )
 
@@ -121,7 +123,9 @@ def check_divides(config: Config, devices: int) -> None:
     for name in ("batch_size", "microbatch"):
         size = getattr(config, name)
         if size is not None and size % devices:
-            below, above = size - size % devices, size + -size % devices
+            pk = name == "batch_size" and config.sampler == "pk"
+            unit = math.lcm(devices, config.images_per_class if pk else 1)
+            below, above = size - size % unit, size + -size % unit
             raise UserError(
                 f"--{name}: {size} images cannot be divided among {devices} devices;"
                 f" pass {f'{below} or ' * (below > 0)}{above}."

@@ -7,6 +7,7 @@ that the arrays are those that were saved, by their checksums.
 """
 
 import gc
+import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -107,7 +108,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(arrays),
-                    about=ocp.args.JsonSave(about),
+                    about=ocp.args.JsonSave({**about, "checksum": _checksum(about)}),
                 ),
                 force=True,
             )
@@ -153,7 +154,7 @@ class Checkpoints:
 
     def _restore(self, step: int, state: TrainState) -> TrainState:
         about, where = self._read_about(step), str(self.folder / str(step))
-        if about.get("format") != FORMAT:
+        if not about:
             raise UserError(
                 f"--resume: {where!r} is no checkpoint of this version of JML; choose"
                 " another --name."
@@ -187,7 +188,11 @@ class Checkpoints:
             about = self._manager.restore(
                 step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
             )["about"]
-            return dict(about)
+            if not isinstance(about, dict) or about.get("format") != FORMAT:
+                return {}
+            if about.pop("checksum") != _checksum(about):
+                raise ValueError("its description is not what was saved")
+            return about
 
     def _put_aside(self, step: int, reason: str) -> None:
         # Left where it is, it would stand in the way of a new checkpoint of this step.
@@ -210,8 +215,10 @@ class Checkpoints:
         try:
             yield
             return
-        except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
+        except (OSError, ValueError) as error:
             reason = str(getattr(error, "strerror", None) or error)
+            if isinstance(error, ValueError) and "os_error_code" not in reason:
+                raise  # not what TensorStore makes of an OSError
         if "No space left" in reason:
             reason = "No space left on device"
         gc.collect()  # here, where Orbax is silent
@@ -243,6 +250,10 @@ def _flat(state: TrainState) -> dict[str, Any]:
         f"{number:05}.{jax.tree_util.keystr(path, simple=True, separator='.')}": leaf
         for number, (path, leaf) in enumerate(leaves)
     }
+
+
+def _checksum(about: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
 
 
 def _describe(array: Any) -> list[Any]:

@@ -66,7 +66,7 @@ class Config(DataSettings):
 
     optimizer: str = flags.train("adam", "how weights are updated", choices=OPTIMIZERS)
     lr: float = flags.train(None, "learning rate", above=0)
-    head_lr: float = flags.train(
+    head_lr: float | None = flags.train(
         None, "the same for the last layer; default: --lr", above=0
     )
     proxies_lr: float | None = flags.train(None, "the same for the proxies", above=0)
@@ -166,7 +166,6 @@ class Config(DataSettings):
         object.__setattr__(self, "dataset", canonical_dataset(self.dataset))
         self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])
         self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
-        self._fill(head_lr=self.lr)
         check_together(self)
 
     def _fill(self, **defaults: Any) -> None:

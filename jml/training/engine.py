@@ -14,7 +14,6 @@ from itertools import islice, takewhile
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jml.errors import Interrupted, UserError
@@ -157,7 +156,7 @@ def _take(
         waits = time.perf_counter()
     while pending and not isinstance(problem, NotFinite):
         problem = finish() or problem
-    return state._replace(halted=jnp.zeros((), bool)), problem
+    return state._replace(halted=state.halted & False), problem
 
 
 END = object()

@@ -161,8 +161,8 @@ def _fit(
     mesh: Mesh,
 ) -> None:
     steps = jnp.arange(config.maxiter)
-    rates = config.lr * factor(config.schedule, training.hyper.rates, steps)
-    rates = np.broadcast_to(rates, steps.shape).tolist()
+    factors = np.asarray(factor(config.schedule, training.hyper.rates, steps), float)
+    rates = (config.lr * np.broadcast_to(factors, steps.shape)).tolist()
     try:
         fit(
             training.step,

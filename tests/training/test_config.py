@@ -87,7 +87,7 @@ def test_every_default_is_filled_in():
             unset = {f.name for f in fields(Config) if getattr(config, f.name) is None}
             absent = {name for name, value in BY_LOSS[loss].items() if value is None}
             chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
-            chosen_later |= {"clip_norm", "ema", "freeze", "wandb"}
+            chosen_later |= {"clip_norm", "ema", "freeze", "head_lr", "wandb"}
             chosen_later |= {"coordinator", "processes", "process"}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
