@@ -37,6 +37,6 @@ def pytest_terminal_summary(terminalreporter):
         for *key, error in properties.get("parity", []):
             largest[tuple(key)] = max(error, largest.get(tuple(key), 0))
     if largest:
-        terminalreporter.section("largest relative differences from PyTorch")
+        terminalreporter.section("largest relative differences")
     for (topic, limit), error in sorted(largest.items()):
         terminalreporter.line(f"{topic:<40} {error:8.1e}   limit {limit:.0e}")

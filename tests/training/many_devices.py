@@ -1,0 +1,118 @@
+"""Losses, gradients and statistics of one batch, in a process of its own.
+
+``OUT`` computes them on all local devices; ``OUT HOST:PORT PROCESSES PROCESS`` is one
+of several processes. Process 0 writes them to the file OUT.
+"""
+
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jml.losses import init_proxies
+from jml.models._batch_norm import BatchNorm
+from jml.models._resnet import Conv, Linear
+from jml.training import Config
+from jml.training.devices import data_mesh, own_rows, replicate, replicated, split_batch
+from jml.training.distributed import join
+from jml.training.network_loss import make_loss
+from jml.training.objective import Hyperparameters, make_objective
+from jml.training.optimizers import Rates
+from jml.training.signs import make_signs
+
+BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
+LOSSES = {
+    "contrastive": Config(loss="contrastive"),
+    "triplet_hardest": Config(loss="triplet", mining="hardest"),
+    "triplet_semi": Config(loss="triplet", mining="semi"),
+    "triplet_all": Config(loss="triplet", mining="all"),
+    "lifted": Config(loss="lifted"),
+    "proxy_nca": Config(loss="proxy_nca"),
+}
+
+
+class Net(nnx.Module):
+    """Two convolutions with BatchNorm, and a linear head."""
+
+    def __init__(self, rng):
+        self.conv1 = Conv(3, 8, size=3, stride=1, rng=rng)
+        self.bn1 = BatchNorm(8)
+        self.conv2 = Conv(8, 16, size=3, stride=2, rng=rng)
+        self.bn2 = BatchNorm(16)
+        self.fc = Linear(16, DIM, rng=rng)
+
+    def __call__(self, images, *, train):
+        x = jax.nn.relu(self.bn1(self.conv1(images), train=train))
+        x = jax.nn.relu(self.bn2(self.conv2(x), train=train))
+        return self.fc(jnp.mean(x, axis=(1, 2)))
+
+
+def noisy(key, images):
+    return images + 0.1 * jax.random.normal(key, images.shape, images.dtype)
+
+
+def loss_of(graphdef, config, groups, params, stats, batch, mesh, microbatch=None):
+    function = make_loss(
+        graphdef,
+        make_objective(config),
+        augment=noisy,
+        groups=groups,
+        signs=make_signs(config),
+        microbatch=microbatch,
+        mesh=mesh,
+    )
+    hyper = Hyperparameters(Rates(), margin=0.5, scale=2.0)
+    return jax.value_and_grad(function, has_aux=True)(
+        params, stats, batch, jax.random.key(3), hyper
+    )
+
+
+def results(mesh, dtype):
+    """Everything by name, on the host."""
+    rng = np.random.default_rng(0)
+    graphdef, *trees = nnx.split(Net(rng), nnx.Param, nnx.BatchStat)
+    model, stats = (nnx.to_pure_dict(tree) for tree in trees)
+    proxies = init_proxies(jax.random.key(0), num_classes=CLASSES, dim=DIM)
+    params = {"model": model, "proxies": proxies}
+    params, stats = jax.tree.map(lambda a: np.asarray(a, dtype), (params, stats))
+    labels = rng.integers(0, CLASSES, BATCH)
+    images = rng.normal(size=(BATCH, SIDE, SIDE, 3)) + labels[:, None, None, None] / 3
+    rows = own_rows(BATCH)
+    batch = split_batch(mesh, (images[rows].astype(dtype), labels[rows]))
+    groups = jax.tree.map(lambda _: "lr", params)
+
+    @jax.jit
+    def compute(params, stats, batch):
+        run = partial(loss_of, graphdef, groups=groups, mesh=mesh)
+        given = {"params": params, "stats": stats, "batch": batch}
+        found = {name: run(config=c, **given) for name, c in LOSSES.items()}
+        found["pieces"] = run(config=LOSSES["contrastive"], microbatch=16, **given)
+        return jax.lax.with_sharding_constraint(found, replicated(mesh))
+
+    found = compute(*replicate(mesh, (params, stats)), batch)
+    parts = {}
+    for name, ((loss, (stats, signs)), gradient) in found.items():
+        trees = {"loss": loss, "stats": stats, "signs": signs, "gradient": gradient}
+        for part, tree in trees.items():
+            leaves = [np.ravel(np.asarray(leaf)) for leaf in jax.tree.leaves(tree)]
+            parts[f"{dtype} {name} {part}"] = np.concatenate(leaves)
+    return parts
+
+
+def main(out, coordinator=None, processes=None, process=None):
+    if coordinator is not None:
+        numbers = {"processes": int(processes), "process": int(process)}
+        join(Config(coordinator=coordinator, join_timeout=60, **numbers))
+    mesh = data_mesh()
+    found = results(mesh, "float32")
+    with jax.enable_x64(True):
+        found |= results(mesh, "float64")
+    if jax.process_index() == 0:
+        np.savez(out, devices=mesh.size, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,111 @@
+"""One device, eight, and two processes with four each give the same numbers."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jml.errors import UserError
+from jml.training import Config
+from jml.training.build import check_divides
+from jml.training.distributed import join
+from tests.parity import assert_close
+
+
+def start(out, devices, *arguments):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    program = [sys.executable, "-m", "tests.training.many_devices", str(out)]
+    return subprocess.Popen(
+        [*program, *map(str, arguments)], env={**os.environ, "XLA_FLAGS": flags}
+    )
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    address = f"127.0.0.1:{free_port()}"
+    runs = {
+        "1": [start(folder / "1.npz", 1)],
+        "8": [start(folder / "8.npz", 8)],
+        "2x4": [start(folder / "2x4.npz", 4, address, 2, number) for number in (0, 1)],
+    }
+    for processes in runs.values():
+        assert [process.wait() for process in processes] == [0] * len(processes)
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in runs}
+
+
+@pytest.mark.parametrize("devices", ["8", "2x4"])
+@pytest.mark.parametrize(("dtype", "limit"), [("float32", 1e-5), ("float64", 1e-10)])
+def test_more_devices_give_the_numbers_of_one(computed, devices, dtype, limit):
+    expected, found = computed["1"], computed[devices]
+    assert found["devices"] == 8 and expected["devices"] == 1
+    names = [name for name in expected if name.startswith(dtype)]
+    assert len(names) == 7 * 4
+    for name in names:
+        assert np.isfinite(expected[name]).all() and np.any(expected[name])
+        topic = f"{devices} devices and one, {name.split()[-1]}, {dtype}"
+        assert_close(found[name], expected[name], limit, topic)
+
+
+def test_a_batch_that_devices_do_not_divide():
+    config = Config(batch_size=96, microbatch=12)
+    check_divides(config, 4)
+    with pytest.raises(UserError) as error:
+        check_divides(config, 7)
+    assert str(error.value) == (
+        "--batch_size: 96 images cannot be divided among 7 devices; pass 84 or 112."
+    )
+    with pytest.raises(UserError, match=r"--microbatch: 12 .* pass 8 or 16\."):
+        check_divides(config, 8)
+
+
+def joining(process, port, *, processes=3, seconds=1):
+    numbers = {"processes": processes, "process": process, "join_timeout": seconds}
+    return Config(coordinator=f"127.0.0.1:{port}", **numbers)
+
+
+def test_a_process_that_never_joins_is_named():
+    with pytest.raises(UserError, match=r"have not joined within 1 s: 1, 2; start"):
+        join(joining(0, free_port()))
+
+
+def test_the_others_hear_who_is_missing():
+    from concurrent.futures import ThreadPoolExecutor
+
+    port = free_port()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(join, joining(n, port, seconds=3)) for n in (0, 2)]
+        for future in waiting:
+            with pytest.raises(UserError, match=r"within 3 s: 1; start"):
+                future.result()
+
+
+def test_two_processes_of_one_number():
+    from concurrent.futures import ThreadPoolExecutor
+
+    port = free_port()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(join, joining(n, port, seconds=9)) for n in (0, 1, 1)]
+        problems = [str(future.exception()) for future in waiting]
+    assert "--process: two processes say that they are 1" in problems[0]
+
+
+def test_a_coordinator_that_does_not_answer():
+    port = free_port()
+    with pytest.raises(UserError, match=f"process 0 does not answer at .*:{port}"):
+        join(joining(1, port))
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=f"--coordinator: port {port} cannot be"):
+            join(joining(0, port))
