@@ -11,7 +11,8 @@ BLOCKS = BLOCK.findall(README.read_text())
 
 
 @pytest.mark.parametrize(("block", "output"), BLOCKS, ids=range(len(BLOCKS)))
-def test_block(block, output, capsys):
+def test_block(block, output, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, str(README), "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out
     if output:

@@ -39,11 +39,11 @@ class Journal:
             self._remember(record)
         self._trackers: list[Any] = []
         if run.ours:
+            if config.wandb is not None:
+                self._trackers.append(WandbLog(config, run.path))
             with run.writing():
                 events = EventFile(run.path / "tensorboard", first_step=done + 1)
             self._trackers.append(events)
-            if config.wandb is not None:
-                self._trackers.append(WandbLog(config, run.path))
         self._bar: Any = tqdm(
             total=config.maxiter,
             initial=done,

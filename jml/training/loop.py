@@ -30,6 +30,7 @@ from .report import report_run
 from .resume import checkpoints_of
 from .run_folder import RunFolder
 from .step import TrainState
+from .wandb_log import load_wandb
 
 
 class Summary(NamedTuple):
@@ -49,6 +50,8 @@ def train_and_evaluate(config: Config) -> Summary:
             a device without enough memory.
         Interrupted: by a signal; what was trained is kept.
     """
+    if config.wandb is not None:
+        load_wandb()  # its absence is reported before the long work
     join(config)
     devices = pick_devices(config.cuda)
     run = _claim(config)

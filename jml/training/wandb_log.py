@@ -3,10 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from jml.errors import UserError
 
 from .config import Config
+
+
+def load_wandb() -> Any:
+    """Its module; a UserError where it is not installed."""
+    try:
+        import wandb
+    except ImportError:
+        raise UserError(
+            "--wandb: Weights & Biases is not installed; pip install wandb, or leave"
+            " the flag out."
+        ) from None
+    return wandb
 
 
 class WandbLog:
@@ -19,14 +32,7 @@ class WandbLog:
             UserError: Weights & Biases is not installed, or does not let us in.
         """
         try:
-            import wandb
-        except ImportError:
-            raise UserError(
-                "--wandb: Weights & Biases is not installed; pip install wandb, or"
-                " leave the flag out."
-            ) from None
-        try:
-            self._run = wandb.init(
+            self._run = load_wandb().init(
                 project=config.wandb,
                 id=path.name.replace(":", "-"),
                 name=path.name,
@@ -34,6 +40,8 @@ class WandbLog:
                 config=asdict(config),
                 resume="allow",
             )
+        except UserError:
+            raise
         except Exception as error:  # its own kinds: no login, no network
             line = " ".join(str(error).split())
             raise UserError(

@@ -1,0 +1,141 @@
+"""What the training loop costs on top of the compiled step it runs.
+
+python benchmarks/engine.py [--steps 200 --turns 3]
+
+Glyphs with all defaults. In turns: the compiled step alone, on one batch that is there
+already; and the same step in ``fit``, with batches made, every step logged (JSON lines,
+TensorBoard, a progress bar) and one checkpoint, in --steps steps; no evaluation. Then the
+step is timed against a bare one, without signs of learning, gradient norm and the guard
+against what is not finite.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from timing import median_seconds
+
+from jml.data import augment
+from jml.losses import contrastive_loss
+from jml.models import create, embed
+from jml.training import Config, keep_freed_memory
+from jml.training.build import build
+from jml.training.checkpoints import Checkpoints
+from jml.training.devices import data_mesh, replicate
+from jml.training.engine import fit
+from jml.training.inputs import load_dataset, make_batches
+from jml.training.journal import Journal
+from jml.training.run_folder import RunFolder
+
+
+def bare_step(config: Config, images, labels) -> Callable[[], object]:
+    """Augmentation, network, loss and Adam, as one would write them down."""
+    model = create(config.arch, embedding_dim=config.embedding_dim, l2norm=True)
+    optimizer = optax.adam(config.lr)
+
+    def step(state, number):
+        params, stats, opt = state
+        views = augment(
+            jax.random.fold_in(jax.random.key(0), number),
+            images,
+            crop=config.image_size,
+            flip=False,
+        )
+
+        def loss_of(params):
+            embeddings, new = embed(model.graphdef, params, stats, views, train=True)
+            return contrastive_loss(embeddings, labels, margin=config.margin), new
+
+        (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
+        updates, opt = optimizer.update(gradients, opt)
+        return (optax.apply_updates(params, updates), stats, opt), loss
+
+    compiled = jax.jit(step, donate_argnums=0)
+    state = model.params, model.batch_stats, optimizer.init(model.params)
+
+    def run() -> None:
+        nonlocal state
+        state, loss = compiled(state, jnp.int32(3))
+        jax.block_until_ready((state, loss))
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--turns", type=int, default=3)
+    args = parser.parse_args()
+    keep_freed_memory()
+    folder = tempfile.TemporaryDirectory()
+    config = Config(maxiter=args.steps, checkpoints_path=folder.name)
+    mesh = data_mesh()
+    dataset = load_dataset(config)
+    batches = make_batches(config, dataset.train, mesh)
+    training = build(config, num_classes=970, mesh=mesh)
+    given = training.key, training.hyper
+    state = replicate(mesh, training.state)
+    batch = jax.device_put(batches.batch(0))
+    state, _ = training.step(state, batch, *given)
+
+    def alone(state):
+        for _ in range(args.steps):
+            state, measured = training.step(state, batch, *given)
+        return jax.block_until_ready(state)
+
+    def in_engine(state):
+        run = RunFolder.claim(config)
+        run.start(config)
+        journal = Journal(config, run)
+        journal.evaluation(0, {1: 0.0})
+        checkpoints = Checkpoints(run.path / "checkpoints")
+        start = jnp.zeros_like(state.step)
+        state = fit(
+            training.step,
+            state._replace(step=start),
+            batches.batch,
+            steps=args.steps,
+            key=training.key,
+            hyper=training.hyper,
+            log=journal.step,
+            checkpoints=checkpoints,
+            mesh=mesh,
+        )
+        checkpoints.close()
+        journal.close()
+        run.release()
+        return state
+
+    times: dict[str, list[float]] = {"step": [], "engine": []}
+    for _ in range(args.turns):
+        for name, run in (("step", alone), ("engine", in_engine)):
+            started = time.perf_counter()
+            state = run(state)
+            times[name].append((time.perf_counter() - started) / args.steps)
+    step, engine = (statistics.median(times[name]) for name in ("step", "engine"))
+    print(
+        f"{jax.devices()[0].device_kind}: step alone {step * 1e3:.1f} ms, in the engine"
+        f" {engine * 1e3:.1f} ms: {100 * (engine / step - 1):+.1f} %"
+        f" (turns: {[f'{1e3 * t:.1f}' for t in times['step']]},"
+        f" {[f'{1e3 * t:.1f}' for t in times['engine']]})"
+    )
+
+    def full() -> None:
+        nonlocal state
+        state, _ = training.step(state, batch, *given)
+        jax.block_until_ready(state)
+
+    ours, bare = median_seconds([full, bare_step(config, *batch)], 5)
+    print(
+        f"the step {ours * 1e3:.1f} ms, a bare one {bare * 1e3:.1f} ms:"
+        f" {100 * (ours / bare - 1):+.1f} %"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""TensorBoard's own reader finds what is logged; Weights & Biases gets it too."""
+
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jml.errors import UserError
+from jml.training import Config
+from jml.training.event_file import EventFile, _varint
+from jml.training.journal import Journal
+from jml.training.run_folder import RunFolder
+
+
+def read(folder):
+    """Scalars by name, as (step, value), read in a process of its own."""
+    program = (
+        "import sys, json\n"
+        "from tensorboard.backend.event_processing import event_accumulator as e\n"
+        "a = e.EventAccumulator(sys.argv[1]); a.Reload()\n"
+        "tags = a.Tags()['scalars']\n"
+        "print(json.dumps({t: [(x.step, x.value) for x in a.Scalars(t)]"
+        " for t in tags}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    import json
+
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_scalars_come_back(tmp_path):
+    file = EventFile(tmp_path)
+    values = {1: 0.5, 2: -3e30, 300: 1e-30, 2**40: 7.0}
+    for step, value in values.items():
+        file.log(step, {"train/loss": value, "test/recall@1": 0.25, "x": np.nan})
+    file.close()
+    found = read(tmp_path)
+    assert set(found) == {"train/loss", "test/recall@1"}
+    assert [step for step, _ in found["train/loss"]] == list(values)
+    expected = np.array(list(values.values()), np.float32)
+    np.testing.assert_array_equal([v for _, v in found["train/loss"]], expected)
+
+
+def test_a_resumed_run_replaces_what_came_after_its_checkpoint(tmp_path):
+    for first, value in ((1, 1.0), (6, 2.0)):
+        file = EventFile(tmp_path, first_step=first)
+        for step in range(first, first + 8):
+            file.log(step, {"loss": value})
+        file.close()
+    found = read(tmp_path)["loss"]
+    assert found == [[s, 1.0 if s < 6 else 2.0] for s in range(1, 14)]
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_varints(value):
+    encoded = _varint(value)
+    assert all(byte & 128 for byte in encoded[:-1]) and not encoded[-1] & 128
+    assert sum((byte & 127) << 7 * i for i, byte in enumerate(encoded)) == value
+
+
+class FakeWandb(types.ModuleType):
+    def __init__(self):
+        super().__init__("wandb")
+        self.started, self.logged, self.finished = [], [], 0
+
+    def init(self, **options):
+        self.started.append(options)
+        return self
+
+    def log(self, values, *, step):
+        self.logged.append((step, values))
+
+    def finish(self):
+        self.finished += 1
+
+
+def journal_in(path, **options):
+    config = Config(checkpoints_path=str(path), name="mine", **options)
+    run = RunFolder.claim(config)
+    run.start(config)
+    try:
+        return Journal(config, run), run
+    except UserError:
+        run.release()
+        raise
+
+
+def test_weights_and_biases(tmp_path, monkeypatch):
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    journal, run = journal_in(tmp_path, wandb="birds")
+    journal.baseline("raw pixels", {1: 0.1})
+    journal.evaluation(0, {1: 0.2})
+    journal.step({"step": 1, "loss": 0.5, "seconds": 0.1, "finite": True})
+    journal.close()
+    run.release()
+    (options,) = wandb.started
+    assert (options["project"], options["id"], options["resume"]) == (
+        "birds",
+        "mine",
+        "allow",
+    )
+    assert options["config"]["loss"] == "contrastive"
+    (_, first), (step, second) = wandb.logged
+    assert first == {"test/recall@1": 0.2}
+    assert step == 1 and second["train/loss"] == 0.5 and second["train/memory"] > 1e6
+    assert wandb.finished == 1
+    found = read(tmp_path / "mine" / "tensorboard")
+    assert found["train/loss"] == [[1, 0.5]] and found["test/recall@1"][0][0] == 0
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_weights_and_biases_that_is_not_there(tmp_path, monkeypatch, broken):
+    wandb = FakeWandb() if broken else None
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    if broken:
+
+        def init(**options):
+            raise RuntimeError("no API key\nconfigured")
+
+        wandb.init = init
+    words = "no API key configured; run wandb login" if broken else "not installed"
+    with pytest.raises(UserError, match=f"--wandb: .*{words}"):
+        journal_in(tmp_path, wandb="birds")
