@@ -4,9 +4,9 @@ python benchmarks/engine.py [--steps 200 --turns 3]
 
 Glyphs with all defaults. In turns: the compiled step alone, on one batch that is there
 already; and the same step in ``fit``, with batches made, every step logged (JSON lines,
-TensorBoard, a progress bar) and one checkpoint, in --steps steps; no evaluation. Then the
-step is timed against a bare one, without signs of learning, gradient norm and the guard
-against what is not finite.
+TensorBoard, a progress bar) and one checkpoint in --steps steps, without evaluation.
+Then the step is timed against a bare one, without signs of learning, gradient norm and
+the guard against what is not finite.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from jml.models import create, embed
 from jml.training import Config, keep_freed_memory
 from jml.training.build import build
 from jml.training.checkpoints import Checkpoints
-from jml.training.devices import data_mesh, replicate
+from jml.training.devices import data_mesh, replicate, split_batch
 from jml.training.engine import fit
 from jml.training.inputs import load_dataset, make_batches
 from jml.training.journal import Journal
@@ -80,12 +80,12 @@ def main() -> None:
     training = build(config, num_classes=970, mesh=mesh)
     given = training.key, training.hyper
     state = replicate(mesh, training.state)
-    batch = jax.device_put(batches.batch(0))
+    batch = split_batch(mesh, batches.batch(0))
     state, _ = training.step(state, batch, *given)
 
     def alone(state):
         for _ in range(args.steps):
-            state, measured = training.step(state, batch, *given)
+            state, _ = training.step(state, batch, *given)
         return jax.block_until_ready(state)
 
     def in_engine(state):

@@ -28,6 +28,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     parser = Parser(prog=PROGRAM, description="Export a run's network.")
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--to", choices=SUFFIXES, required=True, help="the format")
+    parser.add_argument("--best", action="store_true", help="not the last weights")
     parser.add_argument("--out", type=Path, help="default: RUN/model.SUFFIX")
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     options = parser.parse_args(arguments)
@@ -39,7 +40,8 @@ def _run(arguments: Sequence[str] | None) -> None:
     from jml.training.finished_run import load_model, read_config
 
     config = read_config(options.run)
-    model = load_model(options.run, config)
+    which = "best" if options.best else "last"
+    model = load_model(options.run, config, which=which)
     if not out.parent.is_dir():
         raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
     write = {

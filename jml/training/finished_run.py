@@ -9,6 +9,9 @@ from jml.models import Model, create
 
 from .config import Config
 
+# The network after the last evaluation, and after that with the highest Recall@1.
+WEIGHTS = {"last": "weights.safetensors", "best": "best.safetensors"}
+
 
 def read_config(folder: Path) -> Config:
     """The configuration of a run; a UserError where there is none."""
@@ -38,12 +41,18 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
-def load_model(folder: Path, config: Config) -> Model:
-    """The network of a run with its last weights; a UserError where there are none."""
-    weights = folder / "weights.safetensors"
+def load_model(folder: Path, config: Config, *, which: str = "last") -> Model:
+    """The network of a run; a UserError where it has not been written.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        which: a key of ``WEIGHTS``.
+    """
+    weights = folder / WEIGHTS[which]
     if not weights.is_file():
         raise UserError(
-            f"{str(folder)!r} has no weights.safetensors: the run has not come to its"
+            f"{str(folder)!r} has no {weights.name}: the run has not come to its"
             " first evaluation; pass the folder of another run."
         )
     return create(

@@ -30,7 +30,7 @@ class Journal:
             UserError: Weights & Biases was asked for and is not there.
         """
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
-        self.evaluated: set[int] = set()  # steps
+        self.scores: dict[int, float] = {}  # Recall@1 by step
         self.images_per_second = 0.0
         self.skipped = 0  # steps that were not finite
         self._config, self._run = config, run
@@ -113,7 +113,7 @@ class Journal:
             self.recalls[record["baseline"]] = recalls
         else:
             self.recalls["trained" if record["step"] else "untrained"] = recalls
-            self.evaluated.add(record["step"])
+            self.scores[record["step"]] = recalls[1]
 
     def table(self) -> str:
         """The recalls in percent: one line each for pixels, untrained and trained."""

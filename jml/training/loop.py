@@ -132,15 +132,16 @@ def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summa
             params, batch_stats = state.evaluated
             embedded = embed_test(params["model"], batch_stats)
             found = recalls(embedded, dataset)
-            if step not in journal.evaluated:
+            if step not in journal.scores:
                 journal.evaluation(step, found)
             if step:
                 trained = {"params": params["model"], "batch_stats": batch_stats}
-                run.save(partial(save_weights, **trained))
+                best = found[1] >= max(r for step, r in journal.scores.items() if step)
+                run.save(partial(save_weights, **trained), best=best)
             return {f"recall@{k}": recall for k, recall in found.items()}
 
         due = done % config.eval_interval == 0 or done == config.maxiter
-        if due and (done == config.maxiter or done not in journal.evaluated):
+        if due and (done == config.maxiter or done not in journal.scores):
             evaluate(done, state)
         _fit(config, training, state, batches, journal, evaluate, checkpoints, mesh)
         if run.ours:

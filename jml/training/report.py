@@ -111,7 +111,8 @@ def command_of(config: Config) -> str:
         """What the other settings are where only these are given."""
         return asdict(Config(**{name: getattr(config, name) for name in names}))
 
-    place = {"checkpoints_path", "name", "overwrite", "cuda", "cache_folder"}
+    place = {f.name for f in fields(Config) if f.metadata["group"] == "run"}
+    place.add("cache_folder")
     usual = defaults("dataset", "dataroot", "loss", "weights")
     usual["weights"] = defaults("dataset", "dataroot", "loss")["weights"]
     usual |= {name: asdict(Config())[name] for name in ("dataset", "dataroot")}

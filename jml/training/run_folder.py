@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ from jml.report import save_plot
 
 from ._together import differences
 from .config import Config
-from .finished_run import read_config, read_records
+from .finished_run import WEIGHTS, read_config, read_records
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-FILES = ("config.json", "metrics.jsonl", "weights.safetensors", "plot.png")
+FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
 FILES += (*REPORT_FILES, "checkpoints", "tensorboard")
 
 
@@ -168,12 +169,20 @@ class RunFolder:
             self._metrics.write(json.dumps(record) + "\n")
             self._metrics.flush()
 
-    def save(self, write_weights: Callable[[Path], None]) -> None:
-        """Writes weights and plot anew; each file is whole at any moment."""
+    def save(self, write_weights: Callable[[Path], None], *, best: bool) -> None:
+        """Writes weights and plot anew; each file is whole at any moment.
+
+        Args:
+            write_weights: writes those of now to a path.
+            best: they are the best so far, and stay when others follow.
+        """
         if not self.ours:
             return
         with _writing(self.path):
-            self._replace("weights.safetensors", write_weights)
+            self._replace(WEIGHTS["last"], write_weights)
+            if best:
+                last = self.path / WEIGHTS["last"]
+                self._replace(WEIGHTS["best"], partial(shutil.copyfile, last))
             self._replace("plot.png", lambda path: save_plot(path, self.records))
 
     def writing(self) -> AbstractContextManager[None]:

@@ -36,7 +36,7 @@ def batch(step):
     return (centres + rng.normal(size=(32, WIDTH))).astype(np.float32), labels
 
 
-def start():
+def start(*, skip_nan=False):
     rng = np.random.default_rng(0)
     params = {
         "first": rng.normal(size=(WIDTH, WIDTH)).astype(np.float32) / WIDTH**0.5,
@@ -44,7 +44,7 @@ def start():
     }
     optimizer = optax.adamw(1e-3)
     state = init_state(params, {"mean": jnp.zeros(())}, optimizer, average=True)
-    return make_step(loss_of, optimizer), state
+    return make_step(loss_of, optimizer, skip_nan=skip_nan), state
 
 
 def checksum(state):

@@ -1,6 +1,5 @@
 """A run that is killed, and goes on, ends where one that was not does."""
 
-import json
 import os
 import random
 import shutil
@@ -15,7 +14,7 @@ import pytest
 
 from jml.errors import Interrupted, UserError
 from jml.training.checkpoints import Checkpoints
-from jml.training.engine import fit
+from jml.training.engine import NotFinite, fit
 from tests.training import own_network
 
 KILLS, STEPS, EVERY = 20, 300, 4
@@ -66,8 +65,8 @@ def trained(tmp_path_factory):
     return folder, run(shutil.copytree(folder, folder.with_name("more")), steps=20)
 
 
-def run(folder, *, steps, say=print, **options):
-    step, state = own_network.start()
+def run(folder, *, steps, say=print, skip_nan=False, **options):
+    step, state = own_network.start(skip_nan=skip_nan)
     checkpoints = Checkpoints(folder, say=say)
     try:
         return fit(
@@ -183,6 +182,33 @@ def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
+def nan_at(*steps):
+    def batch(step):
+        images, labels = own_network.batch(step)
+        return images * (np.nan if step in steps else 1), labels
+
+    return batch
+
+
+def test_a_nan_stops_with_the_state_before_it(trained, tmp_path):
+    logged = []
+    with pytest.raises(NotFinite, match="the loss is nan .* at step 7;") as error:
+        run(tmp_path / "c", steps=20, batches=nan_at(6), log=logged.append)
+    assert error.value.record["step"] == 7
+    assert [record["step"] for record in logged] == [1, 2, 3, 4, 5, 6]
+    assert saved(tmp_path / "c") == [4, 6]
+    equal(run(tmp_path / "c", steps=20), trained[1])
+
+
+def test_or_is_passed_over(tmp_path):
+    logged = []
+    options = {"batches": nan_at(6, 7), "log": logged.append}
+    state = run(tmp_path / "c", steps=12, skip_nan=True, **options)
+    assert (int(state.step), int(state.skipped)) == (12, 2)
+    assert [r["step"] for r in logged if not r["finite"]] == [7, 8]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+
+
 def test_an_iterator_in_place_of_a_function(trained, tmp_path):
     def batches():
         return map(own_network.batch, range(20))
@@ -208,13 +234,3 @@ def test_a_full_disk_is_one_line(tmp_path):
             run(small / "c", steps=12)
     finally:
         subprocess.run(["umount", str(small)])
-
-
-LOG = ["loss", "active", "positive_distance", "negative_distance", "grad_norm", "lr"]
-
-
-def logged(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    times = {"seconds", "waiting", "memory"}
-    return [{k: v for k, v in r.items() if k not in times} for r in records]

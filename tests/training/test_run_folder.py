@@ -20,7 +20,7 @@ def finished_run(config, weights=b"weights"):
     run.start(config)
     run.log(step=0, **{"recall@1": 0.25})
     run.log(step=1, loss=0.5, lr=0.1)
-    run.save(lambda path: path.write_bytes(weights))
+    run.save(lambda path: path.write_bytes(weights), best=False)
     run.close()
     return run.path
 
@@ -121,16 +121,17 @@ def test_a_full_disk_is_one_line_and_keeps_the_last_whole_files(tmp_path):
     config = config_in(tmp_path, name="mine")
     run = RunFolder.claim(config)
     run.start(config)
-    run.save(lambda path: path.write_bytes(b"good"))
+    run.save(lambda path: path.write_bytes(b"good"), best=True)
 
     def fill(path):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(UserError, match=r"--checkpoints_path: .*No space left"):
-        run.save(fill)
+        run.save(fill, best=True)
     run.close()
-    assert (run.path / "weights.safetensors").read_bytes() == b"good"
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (run.path / name).read_bytes() == b"good"
     assert not [p for p in run.path.iterdir() if p.name.startswith(".")]
 
 

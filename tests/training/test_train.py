@@ -42,6 +42,7 @@ def records(run):
 def test_the_run_folder_is_complete(run):
     names = {"config.json", "metrics.jsonl", "plot.png", "weights.safetensors"}
     names |= {"report", "report.html", "checkpoints", "tensorboard"}
+    names |= {"best.safetensors"}
     assert {path.name for path in run.iterdir()} == names
     config = Config(**json.loads((run / "config.json").read_text()))
     assert (config.loss, config.mining, config.maxiter) == ("triplet", "semi", 120)

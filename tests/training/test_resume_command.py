@@ -1,0 +1,145 @@
+"""``--resume`` as its user meets it."""
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from jml.training import Config, journal
+from jml.training.run_folder import RunFolder
+
+FLAGS = [
+    "--arch=resnet18",
+    "--weights=none",
+    "--image_size=16",
+    "--batch_size=24",
+    "--embedding_dim=16",
+    "--loss=triplet",
+    "--maxiter=12",
+    "--eval_interval=5",
+    "--name=a",
+]
+
+
+@pytest.fixture(scope="module")
+def train(pictures, main):
+    """Runs the command in a folder."""
+
+    def train(place, *more):
+        places = [f"--dataroot={pictures}", f"--checkpoints_path={place}"]
+        return main([*FLAGS, *places, *more])
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def runs(train, tmp_path_factory):
+    """The folder of a run that was not interrupted, and of one that was at step 8."""
+    whole, cut = (tmp_path_factory.mktemp(name) for name in ("whole", "cut"))
+    assert train(whole) == 0
+    step = journal.Journal.step
+
+    def interrupted(self, record):
+        step(self, record)
+        if record["step"] == 8:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal.Journal, "step", interrupted)
+        assert train(cut) == 128 + signal.SIGTERM
+    return whole / "a", cut / "a"
+
+
+@pytest.fixture
+def cut(runs, tmp_path):
+    return shutil.copytree(runs[1], tmp_path / "a")
+
+
+def logged(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    times = {"seconds", "waiting", "memory"}
+    records = [json.loads(line) for line in lines]
+    return [{k: v for k, v in r.items() if k not in times} for r in records]
+
+
+def test_it_ends_where_an_uninterrupted_run_does(runs, train, cut, capsys):
+    with (cut / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 99, "loss": 1.0}\n{"step": 100, "lo')  # killed in a write
+    assert train(cut.parent, "--resume") == 0
+    out, err = capsys.readouterr()
+    assert "resumed after step" in err and "untrained" in out and "raw pixels" in out
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (cut / name).read_bytes() == (runs[0] / name).read_bytes()
+    assert logged(cut) == logged(runs[0])
+
+
+def test_a_finished_run_may_be_given_more_steps(runs, train, cut, capsys):
+    assert train(cut.parent, "--resume", "--maxiter=14", "--on_nan=skip") == 0
+    before = [r for r in logged(runs[0]) if r.get("step", 0) < 12]
+    assert logged(cut)[: len(before)] == before
+    assert json.loads((cut / "config.json").read_text())["maxiter"] == 14
+    assert train(cut.parent, "--resume", "--maxiter=13") == 2
+    assert "--maxiter: 13 is less than the 14 steps" in capsys.readouterr().err
+
+
+def refused(train, place, capsys, *flags):
+    before = {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file()}
+    assert train(place, *flags) == 2
+    assert {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file()} == before
+    err = capsys.readouterr().err
+    assert err.startswith("train_jax.py: error: ") and err.count("\n") == 1
+    return err
+
+
+def test_another_configuration_is_refused(train, cut, capsys):
+    flags = ["--resume", "--lr=0.5", "--margin=0.3", "--nworkers=1"]
+    err = refused(train, cut.parent, capsys, *flags)
+    assert "--margin was 0.2, is 0.3; --lr was 0.0007, is 0.5; pass" in err
+
+
+def test_so_is_a_checkpoint_that_was_put_there(train, cut, runs, capsys):
+    config = json.loads((cut / "config.json").read_text())
+    (cut / "config.json").write_text(json.dumps({**config, "seed": 3}))
+    err = refused(train, cut.parent, capsys, "--resume", "--seed=3")
+    assert "--seed was 0, is 3" in err
+
+
+def test_and_other_images(train, cut, write_pictures, tmp_path, capsys):
+    write_pictures(tmp_path / "others", classes=24, images=11)
+    flags = ["--resume", f"--dataroot={tmp_path / 'others'}"]
+    assert "was trained on other images" in refused(train, cut.parent, capsys, *flags)
+
+
+def test_a_folder_that_another_run_is_writing(train, cut, capsys):
+    config = Config(name="a", checkpoints_path=str(cut.parent), overwrite=True)
+    other = RunFolder.claim(config)
+    for flag in ("--resume", "--overwrite"):
+        err = refused(train, cut.parent, capsys, flag)
+        assert "another run is writing" in err and str(cut) in err
+    other.release()
+
+
+def test_resume_and_overwrite_exclude_each_other(train, cut, capsys):
+    err = refused(train, cut.parent, capsys, "--resume", "--overwrite")
+    assert "--resume" in err and "--overwrite" in err
+
+
+def test_a_folder_of_something_else(train, cut, capsys):
+    (cut / "config.json").write_text('{"model": "theirs"}')
+    err = refused(train, cut.parent, capsys, "--resume")
+    assert "config.json" in err and "is not the configuration of a run" in err
+
+
+def test_the_last_run_without_a_name(tmp_path):
+    place = {"checkpoints_path": str(tmp_path), "loss": "triplet"}
+    assert not RunFolder.claim(Config(**place, resume=True)).resumed
+    for name in ("20250101-000000", "20250102-000000-2", "20250103-000000"):
+        folder = tmp_path / f"glyphs-triplet-semi-{name}"
+        folder.mkdir()
+        config = json.dumps({"loss": "triplet"})
+        if not name.startswith("20250103"):  # one that did not come to its start
+            (folder / "config.json").write_text(config)
+    run = RunFolder.claim(Config(**place, resume=True))
+    assert run.resumed and run.path.name == "glyphs-triplet-semi-20250102-000000-2"
+    run.release()
