@@ -5,9 +5,7 @@ python -m jml.export RUN --to safetensors  # the same, without PyTorch
 python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alone
 """
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +36,7 @@ def _run(arguments: Sequence[str] | None) -> None:
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
     from jml.training.finished_run import load_model, read_config
+    from jml.training.whole_files import replace
 
     config = read_config(options.run)
     which = "best" if options.best else "last"
@@ -49,18 +48,13 @@ def _run(arguments: Sequence[str] | None) -> None:
         "safetensors": _write_safetensors,
         "stablehlo": partial(_write_stablehlo, crop=config.image_size),
     }[options.to]
-    part = out.with_name(f"{out.name}.part")
     try:
-        write(part, model)
-        os.replace(part, out)
+        replace(out, partial(write, model=model))
     except OSError as error:
         raise UserError(
             f"--out: cannot write {str(out)!r}: {error.strerror or error}; free or"
             " choose another place."
         ) from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     print(f"written: {out}")
     if options.to != "stablehlo" and config.l2norm:
         print("its outputs are to be divided by their length: this run has --l2norm")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jml.errors import UserError
@@ -117,3 +118,18 @@ def differences(config: "Config", saved: Mapping[str, Any]) -> list[str]:
         if not free and here != there:
             found.append(f"--{item.name} was {there}, is {here}")
     return found
+
+
+def check_same_run(path: Path, config: "Config", saved: Mapping[str, Any]) -> None:
+    """Raises a UserError where `saved` is not a configuration this run can go on from.
+
+    Args:
+        path: of what was saved.
+        config: of this run.
+        saved: the fields of the configuration that was saved.
+    """
+    if found := differences(config, saved):
+        raise UserError(
+            f"--resume: {str(path)!r} is of another configuration: {'; '.join(found)};"
+            " pass what it had, or choose another --name."
+        )

@@ -6,23 +6,20 @@ checkpoint belongs to this network and this configuration, before anything is re
 that the arrays are those that were saved, by their checksums.
 """
 
-import gc
-import json
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
 from jml.errors import UserError
 
-from .orbax_noise import Unreadable, hush, reading
+from ._arrays import arrays_of, checksum, describe
+from ._preservation import LastAndBest
+from .orbax_noise import Unreadable, hush, reading, writing
 from .step import TrainState
 
 FORMAT = "jml training state 1"
@@ -58,11 +55,11 @@ class Checkpoints:
         self._about, self._check, self._say = dict(about or {}), check, say
         self._scores: dict[int, float] = {}
         self._hushed = hush()
-        with self._writing():
+        with writing(self.folder):
             self._manager = ocp.CheckpointManager(
                 self.folder,
                 options=ocp.CheckpointManagerOptions(
-                    preservation_policy=_LastAndBest(keep, self._scores),
+                    preservation_policy=LastAndBest(keep, self._scores),
                     cleanup_tmp_directories=True,
                 ),
                 item_handlers={
@@ -92,15 +89,15 @@ class Checkpoints:
             UserError: the disk is full, or the folder cannot be written.
         """
         step = int(state.step)
-        arrays = _flat(state)
+        arrays = arrays_of(state)
         about = {
             "format": FORMAT,
-            "arrays": {name: _describe(array) for name, array in arrays.items()},
+            "arrays": {name: describe(array) for name, array in arrays.items()},
             **self._about,
         }
         if scores is not None and BEST in scores:
             self._scores[step] = about[BEST] = float(scores[BEST])
-        with self._writing():
+        with writing(self.folder):
             self._manager.wait_until_finished()
             if step in self._manager.all_steps():
                 return
@@ -108,7 +105,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(arrays),
-                    about=ocp.args.JsonSave({**about, "checksum": _checksum(about)}),
+                    about=ocp.args.JsonSave({**about, "checksum": checksum(about)}),
                 ),
                 force=True,
             )
@@ -144,12 +141,12 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Returns when what was saved is on disk."""
-        with self._writing():
+        with writing(self.folder):
             self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits for what is being saved."""
-        with self._hushed, self._writing():
+        with self._hushed, writing(self.folder):
             self._manager.close()
 
     def _restore(self, step: int, state: TrainState) -> TrainState:
@@ -160,10 +157,10 @@ class Checkpoints:
                 " another --name."
             )
         self._check(about)
-        wanted = _flat(jax.tree.map(jnp.asarray, state))
+        wanted = arrays_of(jax.tree.map(jnp.asarray, state))
         arrays = about["arrays"]
         for name in sorted(wanted.keys() | arrays.keys()):
-            here = name in wanted and _describe(wanted[name])[:2]
+            here = name in wanted and describe(wanted[name])[:2]
             there = name in arrays and arrays[name][:2]
             if here != there:
                 raise UserError(
@@ -179,7 +176,7 @@ class Checkpoints:
                 step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
             )["state"]
         for name, array in found.items():
-            if _describe(array) != arrays[name]:
+            if describe(array) != arrays[name]:
                 raise Unreadable(f"{name} is not what was saved")
         return jax.tree.unflatten(jax.tree.structure(state), found.values())
 
@@ -190,7 +187,7 @@ class Checkpoints:
             )["about"]
             if not isinstance(about, dict) or about.get("format") != FORMAT:
                 return {}
-            if about.pop("checksum") != _checksum(about):
+            if about.pop("checksum") != checksum(about):
                 raise ValueError("its description is not what was saved")
             return about
 
@@ -201,7 +198,7 @@ class Checkpoints:
         while aside.exists():
             number += 1
             aside = aside.with_name(f"{aside.name}-{number}")
-        with self._writing():
+        with writing(self.folder):
             if jax.process_index() == 0:
                 (self.folder / str(step)).rename(aside)
             self._manager.reload()
@@ -209,57 +206,3 @@ class Checkpoints:
             f"checkpoint {step} cannot be read ({reason}); it is at {str(aside)!r} now,"
             " and the one before it is used"
         )
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-            return
-        except (OSError, ValueError) as error:
-            reason = str(getattr(error, "strerror", None) or error)
-            if isinstance(error, ValueError) and "os_error_code" not in reason:
-                raise  # not what TensorStore makes of an OSError
-        if "No space left" in reason:
-            reason = "No space left on device"
-        gc.collect()  # here, where Orbax is silent
-        raise UserError(
-            f"--checkpoints_path: cannot write {str(self.folder)!r}:"
-            f" {reason.splitlines()[0]}; free or choose another place."
-        )
-
-
-class _LastAndBest(policies.PreservationPolicy):
-    """Keeps the last checkpoints, and the last of those with the highest score."""
-
-    def __init__(self, last: int, scores: Mapping[int, float]) -> None:
-        self._last, self._scores = last, scores
-
-    def should_preserve(
-        self, checkpoints: Sequence[policies.PolicyCheckpointInfo], *, context: Any
-    ) -> Sequence[bool]:
-        steps = [checkpoint.step for checkpoint in checkpoints]
-        best = max(steps, key=lambda step: (self._scores.get(step, -1), step))
-        return [step == best or step in steps[-self._last :] for step in steps]
-
-
-def _flat(state: TrainState) -> dict[str, Any]:
-    """The arrays of a state by name, in the order of its leaves."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    # The number keeps the order and tells apart what is named alike.
-    return {
-        f"{number:05}.{jax.tree_util.keystr(path, simple=True, separator='.')}": leaf
-        for number, (path, leaf) in enumerate(leaves)
-    }
-
-
-def _checksum(about: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
-
-
-def _describe(array: Any) -> list[Any]:
-    """Shape, dtype and checksum."""
-    if isinstance(array, jax.Array):
-        array = array.addressable_data(0)
-    here = np.asarray(array)
-    checksum = zlib.crc32(np.ascontiguousarray(here).view(np.uint8))
-    return [list(here.shape), str(here.dtype), checksum]

@@ -20,14 +20,14 @@ from .build import Training, build, pick_devices
 from .checkpoints import Checkpoints
 from .config import Config
 from .devices import data_mesh, replicate
-from .distributed import join, tell, wait_for_all
+from .distributed import join, wait_for_all
 from .engine import NotFinite, fit
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
 from .inputs import Batches, load_dataset, make_batches
 from .journal import Journal
 from .optimizers import factor
 from .report import report_run
-from .resume import checkpoints_of
+from .resume import checkpoints_of, claim_folder
 from .run_folder import RunFolder
 from .step import TrainState
 from .wandb_log import load_wandb
@@ -54,7 +54,7 @@ def train_and_evaluate(config: Config) -> Summary:
         load_wandb()  # its absence is reported before the long work
     join(config)
     devices = pick_devices(config.cuda)
-    run = _claim(config)
+    run = claim_folder(config)
     try:
         with jax.default_device(None if config.cuda is None else devices[0]):
             return _run(config, run, devices)
@@ -71,22 +71,6 @@ def train_and_evaluate(config: Config) -> Summary:
         ) from None
     finally:
         run.release()
-
-
-def _claim(config: Config) -> RunFolder:
-    """The run's folder, which process 0 finds and writes for all."""
-    run, problem = None, None
-    if jax.process_index() == 0:
-        try:
-            run = RunFolder.claim(config)
-        except UserError as error:
-            if jax.process_count() == 1:
-                raise
-            problem = str(error)
-    path, resumed, problem = tell([str(run and run.path), run and run.resumed, problem])
-    if problem:
-        raise UserError(problem)
-    return run or RunFolder(Path(path), resumed=resumed, ours=False)
 
 
 def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summary:

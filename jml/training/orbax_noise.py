@@ -10,7 +10,10 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
+
+from jml.errors import UserError
 
 
 def hush() -> ExitStack:
@@ -52,3 +55,22 @@ def reading() -> Iterator[None]:
         lines = str(error).splitlines() or [repr(error)]
     gc.collect()  # here, where it is silent
     raise Unreadable(lines[0][:100])
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns a disk that is full, or a folder that may not be written, into one line."""
+    try:
+        yield
+        return
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+        if isinstance(error, ValueError) and "os_error_code" not in reason:
+            raise  # not what TensorStore makes of an OSError
+    if "No space left" in reason:
+        reason = "No space left on device"
+    gc.collect()  # here, where Orbax is silent
+    raise UserError(
+        f"--checkpoints_path: cannot write {str(folder)!r}:"
+        f" {reason.splitlines()[0]}; free or choose another place."
+    )

@@ -8,28 +8,23 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from jml.errors import UserError
 from jml.report import FILES as REPORT_FILES
 from jml.report import save_plot
 
-from ._together import differences
+from ._together import check_same_run
 from .config import Config
 from .finished_run import WEIGHTS, read_config, read_records
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from .folder_lock import lock_folder
+from .whole_files import remove, replace, writing
 
 FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
 FILES += (*REPORT_FILES, "checkpoints", "tensorboard")
@@ -63,10 +58,10 @@ class RunFolder:
                 run, and neither ``overwrite`` nor ``resume`` is on; or one that cannot
                 be resumed.
         """
-        with _writing(Path(config.checkpoints_path)):
+        with writing(Path(config.checkpoints_path)):
             name = config.name or (_latest(config) if config.resume else None)
             run = cls._named(config, name) if name else cls._new(config)
-            run._lock_folder()
+            run._lock = lock_folder(run.path)
             probe = run.path / f".writable-{os.getpid()}"
             probe.touch()
             probe.unlink()
@@ -110,24 +105,6 @@ class RunFolder:
         self.path.mkdir()
         self._created.append(self.path)
 
-    def _lock_folder(self) -> None:
-        # The system lets go of it however the process ends. Where there are no locks,
-        # as on some network file systems, two runs of one name are the user's to avoid.
-        if fcntl is None:
-            return
-        lock = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise UserError(
-                f"--name: another run is writing {str(self.path)!r}; wait for its end,"
-                " or choose another --name."
-            ) from None
-        except OSError:
-            pass
-        self._lock = lock
-
     def release(self) -> None:
         """Closes; removes the folders ``claim`` made, unless the run has started."""
         self.close()
@@ -149,23 +126,24 @@ class RunFolder:
         if not self.ours:
             return
         text = json.dumps(asdict(config), indent=2) + "\n"
+        metrics = self.path / "metrics.jsonl"
         lines = "".join(json.dumps(record) + "\n" for record in self.records)
-        with _writing(self.path):
+        with writing(self.path):
             if config.overwrite:
                 for name in FILES:
-                    _remove(self.path / name)
+                    remove(self.path / name)
             if self.resumed:
-                self._replace("metrics.jsonl", lambda path: path.write_text(lines))
+                replace(metrics, lambda path: path.write_text(lines, encoding="utf-8"))
             mode = "a" if self.resumed else "x"
-            self._metrics = (self.path / "metrics.jsonl").open(mode, encoding="utf-8")
-            self._replace("config.json", lambda path: path.write_text(text))
+            self._metrics = metrics.open(mode, encoding="utf-8")
+            replace(self.path / "config.json", lambda path: path.write_text(text))
 
     def log(self, **record: Any) -> None:
         """Appends one line to metrics.jsonl; it is on its way to disk on return."""
         self.records.append(record)
         if not self.ours:
             return
-        with _writing(self.path / "metrics.jsonl"):
+        with writing(self.path / "metrics.jsonl"):
             self._metrics.write(json.dumps(record) + "\n")
             self._metrics.flush()
 
@@ -178,16 +156,16 @@ class RunFolder:
         """
         if not self.ours:
             return
-        with _writing(self.path):
-            self._replace(WEIGHTS["last"], write_weights)
+        with writing(self.path):
+            replace(self.path / WEIGHTS["last"], write_weights)
             if best:
                 last = self.path / WEIGHTS["last"]
-                self._replace(WEIGHTS["best"], partial(shutil.copyfile, last))
-            self._replace("plot.png", lambda path: save_plot(path, self.records))
+                replace(self.path / WEIGHTS["best"], partial(shutil.copyfile, last))
+            replace(self.path / "plot.png", lambda path: save_plot(path, self.records))
 
     def writing(self) -> AbstractContextManager[None]:
         """Turns a failure to write what else belongs to the run into a UserError."""
-        return _writing(self.path)
+        return writing(self.path)
 
     def close(self) -> None:
         """Closes the log, and lets others write the folder."""
@@ -197,30 +175,6 @@ class RunFolder:
         if self._metrics is not None:
             with suppress(OSError):  # what could not be written has been reported
                 self._metrics.close()
-
-    def _replace(self, name: str, write: Callable[[Path], Any]) -> None:
-        # The suffix stays last: writers go by it.
-        unfinished = self.path / f".unfinished-{name}"
-        try:
-            write(unfinished)
-            os.replace(unfinished, self.path / name)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-
-def check_same_run(path: Path, config: Config, saved: Mapping[str, Any]) -> None:
-    """Raises a UserError where `saved` is not a configuration this run can go on from.
-
-    Args:
-        path: of what was saved.
-        config: of this run.
-        saved: the fields of the configuration that was saved.
-    """
-    if found := differences(config, saved):
-        raise UserError(
-            f"--resume: {str(path)!r} is of another configuration: {'; '.join(found)};"
-            " pass what it had, or choose another --name."
-        )
 
 
 def _kind(config: Config) -> str:
@@ -235,27 +189,3 @@ def _latest(config: Config) -> str | None:
     when = f"{number * 8}-{number * 6}"
     runs = Path(config.checkpoints_path).glob(f"{escape(_kind(config))}-{when}*")
     return max((run.name for run in runs if (run / FILES[0]).exists()), default=None)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals into one line for the user."""
-    try:
-        yield
-    except OSError as error:
-        path, reason = error.filename or path, error.strerror or error
-    except SafetensorError as error:  # what safetensors makes of an OSError
-        reason = error
-    else:
-        return
-    raise UserError(
-        f"--checkpoints_path: cannot write {str(path)!r}: {reason}; free or choose"
-        " another place."
-    )

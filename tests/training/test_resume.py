@@ -192,7 +192,7 @@ def nan_at(*steps):
 
 def test_a_nan_stops_with_the_state_before_it(trained, tmp_path):
     logged = []
-    with pytest.raises(NotFinite, match="the loss is nan .* at step 7;") as error:
+    with pytest.raises(NotFinite, match=r"the loss is nan .* at step 7;") as error:
         run(tmp_path / "c", steps=20, batches=nan_at(6), log=logged.append)
     assert error.value.record["step"] == 7
     assert [record["step"] for record in logged] == [1, 2, 3, 4, 5, 6]
