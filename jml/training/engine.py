@@ -9,7 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import islice, takewhile
 from typing import Any
 
@@ -83,7 +83,8 @@ def fit(
         Interrupted: by a signal, once the state is saved.
     """
     key = jax.random.key(0) if key is None else key
-    state = state if mesh is None else replicate(mesh, state)
+    if mesh is not None:
+        state, hyper = replicate(mesh, (state, hyper))
     first, every = int(state.step), every or steps
     stops = [s for s in range(every, steps, every) if s > first]
     stops += [steps] * (first < steps)
@@ -100,8 +101,10 @@ def fit(
             state, problem = _take(advance, state, done, part, interruption, log)
             done, scores = int(state.step), None
             if problem is None and evaluate is not None:
+                # Of several processes none may stop alone: the next step tells all.
+                alone = jax.process_count() == 1
                 try:
-                    with interruption.at_once():
+                    with interruption.at_once() if alone else nullcontext():
                         scores = evaluate(done, state)
                 except Interrupted as error:
                     problem = Interrupted(error.number, f"after step {done}")
@@ -131,7 +134,7 @@ def _take(
     def finish() -> Interrupted | NotFinite | None:
         nonlocal last
         record, measured, asked = pending.popleft()
-        record |= {name: value.item() for name, value in measured.items()}
+        record |= {k: value.item() for k, value in jax.device_get(measured).items()}
         now = time.perf_counter()
         record["seconds"], last = now - last, now
         if record.pop("halted"):

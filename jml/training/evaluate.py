@@ -9,11 +9,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from jml.data import Dataset, Images, Split
+from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import recall_at_k
 from jml.models import embed
 
+from .config import Config
 from .devices import data_mesh, own_rows, replicated, split_batch
 from .prefetch import AHEAD, prefetch
 
@@ -68,18 +69,15 @@ def make_embed(
 
 
 def make_embed_test(
-    graphdef: Any,
-    dataset: Dataset,
-    *,
-    batch_size: int,
-    prepare: Callable[[Array], Array],
-    mesh: Mesh | None = None,
+    graphdef: Any, dataset: Dataset, config: Config, mesh: Mesh | None = None
 ) -> Callable[[Any, Any], Embedded]:
     """Returns ``embed_test(params, batch_stats)`` for the test images of a data set.
 
     It raises a UserError where the network gives no finite embeddings.
     """
+    prepare = partial(center_crop_normalize, crop=config.image_size)
     embed_all = make_embed(graphdef, prepare, mesh)
+    batch_size = config.batch_size_test
 
     def embed_test(params: Any, batch_stats: Any) -> Embedded:
         def embeddings_of(split: Split) -> Float[np.ndarray, "n d"]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jml.data import Dataset, center_crop_normalize
+from jml.data import Dataset
 from jml.errors import Interrupted, UserError
 from jml.models import save_weights
 
@@ -81,13 +81,7 @@ def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summa
     training = build(
         config, num_classes=len(np.unique(dataset.train.labels)), mesh=mesh
     )
-    embed_test = make_embed_test(
-        training.graphdef,
-        dataset,
-        batch_size=config.batch_size_test,
-        prepare=partial(center_crop_normalize, crop=config.image_size),
-        mesh=mesh,
-    )
+    embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
     state = replicate(mesh, training.state)
     with ExitStack() as stack:
         labels = dataset.train.labels

@@ -5,7 +5,6 @@ import platform
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from jml.data import Dataset, center_crop_normalize
+from jml.data import Dataset
 from jml.evaluation import Evaluation, evaluate
 from jml.report import Items, write_report
 
@@ -89,13 +88,7 @@ def evaluate_run(
     say("loading the images")
     dataset = load_dataset(config)
     say(f"embedding {len(dataset.query.labels):,} images")
-    embed_test = make_embed_test(
-        graphdef,
-        dataset,
-        batch_size=config.batch_size_test,
-        prepare=partial(center_crop_normalize, crop=config.image_size),
-    )
-    embedded = embed_test(params, batch_stats)
+    embedded = make_embed_test(graphdef, dataset, config)(params, batch_stats)
     records = read_records(folder)
     return report_run(folder, config, dataset, embedded, records, say=say)
 
