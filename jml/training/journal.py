@@ -62,7 +62,8 @@ class Journal:
             self._seconds += record["seconds"]
             self.images_per_second = self._images / self._seconds
         self._resting = False
-        self._log(**record, memory=peak_memory())
+        speed = self._config.batch_size / record["seconds"]
+        self._log(**record, images_per_second=speed, memory=peak_memory())
         recall = next(reversed(self.recalls.values()))[1]
         self._bar.set_postfix_str(
             f"loss {record['loss']:.4f}, {self.images_per_second:.0f} images/s,"

@@ -58,7 +58,7 @@ def cut(runs, tmp_path):
 
 def logged(folder):
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    times = {"seconds", "waiting", "memory"}
+    times = {"seconds", "images_per_second", "waiting", "memory"}
     records = [json.loads(line) for line in lines]
     return [{k: v for k, v in r.items() if k not in times} for r in records]
 
