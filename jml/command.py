@@ -21,6 +21,8 @@ class Parser(argparse.ArgumentParser):
 
 def exit_code(name: str, run: Callable[[], None]) -> int:
     """Runs a command: 0, or 2 after a user's mistake; 130 after Ctrl-C, 143 SIGTERM."""
+    if sys.stderr is None:  # it was closed
+        sys.stderr = open(os.devnull, "w")
     earlier = signal.signal(signal.SIGTERM, _interrupt)
     try:
         run()

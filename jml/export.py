@@ -31,6 +31,8 @@ def _run(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace --out")
     options = parser.parse_args(arguments)
     out = options.out or options.run / f"model{SUFFIXES[options.to]}"
+    if out.is_dir():
+        raise UserError(f"--out: {str(out)!r} is a folder; pass the name of a file.")
     if out.exists() and not options.overwrite:
         raise UserError(
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."

@@ -12,5 +12,6 @@ def flag(group: str, default: Any, text: str, **rules: Any) -> Any:
 
 data, model, loss = (partial(flag, group) for group in ("data", "model", "loss"))
 train, run = partial(flag, "training"), partial(flag, "run")
-count = {"minimum": 1}
+count = {"minimum": 1, "maximum": 2**31 - 1}
+natural = {**count, "minimum": 0}
 free = {"free": True}  # may differ where a run is resumed: it decides no weight

@@ -30,6 +30,7 @@ def check_together(config: "Config") -> None:
             f"--name: {config.name!r} is not the name of a folder; pass a word here,"
             " and the way to it as --checkpoints_path."
         )
+    _check_places(config)
     if config.resume and config.overwrite:
         raise UserError(
             "--resume: goes on with an earlier run, which --overwrite would replace;"
@@ -37,6 +38,24 @@ def check_together(config: "Config") -> None:
         )
     _check_batch(config)
     _check_processes(config)
+
+
+def _check_places(config: "Config") -> None:
+    runs = Path(config.checkpoints_path)
+    try:
+        str(runs).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"--checkpoints_path: {config.checkpoints_path!r} is not UTF-8; choose"
+            " another folder."
+        ) from None
+    if config.dataset == "folder":
+        root = Path(config.dataroot).absolute()
+        if runs.absolute().is_relative_to(root):
+            raise UserError(
+                f"--checkpoints_path: {str(runs)!r} is inside --dataroot"
+                f" {config.dataroot!r}, whose folders are classes; choose another."
+            )
 
 
 def _is_plain(name: str) -> bool:

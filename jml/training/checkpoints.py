@@ -6,8 +6,10 @@ checkpoint belongs to this network and this configuration, before anything is re
 that the arrays are those that were saved, by their checksums.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,11 @@ class Checkpoints:
         self.folder = Path(folder).absolute()
         self._about, self._check, self._say = dict(about or {}), check, say
         self._scores: dict[int, float] = {}
+        self._known: set[int] = set()  # steps that were restored or saved from here
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(
+                f"{str(self.folder)!r} is not a folder; remove it, or choose another."
+            )
         self._hushed = hush()
         with writing(self.folder):
             self._manager = ocp.CheckpointManager(
@@ -69,7 +76,7 @@ class Checkpoints:
             )
         for step in self.steps:
             with suppress(Unreadable):  # restoring will say so
-                self._scores[step] = self._read_about(step).get(BEST, -1)
+                self.score(step, self._read_about(step).get(BEST, -1))
 
     @property
     def steps(self) -> list[int]:
@@ -89,6 +96,14 @@ class Checkpoints:
             UserError: the disk is full, or the folder cannot be written.
         """
         step = int(state.step)
+        if step in self._known:
+            return
+        if step in self.steps:
+            raise UserError(
+                f"{str(self.folder)!r} has a checkpoint of step {step} already; restore"
+                " it first, or choose another folder."
+            )
+        self._known.add(step)
         arrays = arrays_of(state)
         about = {
             "format": FORMAT,
@@ -96,11 +111,10 @@ class Checkpoints:
             **self._about,
         }
         if scores is not None and BEST in scores:
-            self._scores[step] = about[BEST] = float(scores[BEST])
+            about[BEST] = float(scores[BEST])
+            self.score(step, about[BEST])
         with writing(self.folder):
             self._manager.wait_until_finished()
-            if step in self._manager.all_steps():
-                return
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -109,6 +123,10 @@ class Checkpoints:
                 ),
                 force=True,
             )
+
+    def score(self, step: int, score: float) -> None:
+        """Says how good the checkpoint of a step is: which is the best, that is."""
+        self._scores[step] = -1 if math.isnan(score) else score
 
     def restore(self, state: TrainState) -> TrainState:
         """The last state that was saved, or `state` itself if none was.
@@ -131,11 +149,12 @@ class Checkpoints:
                 continue
             for number, reason in unreadable.items():
                 self._put_aside(number, reason)
+            self._known.add(step)
             return found
         for step, reason in unreadable.items():
             raise UserError(
                 f"--resume: no checkpoint in {str(self.folder)!r} can be read ({step}:"
-                f" {reason}); pass --overwrite to start again."
+                f" {reason}); choose another folder, or pass --overwrite."
             )
         return state
 
@@ -193,11 +212,9 @@ class Checkpoints:
 
     def _put_aside(self, step: int, reason: str) -> None:
         # Left where it is, it would stand in the way of a new checkpoint of this step.
-        aside = self.folder.with_name(f"unreadable-{self.folder.name}-{step}")
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = aside.with_name(f"{aside.name}-{number}")
+        name = f"unreadable-{self.folder.name}-{step}"
+        names = (f"{name}-{number}" if number else name for number in count())
+        aside = next(p for n in names if not (p := self.folder.with_name(n)).exists())
         with writing(self.folder):
             if jax.process_index() == 0:
                 (self.folder / str(step)).rename(aside)

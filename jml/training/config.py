@@ -76,7 +76,7 @@ class Config(DataSettings):
         " at --maxiter",
         choices=SCHEDULES,
     )
-    warmup: int = flags.train(0, "steps in which rates rise from 0", minimum=0)
+    warmup: int = flags.train(0, "steps in which rates rise from 0", **flags.natural)
     weight_decay: float = flags.train(
         0.0, "pull of weights towards 0; per step --lr times this", minimum=0
     )
@@ -92,7 +92,9 @@ class Config(DataSettings):
         below=1,
     )
     freeze: str | None = flags.train(
-        None, "layers to leave as they start: conv1,bn1,layer1 or layer2.0, say"
+        None,
+        "layers whose weights stay as they start: conv1,layer1,layer2.0, say; the"
+        " statistics of BatchNorm move all the same, unless --freeze_bn",
     )
     precision: str = flags.train(
         "float32",
@@ -122,7 +124,7 @@ class Config(DataSettings):
         choices=("stop", "skip"),
         **flags.free,
     )
-    seed: int = flags.train(0, "seed of all randomness", minimum=0, maximum=2**31 - 1)
+    seed: int = flags.train(0, "seed of all randomness", **flags.natural)
 
     checkpoints_path: str = flags.run("runs", "folder that holds the run folders")
     name: str | None = flags.run(
@@ -150,7 +152,7 @@ class Config(DataSettings):
     )
     process: int | None = flags.run(None, "which one this is, from 0", minimum=0)
     join_timeout: int = flags.run(
-        300, "seconds to wait for the other processes", **flags.count
+        300, "seconds to wait for the other processes", minimum=1, maximum=10**6
     )
     cuda: bool | None = flags.run(
         None, "true: a GPU or fail; false: CPU; default: if any"

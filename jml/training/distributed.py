@@ -7,7 +7,9 @@ meet here: process 0 waits for a word of each, and says who is missing.
 import json
 import socket
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import jax
@@ -51,6 +53,7 @@ def join(config: Config) -> None:
         config.processes,
         config.process,
         initialization_timeout=max(config.join_timeout, 10),
+        shutdown_timeout_seconds=3600,  # while process 0 writes the report
     )
 
 
@@ -126,6 +129,48 @@ def tell(message: Any) -> Any:
     padded = np.frombuffer(text.ljust(LONGEST), np.uint8)
     heard = multihost_utils.broadcast_one_to_all(padded)
     return json.loads(np.asarray(heard).tobytes())
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Turns a UserError in one process into one in every process.
+
+    Otherwise the others would wait for it.
+    """
+    problem = ""
+    try:
+        yield
+    except UserError as error:
+        if jax.process_count() == 1:
+            raise
+        problem = f"{error} (process {jax.process_index()})"
+    if jax.process_count() > 1:
+        text = problem.encode()[:LONGEST].ljust(LONGEST)
+        heard = multihost_utils.process_allgather(np.frombuffer(text, np.uint8))
+        for row in np.asarray(heard).reshape(-1, LONGEST):
+            if found := row.tobytes().decode(errors="replace").strip():
+                raise UserError(found)
+
+
+def check_alike(config: Config) -> None:
+    """Checks that this process was given what process 0 was.
+
+    Raises:
+        UserError: names the flags that differ. Where things are, and how many threads
+            fetch them, is each process's own business.
+    """
+    own = {"process", "dataroot", "cache", "cache_folder", "nworkers"}
+    first = tell(asdict(config))
+    different = [
+        f"--{name} is {first[name]} there, {value} here"
+        for name, value in asdict(config).items()
+        if name not in own and value != first[name]
+    ]
+    if different:
+        raise UserError(
+            f"--process: process 0 has other flags: {'; '.join(different)}; pass the"
+            " same to all."
+        )
 
 
 def wait_for_all(what: str) -> None:

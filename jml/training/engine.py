@@ -54,6 +54,7 @@ def fit(
     log: Callable[[Record], None] | None = None,
     every: int | None = None,
     evaluate: Callable[[int, TrainState], Mapping[str, float]] | None = None,
+    evaluated: Callable[[int, TrainState], None] | None = None,
     checkpoints: Checkpoints | None = None,
     mesh: Mesh | None = None,
 ) -> TrainState:
@@ -71,7 +72,9 @@ def fit(
         log: given a record of each step, counted from 1: what the step measured, and
             "seconds" (since the step before) and "waiting" (for its batch).
         every: steps between evaluations and checkpoints; by default at the end alone.
-        evaluate: ``(step, state)`` to what a checkpoint is judged by ("recall@1").
+        evaluate: ``(step, state)`` to what a checkpoint is judged by ("recall@1"). A
+            signal ends it at once.
+        evaluated: called after that; a signal waits for its end.
         checkpoints: where to save; also when SIGINT or SIGTERM ends the run.
         mesh: the devices that share each batch; by default JAX's first.
 
@@ -85,7 +88,7 @@ def fit(
     key = jax.random.key(0) if key is None else key
     if mesh is not None:
         state, hyper = replicate(mesh, (state, hyper))
-    first, every = int(state.step), every or steps
+    first, every = int(state.step), every or max(steps, 1)
     stops = [s for s in range(every, steps, every) if s > first]
     stops += [steps] * (first < steps)
 
@@ -106,6 +109,8 @@ def fit(
                 try:
                     with interruption.at_once() if alone else nullcontext():
                         scores = evaluate(done, state)
+                    if evaluated is not None:
+                        evaluated(done, state)
                 except Interrupted as error:
                     problem = Interrupted(error.number, f"after step {done}")
             if checkpoints is not None:
@@ -116,6 +121,8 @@ def fit(
                 raise problem
             if done < stop:  # the batches have ended
                 break
+        if interruption.number is not None and jax.process_count() == 1:
+            raise Interrupted(interruption.number, f"after step {done}")
     return state
 
 

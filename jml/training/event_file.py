@@ -5,7 +5,6 @@ takes seconds. A file is a sequence of records, each framed by its length and ch
 a record is an ``Event`` of TensorBoard's protocol buffers, of which a few fields do.
 """
 
-import math
 import struct
 import time
 from collections.abc import Mapping
@@ -32,11 +31,11 @@ class EventFile:
         self._write(_varint(2 << 3) + _varint(first_step) + _bytes(7, start))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds scalars; those that are not finite are left out."""
+        """Adds scalars; those that no float32 can hold are left out."""
         scalars = b"".join(
             _bytes(1, _bytes(1, name.encode()) + _number(2, "<f", value))
             for name, value in values.items()
-            if math.isfinite(value)
+            if abs(value) < 3.4e38
         )
         self._write(_varint(2 << 3) + _varint(step) + _bytes(5, scalars))
 

@@ -1,6 +1,7 @@
 """What a run has left in its folder, read again."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def read_config(folder: Path) -> Config:
         raise UserError(
             f"cannot read {str(path)!r}: {error.strerror}; pass the folder of a run."
         ) from None
-    except (ValueError, TypeError) as error:  # UserError is a ValueError
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(
             f"{str(path)!r} is not the configuration of a run of this version: {error}"
         ) from None
@@ -32,12 +33,14 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl, as far as they can be read."""
     records = []
     try:
-        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        text = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    for line in text.splitlines():
+        with suppress(ValueError, RecursionError):
             record = json.loads(line)
-            if isinstance(record, dict):
+            if isinstance(record, dict) and isinstance(record.get("step", 0), int):
                 records.append(record)
-    except (OSError, ValueError):
-        pass
     return records
 
 

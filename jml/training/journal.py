@@ -1,5 +1,6 @@
 """What a run reports while it goes on: to its folder, and to whoever watches."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,6 @@ from .config import Config
 from .devices import peak_memory
 from .event_file import EventFile
 from .run_folder import RunFolder
-from .wandb_log import WandbLog
 
 Recalls = dict[int, float]
 
@@ -23,12 +23,14 @@ class Journal:
     line per evaluation.
     """
 
-    def __init__(self, config: Config, run: RunFolder, *, done: int = 0) -> None:
-        """Starts the bar, and goes on with what a resumed run has logged.
-
-        Raises:
-            UserError: Weights & Biases was asked for and is not there.
-        """
+    def __init__(
+        self,
+        config: Config,
+        run: RunFolder,
+        trackers: Sequence[Any] = (),
+        done: int = 0,
+    ) -> None:
+        """Starts the bar, and goes on with what a resumed run has logged."""
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
         self.scores: dict[int, float] = {}  # Recall@1 by step
         self.images_per_second = 0.0
@@ -37,10 +39,8 @@ class Journal:
         self._images, self._seconds, self._resting = 0, 0.0, True
         for record in run.records:
             self._remember(record)
-        self._trackers: list[Any] = []
+        self._trackers = list(trackers)
         if run.ours:
-            if config.wandb is not None:
-                self._trackers.append(WandbLog(config, run.path))
             with run.writing():
                 events = EventFile(run.path / "tensorboard", first_step=done + 1)
             self._trackers.append(events)
@@ -63,20 +63,17 @@ class Journal:
             self.images_per_second = self._images / self._seconds
         self._resting = False
         speed = self._config.batch_size / record["seconds"]
-        self._log(**record, images_per_second=speed, memory=peak_memory())
-        recall = next(reversed(self.recalls.values()))[1]
-        self._bar.set_postfix_str(
-            f"loss {record['loss']:.4f}, {self.images_per_second:.0f} images/s,"
-            f" Recall@1 {100 * recall:.1f} %",
-            refresh=False,
-        )
+        self._log(**_told(record), images_per_second=speed, memory=peak_memory())
+        state = f"loss {record['loss']:.4f}, {self.images_per_second:.0f} images/s"
+        for recalls in reversed(self.recalls.values()):
+            state += f", Recall@1 {100 * recalls[1]:.1f} %"
+            break
+        self._bar.set_postfix_str(state, refresh=False)
         self._bar.update()
 
     def not_finite(self, record: dict[str, Any], indices: Sequence[int]) -> None:
         """Notes a step that was not finite, and the images of its batch."""
-        values = {k: str(record[k]) for k in ("loss", "grad_norm")}
-        step, indices = record["step"], list(map(int, indices))
-        self._run.log(step=step, not_finite=values, indices=indices)
+        self._run.log(**_told(record), indices=list(map(int, indices)))
 
     def baseline(self, name: str, recalls: Recalls) -> None:
         """Notes what retrieval without the network reaches."""
@@ -91,9 +88,9 @@ class Journal:
     def _log(self, **record: Any) -> None:
         self._remember(record)
         self._run.log(**record)
-        values = {k: float(v) for k, v in record.items() if not isinstance(v, str)}
+        values = {k: float(v) for k, v in record.items() if isinstance(v, int | float)}
         step = int(values.pop("step", 0))
-        group = "train" if "loss" in record else "test"
+        group = "train" if "seconds" in record else "test"
         if "baseline" not in record:
             values = {f"{group}/{name}": value for name, value in values.items()}
             with self._run.writing():
@@ -152,6 +149,13 @@ class Journal:
         self._bar.clear()
         print(line, file=sys.stderr, flush=True)
         self._bar.refresh()
+
+
+def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as JSON can hold it: what is not finite stands apart, as text."""
+    wrong = {k: str(v) for k, v in record.items() if not math.isfinite(v)}
+    told = {k: v for k, v in record.items() if k not in wrong}
+    return {**told, "not_finite": wrong} if wrong else told
 
 
 def _words(recalls: Recalls) -> str:

@@ -1,16 +1,15 @@
 """A whole run: data, network, training, evaluation, and what is kept of it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from jml.data import Dataset
 from jml.errors import Interrupted, UserError
@@ -20,8 +19,8 @@ from .build import Training, build, pick_devices
 from .checkpoints import Checkpoints
 from .config import Config
 from .devices import data_mesh, replicate
-from .distributed import join, wait_for_all
-from .engine import NotFinite, fit
+from .distributed import check_alike, join, together, wait_for_all
+from .engine import NotFinite, Record, fit
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
 from .inputs import Batches, load_dataset, make_batches
 from .journal import Journal
@@ -30,7 +29,9 @@ from .report import report_run
 from .resume import checkpoints_of, claim_folder
 from .run_folder import RunFolder
 from .step import TrainState
-from .wandb_log import load_wandb
+from .wandb_log import WandbLog, load_wandb
+
+BLOCK = 4096  # learning rates computed at once
 
 
 class Summary(NamedTuple):
@@ -53,6 +54,8 @@ def train_and_evaluate(config: Config) -> Summary:
     if config.wandb is not None:
         load_wandb()  # its absence is reported before the long work
     join(config)
+    with together():
+        check_alike(config)
     devices = pick_devices(config.cuda)
     run = claim_folder(config)
     try:
@@ -76,16 +79,15 @@ def train_and_evaluate(config: Config) -> Summary:
 def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summary:
     began = time.perf_counter()
     mesh = data_mesh(devices)
-    dataset = load_dataset(config)
-    batches = make_batches(config, dataset.train, mesh)
-    training = build(
-        config, num_classes=len(np.unique(dataset.train.labels)), mesh=mesh
-    )
+    with together():
+        dataset = load_dataset(config)
+        batches = make_batches(config, dataset.train, mesh)
+        num_classes = len(np.unique(dataset.train.labels))
+        training = build(config, num_classes=num_classes, mesh=mesh)
     embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
     state = replicate(mesh, training.state)
     with ExitStack() as stack:
-        labels = dataset.train.labels
-        open_checkpoints = partial(checkpoints_of, stack, config, run, labels)
+        open_checkpoints = partial(checkpoints_of, stack, config, run, dataset)
         if run.resumed:
             checkpoints = open_checkpoints()
             state = checkpoints.restore(state)
@@ -95,33 +97,54 @@ def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summa
                 f"--maxiter: {config.maxiter} is less than the {done} steps that"
                 f" {str(run.path)!r} has behind it; pass more."
             )
+        trackers = []
+        if run.ours and config.wandb is not None:  # before an earlier run is replaced
+            trackers.append(WandbLog(config, run.path))
         run.start(config, done=done)
         wait_for_all("the run folder is ready")
         if not run.resumed:
             checkpoints = open_checkpoints()
-        journal = stack.enter_context(closing(Journal(config, run, done=done)))
+        journal = stack.enter_context(
+            closing(Journal(config, run, trackers, done=done))
+        )
         _say_what_runs(config, run, dataset, journal, done)
         if not done:
             _log_pixels(config, dataset, journal)
-        embedded = None
+        embedded, found = None, {}
 
         def evaluate(step: int, state: TrainState) -> dict[str, float]:
-            nonlocal embedded
+            nonlocal embedded, found
             params, batch_stats = state.evaluated
             embedded = embed_test(params["model"], batch_stats)
             found = recalls(embedded, dataset)
+            return {f"recall@{k}": recall for k, recall in found.items()}
+
+        def evaluated(step: int, state: TrainState) -> None:
+            params, batch_stats = state.evaluated
             if step not in journal.scores:
                 journal.evaluation(step, found)
             if step:
                 trained = {"params": params["model"], "batch_stats": batch_stats}
                 best = found[1] >= max(r for step, r in journal.scores.items() if step)
                 run.save(partial(save_weights, **trained), best=best)
-            return {f"recall@{k}": recall for k, recall in found.items()}
 
         due = done % config.eval_interval == 0 or done == config.maxiter
         if due and (done == config.maxiter or done not in journal.scores):
             evaluate(done, state)
-        _fit(config, training, state, batches, journal, evaluate, checkpoints, mesh)
+            evaluated(done, state)
+        for step, score in journal.scores.items():
+            checkpoints.score(step, score)  # one may have been saved without
+        _fit(
+            config,
+            training,
+            state,
+            batches,
+            journal,
+            checkpoints,
+            mesh=mesh,
+            evaluate=evaluate,
+            evaluated=evaluated,
+        )
         if run.ours:
             with run.writing():
                 report_run(
@@ -138,13 +161,19 @@ def _fit(
     state: TrainState,
     batches: Batches,
     journal: Journal,
-    evaluate: Callable[[int, TrainState], Mapping[str, float]],
     checkpoints: Checkpoints,
-    mesh: Mesh,
+    **options: Any,
 ) -> None:
-    steps = jnp.arange(config.maxiter)
-    factors = np.asarray(factor(config.schedule, training.hyper.rates, steps), float)
-    rates = (config.lr * np.broadcast_to(factors, steps.shape)).tolist()
+    @lru_cache(1)
+    def rates(block: int) -> np.ndarray:
+        steps = jnp.arange(block * BLOCK, (block + 1) * BLOCK)
+        factors = factor(config.schedule, training.hyper.rates, steps)
+        return config.lr * np.broadcast_to(np.asarray(factors, float), steps.shape)
+
+    def log(record: Record) -> None:
+        block, place = divmod(record["step"] - 1, BLOCK)
+        journal.step({**record, "lr": rates(block)[place].item()})
+
     try:
         fit(
             training.step,
@@ -153,11 +182,10 @@ def _fit(
             steps=config.maxiter,
             key=training.key,
             hyper=training.hyper,
-            log=lambda r: journal.step({**r, "lr": rates[r["step"] - 1]}),
+            log=log,
             every=config.eval_interval,
-            evaluate=evaluate,
             checkpoints=checkpoints,
-            mesh=mesh,
+            **options,
         )
     except NotFinite as error:
         step = error.record["step"]

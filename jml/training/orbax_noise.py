@@ -65,8 +65,9 @@ def writing(folder: Path) -> Iterator[None]:
         return
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error)
-        if isinstance(error, ValueError) and "os_error_code" not in reason:
-            raise  # not what TensorStore makes of an OSError
+        of_disk = "os_error_code" in reason or reason.startswith("Save failed")
+        if isinstance(error, ValueError) and not of_disk:
+            raise
     if "No space left" in reason:
         reason = "No space left on device"
     gc.collect()  # here, where Orbax is silent

@@ -10,42 +10,38 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
+from jml.data import Dataset
 from jml.errors import UserError
 
 from ._together import check_same_run
 from .checkpoints import Checkpoints
 from .config import Config
-from .distributed import tell
+from .distributed import tell, together
 from .run_folder import RunFolder
 
 
 def claim_folder(config: Config) -> RunFolder:
     """The run's folder, which process 0 finds and writes for all."""
-    run, problem = None, None
-    if jax.process_index() == 0:
-        try:
+    run = None
+    with together():
+        if jax.process_index() == 0:
             run = RunFolder.claim(config)
-        except UserError as error:
-            if jax.process_count() == 1:
-                raise
-            problem = str(error)
-    path, resumed, problem = tell([str(run and run.path), run and run.resumed, problem])
-    if problem:
-        raise UserError(problem)
+    path, resumed = tell([str(run and run.path), run and run.resumed])
     return run or RunFolder(Path(path), resumed=resumed, ours=False)
 
 
 def checkpoints_of(
-    stack: ExitStack, config: Config, run: RunFolder, labels: Int[np.ndarray, " n"]
+    stack: ExitStack, config: Config, run: RunFolder, dataset: Dataset
 ) -> Checkpoints:
     """Opens the checkpoints of a run until `stack` ends.
 
     Only those of the same configuration, of the fields that decide the weights, and of
-    the same training labels are restored.
+    the same classes and training labels are restored.
     """
-    fingerprint = hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(dataset.train.labels).tobytes())
+    digest.update("\0".join(map(str, dataset.class_names)).encode())
+    fingerprint = digest.hexdigest()
 
     def check(about: Mapping[str, Any]) -> None:
         check_same_run(run.path, config, about["config"])

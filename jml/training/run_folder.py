@@ -122,6 +122,13 @@ class RunFolder:
         """
         if self.resumed:
             found = read_records(self.path)
+            tested = [r for r in found if r.get("step", 0) and "recall@1" in r]
+            # Before the second a process may die without a checkpoint, but no later.
+            if not done and len(tested) > 2:
+                raise UserError(
+                    f"--resume: {str(self.path)!r} holds a run but no checkpoint of it;"
+                    " choose another --name, or pass --overwrite to start again."
+                )
             self.records = [r for r in found if r.get("step", 0) <= done and done]
         if not self.ours:
             return
@@ -132,11 +139,11 @@ class RunFolder:
             if config.overwrite:
                 for name in FILES:
                     remove(self.path / name)
+            replace(self.path / "config.json", lambda path: path.write_text(text))
             if self.resumed:
                 replace(metrics, lambda path: path.write_text(lines, encoding="utf-8"))
             mode = "a" if self.resumed else "x"
             self._metrics = metrics.open(mode, encoding="utf-8")
-            replace(self.path / "config.json", lambda path: path.write_text(text))
 
     def log(self, **record: Any) -> None:
         """Appends one line to metrics.jsonl; it is on its way to disk on return."""
@@ -180,7 +187,7 @@ class RunFolder:
 def _kind(config: Config) -> str:
     """What the names of runs without a name begin with."""
     parts = (config.dataset, config.loss, config.mining)
-    return "-".join(part for part in parts if part)
+    return "-".join(part for part in parts if part).replace("/", "-")
 
 
 def _latest(config: Config) -> str | None:

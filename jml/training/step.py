@@ -47,7 +47,8 @@ def init_state(
         params: what is trained.
         batch_stats: what a forward pass changes; {} if nothing.
         optimizer: of optax.
-        average: keep an exponential moving average of both, too.
+        average: keep an exponential moving average of both, too; steps then take its
+            decay as ``hyper.ema``.
     """
     return TrainState(
         params,
@@ -70,8 +71,8 @@ def make_step(
     """Compiles ``step(state, batch, key, hyper) -> (state, measured)``.
 
     The state is donated. The key is the run's, the same at every step: `loss_of` gets
-    one that depends on ``state.step`` too. A step whose loss, gradient or update is not
-    finite changes nothing, and by default nothing changes after it.
+    one that depends on ``state.step`` too. A step whose loss or gradient is not finite
+    changes nothing, and by default nothing changes after it.
 
     Args:
         loss_of: ``(params, batch_stats, batch, key, hyper)`` to

@@ -14,6 +14,7 @@ from jml.training import Config
 from jml.training.event_file import EventFile, _varint
 from jml.training.journal import Journal
 from jml.training.run_folder import RunFolder
+from jml.training.wandb_log import WandbLog
 
 
 def read(folder):
@@ -86,9 +87,10 @@ class FakeWandb(types.ModuleType):
 def journal_in(path, **options):
     config = Config(checkpoints_path=str(path), name="mine", **options)
     run = RunFolder.claim(config)
-    run.start(config)
     try:
-        return Journal(config, run), run
+        trackers = [WandbLog(config, run.path)]
+        run.start(config)
+        return Journal(config, run, trackers), run
     except UserError:
         run.release()
         raise
