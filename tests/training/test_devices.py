@@ -109,3 +109,37 @@ def test_a_port_that_is_taken():
         port = server.getsockname()[1]
         with pytest.raises(UserError, match=f"--coordinator: port {port} cannot be"):
             join(joining(0, port))
+
+
+ONE_OF_TWO = """
+import sys
+from jml.errors import UserError
+from jml.training import Config
+from jml.training.distributed import check_alike, join, together
+number = int(sys.argv[2])
+places = {"dataroot": f"here{number}", "nworkers": 1 + number}
+options = {"coordinator": sys.argv[1], "processes": 2, "process": number, **places}
+join(Config(**options))
+for more in ({}, {"lr": 0.1 + number}):
+    try:
+        with together():
+            check_alike(Config(**options, **more))
+        print("alike")
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_mistake_of_one_process_stops_all():
+    address = f"127.0.0.1:{free_port()}"
+    program = [sys.executable, "-c", ONE_OF_TWO, address]
+    both = [
+        subprocess.Popen([*program, str(n)], stdout=subprocess.PIPE, text=True)
+        for n in (0, 1)
+    ]
+    for process in both:
+        out, _ = process.communicate(timeout=100)
+        lines = [line for line in out.splitlines() if "Gloo" not in line]
+        assert lines[0] == "alike"
+        assert lines[1].startswith("--process: process 0 has other flags: --lr is 0.1")
+        assert lines[1].endswith("(process 1)")

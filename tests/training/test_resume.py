@@ -182,6 +182,46 @@ def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
+def test_what_follows_an_evaluation_is_not_interrupted(tmp_path):
+    done = []
+
+    def evaluated(step, state):
+        signal.raise_signal(signal.SIGINT)
+        done.append(step)
+
+    scores = {"evaluate": lambda step, state: {"recall@1": 0.5}, "evaluated": evaluated}
+    with pytest.raises(Interrupted, match="after step"):
+        run(tmp_path / "c", steps=20, **scores)
+    assert done == [4]
+    checkpoints = Checkpoints(tmp_path / "c")
+    assert checkpoints._scores[4] == 0.5
+    checkpoints.close()
+
+
+def test_a_score_may_come_later(tmp_path):
+    _, state = own_network.start()
+    checkpoints = Checkpoints(tmp_path / "c", keep=1)
+    checkpoints.save(state)
+    checkpoints.score(0, 0.7)
+    for number, score in ((1, 0.6), (2, float("nan"))):
+        later = state._replace(step=state.step + number)
+        checkpoints.save(later, {"recall@1": score})
+    checkpoints.close()
+    assert saved(tmp_path / "c") == [0, 2]
+
+
+def test_checkpoints_are_not_passed_over_in_silence(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "c")
+    _, state = own_network.start()
+    checkpoints = Checkpoints(folder)
+    with pytest.raises(UserError, match="has a checkpoint of step 12 already"):
+        checkpoints.save(state._replace(step=state.step + 12))
+    checkpoints.close()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file' is not a folder"):
+        Checkpoints(tmp_path / "file")
+
+
 def nan_at(*steps):
     def batch(step):
         images, labels = own_network.batch(step)

@@ -74,6 +74,35 @@ def test_it_ends_where_an_uninterrupted_run_does(runs, train, cut, capsys):
     assert logged(cut) == logged(runs[0])
 
 
+def test_a_damaged_log_loses_its_damaged_line_alone(train, cut):
+    path = cut / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], "not JSON", '{"step": "x"}', *lines[3:]]))
+    assert train(cut.parent, "--resume", "--maxiter=10") == 0
+    found = path.read_text().splitlines()
+    kept = [line for line in lines if json.loads(line).get("step", 0) <= 8]
+    assert found[: len(kept)] == kept
+
+
+def test_a_run_without_its_checkpoints_is_not_replaced(train, cut, capsys):
+    assert train(cut.parent, "--resume") == 0
+    capsys.readouterr()
+    shutil.rmtree(cut / "checkpoints")
+    (cut / "checkpoints").mkdir()
+    err = refused(train, cut.parent, capsys, "--resume").splitlines()[-1]
+    assert "holds a run but no checkpoint" in err
+
+
+def test_steps_that_are_not_finite_are_passed_over_and_logged(train, tmp_path, capsys):
+    flags = ["--loss=proxy_nca", "--scale=1e38", "--on_nan=skip", "--maxiter=2"]
+    assert train(tmp_path, *flags) == 0
+    assert "2 steps were not finite and have been skipped" in capsys.readouterr().out
+    text = (tmp_path / "a" / "metrics.jsonl").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    steps = [r for r in map(json.loads, text.splitlines()) if "not_finite" in r]
+    assert [r["step"] for r in steps] == [1, 2] and not any("loss" in r for r in steps)
+
+
 def test_a_finished_run_may_be_given_more_steps(runs, train, cut, capsys):
     assert train(cut.parent, "--resume", "--maxiter=14", "--on_nan=skip") == 0
     before = [r for r in logged(runs[0]) if r.get("step", 0) < 12]
