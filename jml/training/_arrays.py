@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jml.errors import UserError
+
 from .step import TrainState
 
 
@@ -32,3 +34,17 @@ def describe(array: Any) -> list[Any]:
     here = np.asarray(array)
     checksum = zlib.crc32(np.ascontiguousarray(here).view(np.uint8))
     return [list(here.shape), str(here.dtype), checksum]
+
+
+def check_same_arrays(
+    wanted: Mapping[str, Any], saved: Mapping[str, list[Any]], where: str
+) -> None:
+    """Raises a UserError where names, shapes or dtypes differ from what was saved."""
+    for name in sorted(wanted.keys() | saved.keys()):
+        here = name in wanted and describe(wanted[name])[:2]
+        there = name in saved and saved[name][:2]
+        if here != there:
+            raise UserError(
+                f"--resume: {where!r} is of another network: {name} is"
+                f" {there or 'missing'} there and {here or 'missing'} here."
+            )

@@ -8,7 +8,7 @@ that the arrays are those that were saved, by their checksums.
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 
 from jml.errors import UserError
 
-from ._arrays import arrays_of, checksum, describe
+from ._arrays import arrays_of, check_same_arrays, checksum, describe
 from ._preservation import LastAndBest
 from .orbax_noise import Unreadable, hush, reading, writing
 from .step import TrainState
@@ -61,22 +61,24 @@ class Checkpoints:
             raise UserError(
                 f"{str(self.folder)!r} is not a folder; remove it, or choose another."
             )
-        self._hushed = hush()
-        with writing(self.folder):
-            self._manager = ocp.CheckpointManager(
-                self.folder,
-                options=ocp.CheckpointManagerOptions(
-                    preservation_policy=LastAndBest(keep, self._scores),
-                    cleanup_tmp_directories=True,
-                ),
-                item_handlers={
-                    "state": ocp.StandardCheckpointHandler(),
-                    "about": ocp.JsonCheckpointHandler(),
-                },
-            )
-        for step in self.steps:
-            with suppress(Unreadable):  # restoring will say so
-                self.score(step, self._read_about(step).get(BEST, -1))
+        with ExitStack() as stack:  # closed where something below fails
+            stack.enter_context(hush())
+            with writing(self.folder):
+                self._manager = ocp.CheckpointManager(
+                    self.folder,
+                    options=ocp.CheckpointManagerOptions(
+                        preservation_policy=LastAndBest(keep, self._scores),
+                        cleanup_tmp_directories=True,
+                    ),
+                    item_handlers={
+                        "state": ocp.StandardCheckpointHandler(),
+                        "about": ocp.JsonCheckpointHandler(),
+                    },
+                )
+            for step in self.steps:
+                with suppress(Unreadable):  # restoring will say so
+                    self.score(step, self._read_about(step).get(BEST, -1))
+            self._hushed = stack.pop_all()
 
     @property
     def steps(self) -> list[int]:
@@ -178,14 +180,7 @@ class Checkpoints:
         self._check(about)
         wanted = arrays_of(jax.tree.map(jnp.asarray, state))
         arrays = about["arrays"]
-        for name in sorted(wanted.keys() | arrays.keys()):
-            here = name in wanted and describe(wanted[name])[:2]
-            there = name in arrays and arrays[name][:2]
-            if here != there:
-                raise UserError(
-                    f"--resume: {where!r} is of another network: {name} is"
-                    f" {there or 'missing'} there and {here or 'missing'} here."
-                )
+        check_same_arrays(wanted, arrays, where)
         target = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             wanted,

@@ -78,7 +78,10 @@ class Config(DataSettings):
     )
     warmup: int = flags.train(0, "steps in which rates rise from 0", **flags.natural)
     weight_decay: float = flags.train(
-        0.0, "pull of weights towards 0; per step --lr times this", minimum=0
+        0.0,
+        "pull of weights towards 0: beside the gradient for adamw, lamb and lion,"
+        " within it for the others",
+        minimum=0,
     )
     momentum: float = flags.train(0.9, "of sgd and rmsprop", minimum=0, below=1)
     clip_norm: float | None = flags.train(

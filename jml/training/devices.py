@@ -43,6 +43,8 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     whole = replicated(mesh)
 
     def place(array: Any) -> Array:
+        if getattr(array, "sharding", None) == whole:
+            return array
         if whole.is_fully_addressable:
             return jax.device_put(array, whole)
         # From the host: what lies on one device of one process belongs to no other.
@@ -73,12 +75,11 @@ def own_rows(size: int) -> slice:
     return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 
-def any_process(flag: bool) -> bool | Array:
+def any_process(mesh: Mesh | None, flag: bool) -> bool | Array:
     """Whether any process passes True: known to all once the devices get there."""
-    if jax.process_count() == 1:
+    if mesh is None or jax.process_count() == 1:
         return flag
-    mesh = data_mesh()
-    flags = split_batch(mesh, np.full(jax.local_device_count(), flag))
+    flags = split_batch(mesh, np.full(len(mesh.local_devices), flag))
     return jax.jit(jnp.any, out_shardings=replicated(mesh))(flags)
 
 

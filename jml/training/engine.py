@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -101,7 +102,8 @@ def fit(
         done = first
         for stop in stops:
             part = islice(feed, stop - done)
-            state, problem = _take(advance, state, done, part, interruption, log)
+            asked = partial(any_process, mesh)
+            state, problem = _take(advance, state, done, part, interruption, asked, log)
             done, scores = int(state.step), None
             if problem is None and evaluate is not None:
                 # Of several processes none may stop alone: the next step tells all.
@@ -132,6 +134,7 @@ def _take(
     done: int,
     batches: Iterable[Any],
     interruption: Interruption,
+    any_asked: Callable[[bool], Any],
     log: Callable[[Record], None] | None,
 ) -> tuple[TrainState, Interrupted | NotFinite | None]:
     """Takes a step for each batch, unless something comes up; says what it was."""
@@ -160,7 +163,7 @@ def _take(
         state, measured = advance(state, batch)
         done += 1
         record = {"step": done, "waiting": waited}
-        pending.append((record, measured, any_process(interruption.number is not None)))
+        pending.append((record, measured, any_asked(interruption.number is not None)))
         if len(pending) > WINDOW and (problem := finish()):
             break
         waits = time.perf_counter()

@@ -3,35 +3,30 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jml.data import Dataset
-from jml.errors import Interrupted, UserError
+from jml.errors import UserError
 from jml.models import save_weights
 
-from .build import Training, build, pick_devices
-from .checkpoints import Checkpoints
+from .build import build, pick_devices
 from .config import Config
 from .devices import data_mesh, replicate
 from .distributed import check_alike, join, together, wait_for_all
-from .engine import NotFinite, Record, fit
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
-from .inputs import Batches, load_dataset, make_batches
+from .inputs import load_dataset, make_batches
 from .journal import Journal
-from .optimizers import factor
 from .report import report_run
 from .resume import checkpoints_of, claim_folder
 from .run_folder import RunFolder
+from .run_steps import take_steps
 from .step import TrainState
 from .wandb_log import WandbLog, load_wandb
-
-BLOCK = 4096  # learning rates computed at once
 
 
 class Summary(NamedTuple):
@@ -59,7 +54,8 @@ def train_and_evaluate(config: Config) -> Summary:
     devices = pick_devices(config.cuda)
     run = claim_folder(config)
     try:
-        with jax.default_device(None if config.cuda is None else devices[0]):
+        own = data_mesh(devices).local_devices[0]
+        with jax.default_device(None if config.cuda is None else own):
             return _run(config, run, devices)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(
@@ -99,7 +95,7 @@ def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summa
             )
         trackers = []
         if run.ours and config.wandb is not None:  # before an earlier run is replaced
-            trackers.append(WandbLog(config, run.path))
+            trackers.append(WandbLog(config, run.path, resumed=run.resumed))
         run.start(config, done=done)
         wait_for_all("the run folder is ready")
         if not run.resumed:
@@ -134,7 +130,7 @@ def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summa
             evaluated(done, state)
         for step, score in journal.scores.items():
             checkpoints.score(step, score)  # one may have been saved without
-        _fit(
+        take_steps(
             config,
             training,
             state,
@@ -153,51 +149,6 @@ def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summa
         seconds = time.perf_counter() - began
         journal.end(seconds)
         return Summary(run.path, journal.recalls, journal.images_per_second, seconds)
-
-
-def _fit(
-    config: Config,
-    training: Training,
-    state: TrainState,
-    batches: Batches,
-    journal: Journal,
-    checkpoints: Checkpoints,
-    **options: Any,
-) -> None:
-    @lru_cache(1)
-    def rates(block: int) -> np.ndarray:
-        steps = jnp.arange(block * BLOCK, (block + 1) * BLOCK)
-        factors = factor(config.schedule, training.hyper.rates, steps)
-        return config.lr * np.broadcast_to(np.asarray(factors, float), steps.shape)
-
-    def log(record: Record) -> None:
-        block, place = divmod(record["step"] - 1, BLOCK)
-        journal.step({**record, "lr": rates(block)[place].item()})
-
-    try:
-        fit(
-            training.step,
-            state,
-            batches.batch,
-            steps=config.maxiter,
-            key=training.key,
-            hyper=training.hyper,
-            log=log,
-            every=config.eval_interval,
-            checkpoints=checkpoints,
-            **options,
-        )
-    except NotFinite as error:
-        step = error.record["step"]
-        journal.not_finite(error.record, batches.indices(step=step - 1))
-        raise UserError(
-            f"--lr: {error} The batch's images are in metrics.jsonl; try a rate below"
-            f" {config.lr:g}, or --resume with --on_nan skip."
-        ) from None
-    except Interrupted as error:
-        raise Interrupted(
-            error.number, f"{error}, saved; --resume goes on from there"
-        ) from None
 
 
 def _say_what_runs(

@@ -51,7 +51,11 @@ def reading() -> Iterator[None]:
     try:
         yield
         return
+    except (MemoryError, PermissionError):
+        raise  # which say nothing about the checkpoint
     except Exception as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise
         lines = str(error).splitlines() or [repr(error)]
     gc.collect()  # here, where it is silent
     raise Unreadable(lines[0][:100])

@@ -25,8 +25,8 @@ def load_wandb() -> Any:
 class WandbLog:
     """A run there with the name of the run folder; resuming goes on with it."""
 
-    def __init__(self, config: Config, path: Path) -> None:
-        """Starts or resumes it.
+    def __init__(self, config: Config, path: Path, *, resumed: bool) -> None:
+        """Starts or resumes it. One that is not resumed replaces an earlier one.
 
         Raises:
             UserError: Weights & Biases is not installed, or does not let us in.
@@ -38,7 +38,7 @@ class WandbLog:
                 name=path.name,
                 dir=str(path),
                 config=asdict(config),
-                resume="allow",
+                resume="allow" if resumed else None,
             )
         except UserError:
             raise

@@ -10,18 +10,22 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
-from jml.losses import init_proxies
+from jml.losses import init_proxies, triplet_loss
 from jml.models._batch_norm import BatchNorm
 from jml.models._resnet import Conv, Linear
 from jml.training import Config
+from jml.training.checkpoints import Checkpoints
 from jml.training.devices import data_mesh, own_rows, replicate, replicated, split_batch
 from jml.training.distributed import join
+from jml.training.engine import fit
 from jml.training.network_loss import make_loss
 from jml.training.objective import Hyperparameters, make_objective
 from jml.training.optimizers import Rates
 from jml.training.signs import make_signs
+from jml.training.step import init_state, make_step
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
 LOSSES = {
@@ -102,6 +106,36 @@ def results(mesh, dtype):
     return parts
 
 
+def trained(mesh, folder):
+    """The parameters after six steps of ``fit``, saved and resumed after the third."""
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(16, DIM)).astype(np.float32) / 4
+    rows = own_rows(BATCH)
+
+    def loss(params, stats, batch, key, hyper):
+        images, labels = batch
+        noise = 0.1 * jax.random.normal(key, images.shape)
+        return triplet_loss((images + noise) @ params, labels), (stats, {})
+
+    def batch(step):
+        rng = np.random.default_rng(step)
+        labels = rng.integers(0, CLASSES, BATCH)
+        images = rng.normal(size=(BATCH, 16)) + np.eye(CLASSES, 16)[labels]
+        return images[rows].astype(np.float32), labels[rows]
+
+    optimizer = optax.sgd(0.1)
+    step = make_step(loss, optimizer, mesh=mesh)
+    for steps in (3, 6):
+        checkpoints = Checkpoints(folder)
+        state = replicate(mesh, init_state(weights, {}, optimizer))
+        state = checkpoints.restore(state)
+        assert int(state.step) == steps - 3
+        options = {"steps": steps, "checkpoints": checkpoints, "mesh": mesh}
+        state = fit(step, state, batch, **options)
+        checkpoints.close()
+    return np.asarray(state.params)
+
+
 def main(out, coordinator=None, processes=None, process=None):
     if coordinator is not None:
         numbers = {"processes": int(processes), "process": int(process)}
@@ -110,6 +144,7 @@ def main(out, coordinator=None, processes=None, process=None):
     found = results(mesh, "float32")
     with jax.enable_x64(True):
         found |= results(mesh, "float64")
+    found["trained"] = trained(mesh, f"{out}.checkpoints")
     if jax.process_index() == 0:
         np.savez(out, devices=mesh.size, **found)
 

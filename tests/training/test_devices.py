@@ -55,6 +55,12 @@ def test_more_devices_give_the_numbers_of_one(computed, devices, dtype, limit):
         assert_close(found[name], expected[name], limit, topic)
 
 
+@pytest.mark.parametrize("devices", ["8", "2x4"])
+def test_training_with_a_resume_ends_where_one_device_does(computed, devices):
+    expected, found = computed["1"]["trained"], computed[devices]["trained"]
+    assert_close(found, expected, 1e-5, f"{devices} devices and one, six steps")
+
+
 def test_a_batch_that_devices_do_not_divide():
     config = Config(batch_size=96, microbatch=12)
     check_divides(config, 4)

@@ -88,7 +88,7 @@ def journal_in(path, **options):
     config = Config(checkpoints_path=str(path), name="mine", **options)
     run = RunFolder.claim(config)
     try:
-        trackers = [WandbLog(config, run.path)]
+        trackers = [WandbLog(config, run.path, resumed=True)]
         run.start(config)
         return Journal(config, run, trackers), run
     except UserError:

@@ -145,8 +145,10 @@ def test_a_checkpoint_of_something_else(tmp_path):
 def test_a_checkpoint_of_another_network(trained):
     _, state = own_network.start()
     narrow = state._replace(params={**state.params, "second": np.ones((512, 3))})
+    checkpoints = Checkpoints(trained[0])
     with pytest.raises(UserError, match=r"another network: .*second is \[\[512, 16\]"):
-        Checkpoints(trained[0]).restore(narrow)
+        checkpoints.restore(narrow)
+    checkpoints.close()
 
 
 def test_the_last_and_the_best_are_kept(tmp_path):
@@ -180,6 +182,27 @@ def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
         run(tmp_path / "c", steps=20, evaluate=evaluate)
     assert saved(tmp_path / "c")[-1] == 8
     equal(run(tmp_path / "c", steps=20), trained[1])
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    def log(record):
+        if record["step"] == 2:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as ended:
+        run(tmp_path / "c", steps=20, log=log)
+    assert not isinstance(ended.value, Interrupted)
+
+
+def test_a_signal_at_the_very_end_is_not_lost(tmp_path):
+    def evaluated(step, state):
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="after step 4"):
+        scores = {"evaluate": lambda step, state: {}, "evaluated": evaluated}
+        run(tmp_path / "c", steps=4, **scores)
+    assert saved(tmp_path / "c") == [4]
 
 
 def test_what_follows_an_evaluation_is_not_interrupted(tmp_path):

@@ -219,6 +219,55 @@ def test_objectives_pass_on_what_the_config_says(batch):
     assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
 
 
+def test_flags_reach_what_they_are_for(monkeypatch):
+    model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
+    monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
+    given = {}
+    for name in ("label_groups", "make_optimizer", "make_loss", "make_step"):
+        function = getattr(build_module, name)
+
+        def spy(*args, name=name, function=function, **options):
+            given.update({f"{name} {key}": value for key, value in options.items()})
+            return function(*args, **options)
+
+        monkeypatch.setattr(build_module, name, spy)
+    flags = {
+        "optimizer": "lion",
+        "schedule": "cosine",
+        "clip_norm": 2.5,
+        "ema": 0.75,
+        "freeze": "fc, bn,",
+        "head_lr": 0.125,
+        "on_nan": "skip",
+        "microbatch": 12,
+        "freeze_bn": True,
+        "precision": "bfloat16",
+        "warmup": 7,
+        "weight_decay": 0.0625,
+        "momentum": 0.5,
+    }
+    training = build_module.build(Config(loss="proxy_nca", **flags), num_classes=3)
+    expected = {
+        "label_groups freeze": ("fc", "bn"),
+        "label_groups freeze_bn": True,
+        "label_groups freeze_proxies": False,
+        "make_optimizer optimizer": "lion",
+        "make_optimizer schedule": "cosine",
+        "make_optimizer clip": True,
+        "make_loss microbatch": 12,
+        "make_loss bfloat16": True,
+        "make_loss freeze_bn": True,
+        "make_step skip_nan": True,
+    }
+    assert {name: given[name] for name in expected} == expected
+    assert training.state.average is not None
+    rates = training.hyper.rates
+    for name in ("clip_norm", "head_lr", "warmup", "weight_decay", "momentum"):
+        assert getattr(rates, name) == flags[name]
+    assert training.hyper.ema == 0.75
+    assert build_module.build(Config(lr=0.5), num_classes=3).hyper.rates.head_lr == 0.5
+
+
 @pytest.mark.parametrize(("flags", "flip"), [({}, False), ({"dataroot": "x"}, True)])
 def test_characters_are_not_mirrored(monkeypatch, flags, flip):
     model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})

@@ -51,6 +51,8 @@ def test_the_run_folder_is_complete(run):
 def test_every_step_and_evaluation_is_logged(records):
     losses = {r["step"]: r for r in records if "loss" in r}
     assert list(losses) == list(range(1, 121))
+    assert [losses[n]["lr"] for n in (1, 90)] == [1e-3, 1e-3]
+    assert losses[91]["lr"] == pytest.approx(1e-4)
     recalls = [r for r in records if "recall@1" in r]
     assert [r.get("step") for r in recalls] == [None, 0, 60, 120]
     assert recalls[0]["baseline"] == "raw pixels"
@@ -86,6 +88,15 @@ def test_the_weights_reload_to_the_network_that_was_measured(run, records):
     recalls = recall_at_k(embeddings, test.labels, ks=(1, 2))
     assert recalls[1] == pytest.approx(records[-1]["recall@1"], abs=0.02)
     assert recalls[2] == pytest.approx(records[-1]["recall@2"], abs=0.02)
+
+
+def test_the_best_weights_stay(run, records):
+    tested = {
+        r["step"]: r["recall@1"] for r in records if r.get("step") and "recall@1" in r
+    }
+    files = [run / f"{name}.safetensors" for name in ("best", "weights")]
+    last_is_best = tested[120] >= tested[60]
+    assert (files[0].read_bytes() == files[1].read_bytes()) == last_is_best
 
 
 def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, capsys):
