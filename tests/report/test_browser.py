@@ -145,7 +145,8 @@ def test_the_map_zooms_moves_and_names_points(visit, report):
     assert canvas.screenshot() != zoomed
     page.locator("[data-zoom=reset]").click()
     page.mouse.move(5, 5)
-    for _ in range(20):  # until the page has seen the pointer leave
+    for _ in range(100):  # until the page has seen the pointer leave: 10 s at most
+        page.wait_for_timeout(100)
         painted(page)
         if canvas.screenshot() == whole:
             break
