@@ -24,16 +24,19 @@ def arrays_of(state: TrainState) -> dict[str, Any]:
 
 
 def checksum(about: Mapping[str, Any]) -> int:
+    """Of what JSON can hold."""
     return zlib.crc32(json.dumps(about, sort_keys=True).encode())
 
 
 def describe(array: Any) -> list[Any]:
     """Shape, dtype and checksum."""
-    if isinstance(array, jax.Array):
-        array = array.addressable_data(0)
-    here = np.asarray(array)
-    checksum = zlib.crc32(np.ascontiguousarray(here).view(np.uint8))
-    return [list(here.shape), str(here.dtype), checksum]
+    here = array.addressable_data(0) if isinstance(array, jax.Array) else array
+    content = np.ascontiguousarray(here).view(np.uint8)
+    return [*_kind(array), zlib.crc32(content)]
+
+
+def _kind(array: Any) -> list[Any]:
+    return [list(array.shape), str(array.dtype)]
 
 
 def check_same_arrays(
@@ -41,7 +44,7 @@ def check_same_arrays(
 ) -> None:
     """Raises a UserError where names, shapes or dtypes differ from what was saved."""
     for name in sorted(wanted.keys() | saved.keys()):
-        here = name in wanted and describe(wanted[name])[:2]
+        here = name in wanted and _kind(wanted[name])
         there = name in saved and saved[name][:2]
         if here != there:
             raise UserError(

@@ -153,7 +153,8 @@ class Checkpoints:
                 self._put_aside(number, reason)
             self._known.add(step)
             return found
-        for step, reason in unreadable.items():
+        if unreadable:
+            step, reason = next(iter(unreadable.items()))
             raise UserError(
                 f"--resume: no checkpoint in {str(self.folder)!r} can be read ({step}:"
                 f" {reason}); choose another folder, or pass --overwrite."

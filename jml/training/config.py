@@ -110,9 +110,7 @@ class Config(DataSettings):
         " --batch_size",
         **flags.count,
     )
-    maxiter: int = flags.train(
-        None, "number of training steps", **flags.count, **flags.free
-    )
+    maxiter: int = flags.train(None, "number of training steps", **flags.count)
     decay_iter_step: int = flags.train(
         None, "steps between decays of --lr", **flags.count
     )

@@ -5,7 +5,8 @@ pairs of the batch and BatchNorm normalises over all of it, on however many devi
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -80,7 +81,12 @@ def any_process(mesh: Mesh | None, flag: bool) -> bool | Array:
     if mesh is None or jax.process_count() == 1:
         return flag
     flags = split_batch(mesh, np.full(len(mesh.local_devices), flag))
-    return jax.jit(jnp.any, out_shardings=replicated(mesh))(flags)
+    return _any_on(mesh)(flags)
+
+
+@lru_cache
+def _any_on(mesh: Mesh) -> Callable[[Array], Array]:
+    return jax.jit(jnp.any, out_shardings=replicated(mesh))
 
 
 def peak_memory() -> int:

@@ -87,7 +87,8 @@ def _gather(config: Config, address: tuple[str, int], until: float) -> None:
 
 
 def _problem(config: Config, missing: set[int], twice: set[int]) -> str:
-    for number in twice:
+    if twice:
+        number = min(twice)
         return f"--process: two processes say that they are {number}; count them."
     if not missing:
         return ""

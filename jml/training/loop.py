@@ -1,7 +1,6 @@
 """A whole run: data, network, training, evaluation, and what is kept of it."""
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jml.data import Dataset
 from jml.errors import UserError
@@ -51,12 +51,12 @@ def train_and_evaluate(config: Config) -> Summary:
     join(config)
     with together():
         check_alike(config)
-    devices = pick_devices(config.cuda)
+    mesh = data_mesh(pick_devices(config.cuda))
     run = claim_folder(config)
     try:
-        own = data_mesh(devices).local_devices[0]
-        with jax.default_device(None if config.cuda is None else own):
-            return _run(config, run, devices)
+        own = None if config.cuda is None else mesh.local_devices[0]
+        with jax.default_device(own):
+            return _run(config, run, mesh)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(
             error
@@ -72,9 +72,8 @@ def train_and_evaluate(config: Config) -> Summary:
         run.release()
 
 
-def _run(config: Config, run: RunFolder, devices: Sequence[jax.Device]) -> Summary:
+def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
     began = time.perf_counter()
-    mesh = data_mesh(devices)
     with together():
         dataset = load_dataset(config)
         batches = make_batches(config, dataset.train, mesh)

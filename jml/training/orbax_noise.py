@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from jml.errors import UserError
+from .whole_files import cannot_write
 
 
 def hush() -> ExitStack:
@@ -75,7 +75,4 @@ def writing(folder: Path) -> Iterator[None]:
     if "No space left" in reason:
         reason = "No space left on device"
     gc.collect()  # here, where Orbax is silent
-    raise UserError(
-        f"--checkpoints_path: cannot write {str(folder)!r}:"
-        f" {reason.splitlines()[0]}; free or choose another place."
-    )
+    raise cannot_write(folder, reason.splitlines()[0])

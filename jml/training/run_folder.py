@@ -45,9 +45,8 @@ class RunFolder:
         self.records: list[dict[str, Any]] = []
         self._metrics: Any = None
         self._lock: int | None = None
-        self._created: list[
-            Path
-        ] = []  # folders that did not exist before, outermost first
+        # Folders that did not exist before, outermost first.
+        self._created: list[Path] = []
 
     @classmethod
     def claim(cls, config: Config) -> "RunFolder":

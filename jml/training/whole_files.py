@@ -42,7 +42,12 @@ def writing(path: Path) -> Iterator[None]:
         reason = error
     else:
         return
-    raise UserError(
+    raise cannot_write(path, reason)
+
+
+def cannot_write(path: object, reason: object) -> UserError:
+    """The line for a place that is full, or may not be written."""
+    return UserError(
         f"--checkpoints_path: cannot write {str(path)!r}: {reason}; free or choose"
         " another place."
     )

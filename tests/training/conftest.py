@@ -23,6 +23,17 @@ def main():
     return module.main
 
 
+# The command on small pictures with a small network; more flags follow.
+SMALL_RUN = [
+    "--arch=resnet18",
+    "--weights=none",
+    "--image_size=16",
+    "--batch_size=24",
+    "--embedding_dim=16",
+    "--loss=triplet",
+]
+
+
 def draw(root, *, classes, images, side=20, seed=0):
     """Stripes: a class is a colour; its background, direction and width vary."""
     rng = np.random.default_rng(seed)

@@ -153,7 +153,7 @@ def test_given_values_win_over_defaults():
         (["--images_per_class", "1"], ["--images_per_class", "at least 2"]),
         (["--dataset", "folder"], ["--dataroot", "missing"]),
         (["--name", "../x"], ["--name", "'../x'", "--checkpoints_path"]),
-        (["--name", "/tmp/x"], ["--name", "'/tmp/x'"]),
+        (["--name", "/data/x"], ["--name", "'/data/x'"]),
         (["--name", ".."], ["--name", "'..'"]),
         (["--name", ""], ["--name", "''"]),
         (["--sampler", "x"], ["--sampler", "pk, cub, in-shop"]),

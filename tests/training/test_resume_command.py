@@ -8,18 +8,9 @@ import pytest
 
 from jml.training import Config, journal
 from jml.training.run_folder import RunFolder
+from tests.training.conftest import SMALL_RUN
 
-FLAGS = [
-    "--arch=resnet18",
-    "--weights=none",
-    "--image_size=16",
-    "--batch_size=24",
-    "--embedding_dim=16",
-    "--loss=triplet",
-    "--maxiter=12",
-    "--eval_interval=5",
-    "--name=a",
-]
+FLAGS = [*SMALL_RUN, "--maxiter=12", "--eval_interval=5", "--name=a"]
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,9 @@ import jml.evaluation.__main__ as evaluation_command
 from jml.training import Config, inputs
 from jml.training import journal as journal_module
 from tests.report.test_files import data_of
+from tests.training.conftest import SMALL_RUN
 
-FLAGS = [
-    "--arch=resnet18",
-    "--weights=none",
-    "--image_size=16",
-    "--batch_size=24",
-    "--embedding_dim=16",
-    "--lr=1e-3",
-    "--loss=triplet",
-]
+FLAGS = [*SMALL_RUN, "--lr=1e-3"]
 
 
 @pytest.fixture(scope="module")
