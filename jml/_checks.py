@@ -68,6 +68,14 @@ def check_choice(name: str, argument: str, value, choices: Collection[str]) -> N
         raise ValueError(f"{name}: `{argument}` must be one of {known}, got {value!r}")
 
 
+def check_count(name: str, argument: str, value) -> None:
+    """Raises ValueError unless `value` is a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"{name}: `{argument}` must be a positive integer, got {value!r}"
+        )
+
+
 def check_block_size(name: str, block_size: int | None) -> None:
     """Raises ValueError unless `block_size` is None or a positive integer."""
     if block_size is not None and (not isinstance(block_size, int) or block_size < 1):

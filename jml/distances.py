@@ -63,7 +63,7 @@ def squared_distances(
     y = x if y is None else y
     x_norms = (squared_norms(x) if x_norms is None else x_norms)[:, None]
     y_norms = (squared_norms(y) if y_norms is None else y_norms)[None, :]
-    squared = x_norms - 2 * products + y_norms
+    squared = x_norms + y_norms - 2 * products  # in this order symmetric to the bit
     noise = 2 * x.shape[1] ** 0.5 * float(jnp.finfo(x.dtype).eps)
     identical = (x_norms == y_norms) & (squared <= noise * x_norms)
     return jnp.where((squared < 0) | identical, 0, squared)

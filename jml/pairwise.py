@@ -1,119 +1,125 @@
-"""The matrix of pairs of a batch, and how a loss is computed over its rows.
+"""The matrix of pairs: anchors against the items they are held against.
 
 A loss here is a sum over anchors of something that depends on one row of the matrix:
 the distances from that anchor to every item, and which of those are its positives and
-its negatives. A loss module writes that something as a function of `Rows`; this module
-decides whether all rows exist at once or block by block.
+its negatives. A loss module writes that something as a function of `Rows`; `row_sums`
+decides how many rows exist at once, and differentiates.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .distances import as_compute, squared_distances, squared_norms
+from .memory import Memory
 
 CONVENTIONS = ("original", "paper")
-T = TypeVar("T")
 
 
 class Rows(NamedTuple):
-    """Some rows of the pair matrix: `b` anchors against all `n` items of the batch."""
+    """Some rows of the pair matrix: `b` anchors, each against `n` items."""
 
     squared: Float[Array, "b n"]  # squared distances
     positive: Bool[Array, "b n"]  # same label, the anchor itself included
     negative: Bool[Array, "b n"]  # another label
-    anchor: Int[Array, " b"]  # the anchors' places in the batch
-    item: Int[Array, " n"]
-
-    @property
-    def later(self) -> Bool[Array, "b n"]:
-        """True above the diagonal, where each unordered pair stands once."""
-        return self.item[None, :] > self.anchor[:, None]
+    anchor: Int[Array, "b 1"]  # the anchors' places among the items
+    item: Int[Array, "#b n"]  # in one row for all anchors, or in one for each
 
     @property
     def other(self) -> Bool[Array, "b n"]:
-        """True off the diagonal."""
-        return self.item[None, :] != self.anchor[:, None]
+        """True but for an anchor against itself."""
+        return self.item != self.anchor
 
 
 class Items(NamedTuple):
-    """A batch, or some of it, as one side of the pair matrix."""
+    """A batch, or what it is held against, as one side of the pair matrix."""
 
     embeddings: Float[Array, "n d"]
     squared_norms: Float[Array, " n"]
     labels: Int[Array, " n"]
     present: Bool[Array, " n"]
-    index: Int[Array, " n"]
+    index: Int[Array, " n"]  # places among all items
 
 
-def make_rows(anchors: Items, batch: Items) -> Rows:
-    """The rows of the pair matrix that belong to some anchors."""
-    squared = squared_distances(
-        anchors.embeddings,
-        None if anchors is batch else batch.embeddings,
-        x_norms=anchors.squared_norms,
-        y_norms=batch.squared_norms,
-    )
-    present = anchors.present[:, None] & batch.present[None, :]
-    same = anchors.labels[:, None] == batch.labels[None, :]
-    return Rows(squared, present & same, present & ~same, anchors.index, batch.index)
+class Pairs(NamedTuple):
+    """Both sides of the pair matrix."""
+
+    anchors: Items
+    batch: Items  # the anchors, and those of other devices
+    memory: Items | None  # what stands in no row of its own
+
+    @property
+    def items(self) -> Items:
+        """All that the anchors are held against."""
+        return self.batch if self.memory is None else concatenate(*self[1:])
 
 
-RowFunction = Callable[[Rows], T]
+def concatenate(*parts: Items) -> Items:
+    """Several sets of items as one."""
+    return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
 
 
-def row_mapper(
-    embeddings: Float[Array, "n d"],
+def prepare(
+    embeddings: Float[Array, "n d"], where: Bool[Array, " n"] | None
+) -> tuple[Float[Array, "n d"], Bool[Array, " n"]]:
+    """What is computed with: absent rows are 0, so that a NaN there cannot spread."""
+    where = jnp.ones(len(embeddings), bool) if where is None else where
+    return jnp.where(where[:, None], as_compute(embeddings), 0), where
+
+
+def make_pairs(
+    x: Float[Array, "n d"],
     labels: Int[Array, " n"],
-    *,
-    where: Bool[Array, " n"] | None = None,
-    block_size: int | None = None,
-) -> Callable[[RowFunction[T]], T]:
-    """Returns `map_rows(function)`, which applies a function to all rows.
-
-    `function` takes `Rows` and returns arrays with one entry for each anchor; so does
-    `map_rows`, with one entry for each item of the batch. With `block_size` the rows
-    are made that many anchors at a time, and again in the backward pass, so that memory
-    grows with `block_size * n` and not with `n * n`.
+    present: Bool[Array, " n"],
+    memory: Memory | None = None,
+    axis_name: str | None = None,
+) -> Pairs:
+    """The batch against itself and, where there is one, a memory of earlier batches.
 
     Args:
-        embeddings: the batch.
+        x: the batch, or this device's part of it.
         labels: its classes.
-        where: False for items that count as absent: neither positive nor negative of
-            anything, and without rows of their own.
-        block_size: anchors in a block, None for all at once.
+        present: False for items that are neither positive nor negative of anything.
+        memory: further items, which stand in no row of their own.
+        axis_name: of the mapped axis over which the batch is spread.
     """
-    x = as_compute(embeddings)
-    size = len(x)
-    where = jnp.ones(size, bool) if where is None else where
-    x = jnp.where(where[:, None], x, 0)  # a NaN in an absent row must not spread
-    batch = Items(x, squared_norms(x), labels, where, jnp.arange(size))
-
-    if block_size is None or block_size >= size:
-        rows = make_rows(batch, batch)
-        return lambda function: function(rows)
-
-    def split(array: Array) -> Array:
-        padding = [(0, -size % block_size)] + [(0, 0)] * (array.ndim - 1)
-        return jnp.pad(array, padding).reshape(-1, block_size, *array.shape[1:])
-
-    blocks = jax.tree.map(split, batch)  # padding is absent: `present` is padded False
-
-    def map_rows(function: RowFunction[T]) -> T:
-        block = jax.checkpoint(lambda anchors: function(make_rows(anchors, batch)))
-        results = jax.lax.map(block, blocks)
-        return jax.tree.map(lambda a: a.reshape(-1)[:size], results)
-
-    return map_rows
+    index = jnp.arange(len(x))
+    anchors = batch = Items(x, squared_norms(x), labels, present, index)
+    if axis_name is not None:
+        offset = jax.lax.axis_index(axis_name) * len(x)
+        anchors = anchors._replace(index=index + offset)
+        batch = jax.tree.map(
+            lambda a: jax.lax.all_gather(a, axis_name, tiled=True), anchors
+        )
+    if memory is None:
+        return Pairs(anchors, batch, None)
+    kept, filled = prepare(jax.lax.stop_gradient(memory.embeddings), memory.filled)
+    kept, labels = kept.astype(x.dtype), memory.labels.astype(labels.dtype)
+    index = len(batch.index) + jnp.arange(len(kept))
+    return Pairs(
+        anchors, batch, Items(kept, squared_norms(kept), labels, filled, index)
+    )
 
 
-def mean(total: Float[Array, " n"], count: Float[Array, " n"]) -> Float[Array, ""]:
-    """The sum of the rows' totals over the sum of their counts; 0 where that is 0."""
-    count = jnp.sum(count)
-    return jnp.where(count > 0, jnp.sum(total), 0) / jnp.maximum(count, 1)
+def make_rows(anchors: Items, items: Items) -> Rows:
+    """The rows of some anchors, held against some items."""
+    squared = squared_distances(
+        anchors.embeddings,
+        items.embeddings,
+        x_norms=anchors.squared_norms,
+        y_norms=items.squared_norms,
+    )
+    present = anchors.present[:, None] & items.present[None, :]
+    same = anchors.labels[:, None] == items.labels[None, :]
+    return Rows(
+        squared,
+        present & same,
+        present & ~same,
+        anchors.index[:, None],
+        items.index[None, :],
+    )
 
 
 def count_true(mask: Bool[Array, "b n"], dtype: jnp.dtype) -> Float[Array, " b"]:
@@ -124,3 +130,20 @@ def count_true(mask: Bool[Array, "b n"], dtype: jnp.dtype) -> Float[Array, " b"]
 def masked_sum(values: Float[Array, "b n"], mask: Bool[Array, "b n"]) -> Array:
     """Each row's sum of the values where `mask` is True."""
     return jnp.sum(jnp.where(mask, values, 0), axis=1)
+
+
+class Members(NamedTuple):
+    """Which items share a label: a run of `order` for each label."""
+
+    order: Int[Array, " n"]  # items, sorted by label
+    first: Int[Array, " b"]  # for each anchor, where the run of its label begins
+    size: Int[Array, " b"]  # and how long it is
+
+
+def group_by_label(anchors: Items, items: Items) -> Members:
+    """Finds the items of each anchor's label in O(n log n)."""
+    order = jnp.argsort(items.labels)
+    ordered = items.labels[order]
+    first = jnp.searchsorted(ordered, anchors.labels, side="left")
+    end = jnp.searchsorted(ordered, anchors.labels, side="right")
+    return Members(order, first, end - first)

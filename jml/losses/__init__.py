@@ -18,6 +18,9 @@ No finite input gives NaN: a batch without a pair or triplet to learn from has l
 and gradient 0.
 """
 
+from ..memory import Memory as Memory
+from ..memory import init_memory as init_memory
+from ..memory import update_memory as update_memory
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._lifted import lifted_loss as lifted_loss
 from ._proxy_nca import init_proxies as init_proxies
@@ -25,9 +28,12 @@ from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._triplet import triplet_loss as triplet_loss
 
 __all__ = [
+    "Memory",
     "contrastive_loss",
+    "init_memory",
     "init_proxies",
     "lifted_loss",
     "proxy_nca_loss",
     "triplet_loss",
+    "update_memory",
 ]

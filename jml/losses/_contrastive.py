@@ -8,7 +8,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_batch, check_block_size, check_choice, check_number
 from ..distances import FLOOR, euclidean_distances
-from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, mean, row_mapper
+from ..memory import Memory
+from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, prepare
+from ..row_sums import Plan, mean_loss, sum_pairs
 
 
 def contrastive_loss(
@@ -18,7 +20,9 @@ def contrastive_loss(
     margin: float | Float[Array, ""] = 1.0,
     convention: str = "original",
     where: Bool[Array, " n"] | None = None,
+    memory: Memory | None = None,
     block_size: int | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Pulls positive pairs together and pushes negative pairs apart up to a margin.
 
@@ -59,32 +63,39 @@ def contrastive_loss(
     check_number("contrastive_loss", "margin", margin)
     check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
     check_block_size("contrastive_loss", block_size)
-    return _contrastive_loss(embeddings, labels, margin, where, convention, block_size)
+    plan = Plan(block_size, axis_name)
+    return _contrastive_loss(
+        embeddings, labels, margin, where, memory, convention, plan
+    )
 
 
-@partial(jax.jit, static_argnames=("convention", "block_size"))
-def _contrastive_loss(embeddings, labels, margin, where, convention, block_size):
-    map_rows = row_mapper(embeddings, labels, where=where, block_size=block_size)
-    row_terms = original_terms if convention == "original" else paper_terms
-    return mean(*map_rows(lambda rows: row_terms(rows, margin)))
+@partial(jax.jit, static_argnames=("convention", "plan"))
+def _contrastive_loss(embeddings, labels, margin, where, memory, convention, plan):
+    x, present = prepare(embeddings, where)
+    terms = original_terms if convention == "original" else paper_terms
+    return mean_loss(
+        partial(sum_pairs, terms),
+        *(x, labels, present, jnp.asarray(margin, x.dtype)),
+        memory=memory,
+        plan=plan,
+    )
 
 
 def original_terms(rows: Rows, margin):
     """Sum and count of each anchor's terms, the constant ones included."""
     dtype = rows.squared.dtype
     repel = jnp.maximum(margin - rows.squared, 0)
-    positive, negative = rows.positive & rows.later, rows.negative & rows.later
-    total = jnp.where(positive, rows.squared, jnp.where(negative, repel, 0))
+    term = jnp.where(rows.negative, repel, jnp.where(rows.positive, rows.squared, 0))
     # Below the diagonal the original sees distance 0, so a negative adds the margin.
-    constant = jnp.maximum(jnp.asarray(margin, dtype), 0)
-    constants = count_true(rows.negative & ~rows.later, dtype)
-    count = count_true(total > FLOOR, dtype) + constants * (constant > FLOOR)
-    return jnp.sum(total, axis=1) + constants * constant, count
+    constant = jnp.maximum(margin, 0)
+    constants = count_true(rows.negative, dtype)
+    count = count_true(term > FLOOR, dtype) + constants * (constant > FLOOR)
+    return jnp.sum(term, axis=1) + constants * constant, count
 
 
 def paper_terms(rows: Rows, margin):
-    """Sum and count of each anchor's pairs with later items."""
-    repel = jnp.maximum(margin - euclidean_distances(rows.squared), 0)
-    positive, negative = rows.positive & rows.later, rows.negative & rows.later
-    total = masked_sum(rows.squared, positive) + masked_sum(repel**2, negative)
-    return total / 2, count_true(positive | negative, total.dtype)
+    """Sum and count of each anchor's pairs with other items."""
+    repel = jnp.maximum(margin - euclidean_distances(rows.squared), 0) ** 2
+    pairs = rows.other & (rows.positive | rows.negative)
+    total = masked_sum(jnp.where(rows.negative, repel, rows.squared), pairs)
+    return total / 2, count_true(pairs, total.dtype)

@@ -9,7 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 from .._checks import check_batch, check_block_size, check_choice, check_number
 from .._numerics import masked_logsumexp
 from ..distances import euclidean_distances
-from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, mean, row_mapper
+from ..memory import Memory
+from ..pairwise import CONVENTIONS, Items, Pairs, Rows, count_true, masked_sum, prepare
+from ..row_sums import Plan, Sums, map_rows, mean_loss, sum_pairs, sum_positives
 
 
 def lifted_loss(
@@ -19,7 +21,9 @@ def lifted_loss(
     margin: float | Float[Array, ""] = 1.0,
     convention: str = "original",
     where: Bool[Array, " n"] | None = None,
+    memory: Memory | None = None,
     block_size: int | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Holds each positive pair against all negatives of both its ends.
 
@@ -59,29 +63,65 @@ def lifted_loss(
     check_number("lifted_loss", "margin", margin)
     check_choice("lifted_loss", "convention", convention, CONVENTIONS)
     check_block_size("lifted_loss", block_size)
-    return _lifted_loss(embeddings, labels, margin, where, convention, block_size)
+    plan = Plan(block_size, axis_name)
+    return _lifted_loss(embeddings, labels, margin, where, memory, convention, plan)
 
 
-@partial(jax.jit, static_argnames=("convention", "block_size"))
-def _lifted_loss(embeddings, labels, margin, where, convention, block_size):
-    map_rows = row_mapper(embeddings, labels, where=where, block_size=block_size)
-    repulsion = map_rows(lambda rows: negative_log_sum(rows, margin))
-
-    def pair_terms(rows: Rows):
-        pairs = rows.positive
-        if convention == "paper":
-            pairs &= rows.later
-        distances = euclidean_distances(rows.squared)
-        both = jnp.logaddexp(repulsion[rows.anchor][:, None], repulsion[None, :])
-        has_negative = jnp.any(rows.negative, axis=1)[:, None]
-        hinge = jnp.maximum(both + distances, 0) ** 2
-        total = masked_sum(hinge, pairs & has_negative) / 2
-        return total, count_true(pairs, total.dtype)
-
-    return mean(*map_rows(pair_terms))
+@partial(jax.jit, static_argnames=("convention", "plan"))
+def _lifted_loss(embeddings, labels, margin, where, memory, convention, plan):
+    x, present = prepare(embeddings, where)
+    return mean_loss(
+        partial(lifted_sums, paper=convention == "paper"),
+        *(x, labels, present, jnp.asarray(margin, x.dtype)),
+        memory=memory,
+        plan=plan,
+    )
 
 
-def negative_log_sum(rows: Rows, margin) -> Float[Array, " b"]:
-    """``log sum exp(margin - D_in)`` over the negatives n; 0 where there are none."""
+def lifted_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
+    """Sums the positive pairs, then follows their slope into the negative ones."""
+    repulsion = log_sums(pairs.anchors, pairs.items, margin, plan)
+    repulsion = plan.gather(repulsion)
+    if pairs.memory is not None:  # its negatives are those in the batch
+        of_memory = log_sums(pairs.memory, pairs.batch, margin, plan)
+        repulsion = jnp.concatenate([repulsion, of_memory])
+    attract = sum_positives(partial(pair_terms, paper=paper), pairs, repulsion, plan)
+    slopes = plan.sum(attract.numbers)
+    repel = sum_pairs(partial(repel_terms, repulsion, slopes), pairs, margin, plan)
+    return attract._replace(
+        numbers=repel.numbers, anchors=attract.anchors + repel.anchors
+    )
+
+
+def log_sums(anchors: Items, items: Items, margin, plan: Plan) -> Float[Array, " b"]:
+    """``log sum exp(margin - D_in)`` over the negatives n; -inf where there are none."""
+
+    def of_rows(rows: Rows):
+        sums = masked_logsumexp(-euclidean_distances(rows.squared), rows.negative)
+        return jnp.where(jnp.any(rows.negative, axis=1), margin + sums, -jnp.inf)
+
+    return map_rows(of_rows, anchors, items, plan)
+
+
+def pair_terms(rows: Rows, repulsion, *, paper: bool):
+    """Sum and count of each anchor's positive pairs."""
+    mine, theirs = repulsion[rows.anchor], repulsion[rows.item]
+    some = jnp.maximum(mine, theirs) != -jnp.inf  # a NaN counts, and so shows
+    both = jnp.logaddexp(jnp.where(some, mine, 0), jnp.where(some, theirs, 0))
+    hinge = jnp.maximum(both + euclidean_distances(rows.squared), 0)
+    pairs = rows.positive & rows.other if paper else rows.positive
+    return masked_sum(hinge**2 / 2, pairs & some), count_true(pairs, hinge.dtype)
+
+
+def repel_terms(repulsion, slopes, rows: Rows, margin):
+    """Sums whose derivatives are those of ``slopes . repulsion``, from both ends."""
     scores = margin - euclidean_distances(rows.squared)
-    return masked_logsumexp(scores, rows.negative)
+    scores = jnp.where(rows.negative, scores, -jnp.inf)  # others may overflow below
+
+    def share(i):
+        # +inf in place of -inf: what has no negative adds 0, not infinity times 0.
+        total = jnp.where(repulsion[i] == -jnp.inf, jnp.inf, repulsion[i])
+        return slopes[i] * jnp.exp(scores - total)
+
+    total = jnp.sum(share(rows.anchor) + share(rows.item), axis=1)
+    return total, jnp.zeros_like(total)

@@ -1,6 +1,7 @@
 """Which triplets of each anchor count, and what they sum to."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,52 +9,40 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..distances import FLOOR
-from ..pairwise import Rows
+from ..pairwise import Members, Pairs, Rows, count_true, group_by_label
+from ..row_sums import Plan, Sums, sum_rows
+from ._first import first_minimum
 
 
-def hardest_terms(rows: Rows, margin) -> Float[Array, " b"]:
-    """Each anchor's sum over its positives, against its nearest negative."""
-    candidates = jnp.where(rows.negative, rows.squared, jnp.inf)
-    nearest, has_negative = first_minimum(candidates)
-    hardest = jnp.take_along_axis(rows.squared, nearest[:, None], axis=1)
-    hinge = jnp.maximum(rows.squared - hardest + margin, 0)
-    pairs = rows.positive & has_negative[:, None]
-    return jnp.sum(jnp.where(pairs, hinge, 0), axis=1)
+def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
+    """Each positive pair with the nearest negative beyond it."""
+    weigh = partial(semi_hard_weights, ties=paper)
+    return _triplet_sums(weigh, lambda rows: 1, pairs, margin, plan, paper)
 
 
-def first_minimum(
-    values: Float[Array, "b n"],
-) -> tuple[Int[Array, " b"], Bool[Array, " b"]]:
-    """Index of each row's first minimum, and whether the row is not all infinite.
+def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
+    """Each positive pair with every negative."""
 
-    Two plain reductions, which XLA vectorises, as it does not `argmin`.
-    """
-    values = jax.lax.stop_gradient(values)
-    minimum = jnp.min(values, axis=1, keepdims=True)
-    index = jnp.arange(values.shape[1])[None, :]
-    first = jnp.min(jnp.where(values == minimum, index, values.shape[1] - 1), axis=1)
-    return first, minimum[:, 0] != jnp.inf  # NaN counts as found, and so shows
+    def negatives(rows: Rows):
+        return count_true(rows.negative, rows.squared.dtype)
+
+    return _triplet_sums(all_weights, negatives, pairs, margin, plan, paper)
 
 
-class Members(NamedTuple):
-    """Which items share a label: a run of `order` for each label."""
+def _triplet_sums(weigh, times, pairs: Pairs, margin, plan: Plan, paper: bool) -> Sums:
+    members = group_by_label(pairs.items, pairs.items)
 
-    order: Int[Array, " n"]  # items, sorted by label
-    first: Int[Array, " n"]  # for each item, where the run of its label begins
-    size: Int[Array, " n"]  # and how long it is
+    def terms(rows: Rows, margin):
+        if paper:
+            has_negative = jnp.any(rows.negative, axis=1)[:, None]
+            rows = rows._replace(positive=rows.positive & rows.other & has_negative)
+        total = weighted_terms(rows, margin, members, weigh)
+        return total, count_true(rows.positive, total.dtype) * times(rows)
 
-
-def group_by_label(labels: Int[Array, " n"]) -> Members:
-    """Finds the items of each label in O(n log n)."""
-    order = jnp.argsort(labels)
-    ordered = labels[order]
-    first = jnp.searchsorted(ordered, labels, side="left")
-    return Members(
-        order, first, jnp.searchsorted(ordered, labels, side="right") - first
-    )
+    return sum_rows(terms, pairs, margin, plan)
 
 
-class Pairs(NamedTuple):
+class OnePositive(NamedTuple):
     """One positive for each anchor."""
 
     positive: Int[Array, " b"]  # its index
@@ -72,7 +61,8 @@ def weighted_terms(
     at run time only, needs no derivative.
     """
     fixed = jax.lax.stop_gradient((rows, jnp.asarray(margin, rows.squared.dtype)))
-    first, size = members.first[rows.anchor], members.size[rows.anchor]
+    anchor = rows.anchor[:, 0]
+    first, size = members.first[anchor], members.size[anchor]
     has_negative = jnp.any(rows.negative, axis=1)
 
     def add_positive(k, carry):
@@ -80,7 +70,7 @@ def weighted_terms(
         positive = members.order.at[first + k].get(mode="clip")
         row = jnp.arange(len(positive))
         valid = has_negative & (k < size) & rows.positive[row, positive]
-        pairs = Pairs(positive, fixed[0].squared[row, positive], valid)
+        pairs = OnePositive(positive, fixed[0].squared[row, positive], valid)
         weights, count = weigh(weights, *fixed, pairs)
         return weights.at[row, positive].add(count), active + count
 
@@ -96,14 +86,14 @@ def step(x: Array) -> Array:
     return (jnp.sign(x) + 1) / 2
 
 
-def all_weights(weights, rows: Rows, margin, pairs: Pairs):
+def all_weights(weights, rows: Rows, margin, pairs: OnePositive):
     """Takes away 1 for each negative inside the margin, and counts them."""
     gaps = (pairs.squared + margin)[:, None] - rows.squared
     active = jnp.where(rows.negative & pairs.valid[:, None], step(gaps), 0)
     return weights - active, jnp.sum(active, axis=1)
 
 
-def semi_hard_weights(weights, rows: Rows, margin, pairs: Pairs, *, ties: bool):
+def semi_hard_weights(weights, rows: Rows, margin, pairs: OnePositive, *, ties: bool):
     """Takes away 1 for the semi-hard negative if it is inside the margin.
 
     Without `ties`, a negative exactly as far as the positive is no candidate, and where
@@ -113,8 +103,8 @@ def semi_hard_weights(weights, rows: Rows, margin, pairs: Pairs, *, ties: bool):
     before = beyond <= FLOOR if ties else beyond < -FLOOR
     nearest = jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
     farthest = jnp.where(rows.negative & before, -beyond, jnp.inf)
-    nearest, has_beyond = first_minimum(nearest)
-    index = jnp.where(has_beyond, nearest, first_minimum(farthest)[0])
+    nearest, smallest = first_minimum(nearest)
+    index = jnp.where(smallest != jnp.inf, nearest, first_minimum(farthest)[0])
     row = jnp.arange(len(index))
     active = step(pairs.squared - rows.squared[row, index] + margin)
     active = jnp.where(pairs.valid, active, 0)

@@ -1,13 +1,22 @@
 """Proxy-NCA loss."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_array, check_batch, check_kind, check_number
+from .._checks import (
+    check_array,
+    check_batch,
+    check_block_size,
+    check_kind,
+    check_number,
+)
 from .._numerics import masked_logsumexp
-from ..distances import as_compute, normalize, squared_distances
-from ..pairwise import masked_sum
+from ..distances import as_compute, normalize, squared_norms
+from ..pairwise import Items, Pairs, Rows, masked_sum, prepare
+from ..row_sums import Plan, Sums, mean_loss, sum_rows
 
 
 def init_proxies(
@@ -29,6 +38,8 @@ def proxy_nca_loss(
     *,
     scale: float | Float[Array, ""] = 1.0,
     where: Bool[Array, " n"] | None = None,
+    block_size: int | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Holds each embedding against one proxy a class instead of the other embeddings.
 
@@ -74,21 +85,37 @@ def proxy_nca_loss(
             f"proxy_nca_loss: `proxies` must have {embeddings.shape[1]} columns, as "
             f"the embeddings have, got {proxies.shape[1]}"
         )
-    return _proxy_nca_loss(embeddings, labels, proxies, scale, where)
+    check_block_size("proxy_nca_loss", block_size)
+    plan = Plan(block_size, axis_name)
+    return _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan)
 
 
-@jax.jit
-def _proxy_nca_loss(embeddings, labels, proxies, scale, where):
-    where = jnp.ones(len(embeddings), bool) if where is None else where
-    x = normalize(jnp.where(where[:, None], as_compute(embeddings), 0))
+@partial(jax.jit, static_argnames=("plan",))
+def _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan):
+    x, present = prepare(embeddings, where)
     q = normalize(as_compute(proxies)).astype(x.dtype)
-    squared = scale * squared_distances(x, q)
     # An int8 holds its label, but perhaps not the number of every class.
-    wide = labels.dtype if jnp.iinfo(labels.dtype).bits >= 32 else jnp.int32
-    classes = jnp.arange(len(proxies), dtype=wide)
-    positive = labels.astype(wide)[:, None] == classes[None, :]
-    attract = masked_sum(squared, positive)
-    repel = masked_logsumexp(-squared, ~positive)
-    usable = where & jnp.any(positive, axis=1) & (len(proxies) > 1)
-    total = jnp.sum(jnp.where(usable, attract + repel, 0))
-    return total / jnp.maximum(jnp.sum(where, dtype=total.dtype), 1)
+    if jnp.iinfo(labels.dtype).bits < 32:
+        labels = labels.astype(jnp.int32)
+    numbers = q, jnp.asarray(scale, x.dtype)
+    return mean_loss(proxy_sums, normalize(x), labels, present, numbers, plan=plan)
+
+
+def proxy_sums(pairs: Pairs, numbers, plan: Plan) -> Sums:
+    """Sums over the anchors, each against the proxies in place of the batch."""
+    q, scale = numbers
+    classes = jnp.arange(len(q), dtype=pairs.anchors.labels.dtype)
+    exist = jnp.ones(len(q), bool)
+    proxies = Items(q, squared_norms(q), classes, exist, classes)
+    sums = sum_rows(terms, Pairs(pairs.anchors, proxies, None), scale, plan)
+    return sums._replace(numbers=(sums.items, sums.numbers), items=None)
+
+
+def terms(rows: Rows, scale):
+    """Each anchor's term, and 1 for an anchor that is present."""
+    squared = scale * rows.squared
+    attract = masked_sum(squared, rows.positive)
+    repel = masked_logsumexp(-squared, rows.negative)
+    own, others = jnp.any(rows.positive, axis=1), jnp.any(rows.negative, axis=1)
+    total = jnp.where(own & others, attract + repel, 0)
+    return total, (own | others).astype(total.dtype)

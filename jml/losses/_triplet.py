@@ -7,17 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_batch, check_block_size, check_choice, check_number
-from ..distances import as_compute
-from ..pairwise import CONVENTIONS, Rows, count_true, mean, row_mapper
-from ._mining import (
-    all_weights,
-    group_by_label,
-    hardest_terms,
-    semi_hard_weights,
-    weighted_terms,
-)
+from ..memory import Memory
+from ..pairwise import CONVENTIONS, prepare
+from ..row_sums import Plan, mean_loss
+from ._hardest import hardest_sums
+from ._mining import all_sums, semi_hard_sums
 
-MININGS = ("hardest", "semi", "all")
+SUMS = {"hardest": hardest_sums, "semi": semi_hard_sums, "all": all_sums}
 
 
 def triplet_loss(
@@ -28,7 +24,9 @@ def triplet_loss(
     mining: str = "semi",
     convention: str = "original",
     where: Bool[Array, " n"] | None = None,
+    memory: Memory | None = None,
     block_size: int | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     r"""Wants every negative farther from the anchor than every positive, by a margin.
 
@@ -73,34 +71,24 @@ def triplet_loss(
     """
     check_batch("triplet_loss", embeddings, labels, where)
     check_number("triplet_loss", "margin", margin)
-    check_choice("triplet_loss", "mining", mining, MININGS)
+    check_choice("triplet_loss", "mining", mining, SUMS)
     check_choice("triplet_loss", "convention", convention, CONVENTIONS)
     check_block_size("triplet_loss", block_size)
+    plan = Plan(block_size, axis_name)
     return _triplet_loss(
-        embeddings, labels, margin, where, mining, convention, block_size
+        embeddings, labels, margin, where, memory, mining, convention, plan
     )
 
 
-@partial(jax.jit, static_argnames=("mining", "convention", "block_size"))
-def _triplet_loss(embeddings, labels, margin, where, mining, convention, block_size):
+@partial(jax.jit, static_argnames=("mining", "convention", "plan"))
+def _triplet_loss(embeddings, labels, margin, where, memory, mining, convention, plan):
+    x, present = prepare(embeddings, where)
     if not len(labels):  # there is no first index to fall back on
-        return jnp.sum(as_compute(embeddings))
-    map_rows = row_mapper(embeddings, labels, where=where, block_size=block_size)
-    members = group_by_label(labels)
-
-    def row_terms(rows: Rows):
-        if convention == "paper":
-            has_negative = jnp.any(rows.negative, axis=1)[:, None]
-            rows = rows._replace(positive=rows.positive & rows.other & has_negative)
-        if mining == "hardest":
-            total = hardest_terms(rows, margin)
-        else:
-            semi = partial(semi_hard_weights, ties=convention == "paper")
-            weigh = semi if mining == "semi" else all_weights
-            total = weighted_terms(rows, margin, members, weigh)
-        count = count_true(rows.positive, total.dtype)
-        if mining == "all":
-            count *= count_true(rows.negative, total.dtype)
-        return total, count
-
-    return mean(*map_rows(row_terms))
+        return jnp.sum(x)
+    sums = SUMS[mining]
+    return mean_loss(
+        partial(sums, paper=convention == "paper"),
+        *(x, labels, present, jnp.asarray(margin, x.dtype)),
+        memory=memory,
+        plan=plan,
+    )
