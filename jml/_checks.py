@@ -74,12 +74,3 @@ def check_count(name: str, argument: str, value) -> None:
         raise ValueError(
             f"{name}: `{argument}` must be a positive integer, got {value!r}"
         )
-
-
-def check_block_size(name: str, block_size: int | None) -> None:
-    """Raises ValueError unless `block_size` is None or a positive integer."""
-    if block_size is not None and (not isinstance(block_size, int) or block_size < 1):
-        raise ValueError(
-            f"{name}: `block_size` must be a positive integer or None, "
-            f"got {block_size!r}"
-        )

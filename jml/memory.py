@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ._checks import check_array, check_batch, check_count
+from ._checks import check_batch, check_count
 
 
 class Memory(NamedTuple):
@@ -101,14 +101,18 @@ def _write(ring: Array, place: Int[Array, " n"], values: Array) -> Array:
     return ring.at[place].set(values.astype(ring.dtype), mode="drop")
 
 
-def check_memory(name: str, memory: Memory, embeddings: Float[Array, "n d"]) -> None:
-    """Raises ValueError unless the embeddings fit the memory."""
+def check_memory(
+    name: str, memory: Memory | None, embeddings: Float[Array, "n d"]
+) -> None:
+    """Raises ValueError unless `memory` is None or holds embeddings of that size."""
+    if memory is None:
+        return
     if not isinstance(memory, Memory):
         kind = type(memory).__name__
         raise ValueError(f"{name}: `memory` must come from `init_memory`, got a {kind}")
-    check_array(name, "memory.embeddings", memory.embeddings, shape="[M, D]", ndim=2)
-    if memory.embeddings.shape[1] != embeddings.shape[1]:
+    held, given = memory.embeddings.shape[-1], embeddings.shape[1]
+    if held != given:
         raise ValueError(
-            f"{name}: `memory` must hold embeddings of {embeddings.shape[1]} numbers, "
-            f"as the batch has, got {memory.embeddings.shape[1]}"
+            f"{name}: `memory` must hold embeddings of {given} numbers, as the batch "
+            f"has, got {held}"
         )

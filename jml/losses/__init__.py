@@ -11,8 +11,18 @@ Arguments that the pair losses share:
   library ports, and equals `torch_ref`; "paper" is the textbook formula, in which each
   unordered pair stands once and nothing is paired with itself.
 - `where`: booleans [B], False for items that count as absent, such as padding.
+- `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`, that
+  the batch is held against as well as against itself. They are no anchors, and pass no
+  gradient; a pair counts where one of its ends at least is in the batch.
 - `block_size`: how many anchors to treat at a time; memory then grows with
-  `block_size * B` instead of `B * B`. None treats all at once, which is faster.
+  `block_size * B` instead of `B * B`. None chooses by B; B treats all at once.
+- `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread.
+  Every device gives its part of the batch and receives the loss of the whole. Under
+  plain `jit`, sharded arrays need no such argument. No device makes more of the pair
+  matrix than the rows of its own anchors.
+
+Value and gradient come out of one pass over the pair matrix, which is not kept. So a
+second derivative by the embeddings costs more than usual, a first one less.
 
 No finite input gives NaN: a batch without a pair or triplet to learn from has loss 0
 and gradient 0.

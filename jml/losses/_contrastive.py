@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_block_size, check_choice, check_number
+from .._checks import check_batch, check_choice, check_number
 from ..distances import FLOOR, euclidean_distances
-from ..memory import Memory
+from ..mean_loss import mean_loss
+from ..memory import Memory, check_memory
 from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, prepare
-from ..row_sums import Plan, mean_loss, sum_pairs
+from ..plan import make_plan
+from ..row_sums import sum_pairs
 
 
 def contrastive_loss(
@@ -40,9 +42,11 @@ def contrastive_loss(
         embeddings: the batch.
         labels: its classes.
         margin: a squared distance ("original") or a distance ("paper").
-        convention: see the package's description, as for the next two.
+        convention: see the package's description, as for the next four.
         where: False for absent items.
+        memory: earlier embeddings to be held against as well.
         block_size: anchors at a time.
+        axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
         The loss, a scalar in float32 or float64.
@@ -62,8 +66,8 @@ def contrastive_loss(
     check_batch("contrastive_loss", embeddings, labels, where)
     check_number("contrastive_loss", "margin", margin)
     check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
-    check_block_size("contrastive_loss", block_size)
-    plan = Plan(block_size, axis_name)
+    check_memory("contrastive_loss", memory, embeddings)
+    plan = make_plan("contrastive_loss", block_size, axis_name)
     return _contrastive_loss(
         embeddings, labels, margin, where, memory, convention, plan
     )

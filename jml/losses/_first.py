@@ -9,9 +9,12 @@ def first_minimum(
 ) -> tuple[Int[Array, " b"], Float[Array, " b"]]:
     """Index of each row's first minimum, and the minimum; a NaN is one.
 
-    Two plain reductions, which XLA vectorises, as it does not `argmin`.
+    Two plain reductions of floats, which XLA vectorises, as it does not `argmin`.
     """
     minimum = jnp.min(values, axis=1)
-    index = jnp.arange(values.shape[1])[None, :]
+    last = values.shape[1] - 1
+    dtype = values.dtype if last < 2 / jnp.finfo(values.dtype).eps else jnp.int32
+    index = jnp.arange(last + 1, dtype=dtype)[None, :]
     reached = values == minimum[:, None]
-    return jnp.min(jnp.where(reached, index, index[-1, -1]), axis=1), minimum
+    first = jnp.min(jnp.where(reached, index, last), axis=1)
+    return first.astype(jnp.int32), minimum

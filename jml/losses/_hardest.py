@@ -2,11 +2,11 @@
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 
 from ..pairwise import Pairs, Rows, count_true, masked_sum
-from ..row_sums import Plan, Sums, map_rows, sum_positives
+from ..plan import Plan
+from ..row_sums import Sums, map_rows, sum_positives
 from ._first import first_minimum
 
 

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_block_size, check_choice, check_number
+from .._checks import check_batch, check_choice, check_number
 from .._numerics import masked_logsumexp
 from ..distances import euclidean_distances
-from ..memory import Memory
+from ..mean_loss import mean_loss
+from ..memory import Memory, check_memory
 from ..pairwise import CONVENTIONS, Items, Pairs, Rows, count_true, masked_sum, prepare
-from ..row_sums import Plan, Sums, map_rows, mean_loss, sum_pairs, sum_positives
+from ..plan import Plan, make_plan
+from ..row_sums import Sums, map_rows, sum_pairs, sum_positives
 
 
 def lifted_loss(
@@ -40,9 +42,11 @@ def lifted_loss(
         embeddings: the batch.
         labels: its classes.
         margin: a distance.
-        convention: see the package's description, as for the next two.
+        convention: see the package's description, as for the next four.
         where: False for absent items.
+        memory: earlier embeddings to be held against as well.
         block_size: anchors at a time.
+        axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
         The loss, a scalar in float32 or float64.
@@ -62,8 +66,8 @@ def lifted_loss(
     check_batch("lifted_loss", embeddings, labels, where)
     check_number("lifted_loss", "margin", margin)
     check_choice("lifted_loss", "convention", convention, CONVENTIONS)
-    check_block_size("lifted_loss", block_size)
-    plan = Plan(block_size, axis_name)
+    check_memory("lifted_loss", memory, embeddings)
+    plan = make_plan("lifted_loss", block_size, axis_name)
     return _lifted_loss(embeddings, labels, margin, where, memory, convention, plan)
 
 
@@ -94,7 +98,7 @@ def lifted_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
 
 
 def log_sums(anchors: Items, items: Items, margin, plan: Plan) -> Float[Array, " b"]:
-    """``log sum exp(margin - D_in)`` over the negatives n; -inf where there are none."""
+    """``log sum exp(margin - D_in)`` over negatives n; -inf where there are none."""
 
     def of_rows(rows: Rows):
         sums = masked_logsumexp(-euclidean_distances(rows.squared), rows.negative)

@@ -1,5 +1,6 @@
 """Which triplets of each anchor count, and what they sum to."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -10,34 +11,57 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..distances import FLOOR
 from ..pairwise import Members, Pairs, Rows, count_true, group_by_label
-from ..row_sums import Plan, Sums, sum_rows
+from ..plan import Plan
+from ..row_sums import Sums, run_if, sum_rows
 from ._first import first_minimum
+from ._sorted import sorted_weights
+
+SORT_COST = 100  # of a row, in passes over it, for each doubling of its length
 
 
 def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Each positive pair with the nearest negative beyond it."""
-    weigh = partial(semi_hard_weights, ties=paper)
-    return _triplet_sums(weigh, lambda rows: 1, pairs, margin, plan, paper)
+    members = group_by_label(pairs.items, pairs.items)
+    weigh_one = partial(semi_hard_weights, ties=paper)
+
+    def weigh(rows: Rows, margin):
+        count = count_true(rows.positive, rows.squared.dtype)
+        return *loop_weights(rows, margin, members, weigh_one), count
+
+    return _triplet_sums(weigh, pairs, margin, plan, paper)
 
 
 def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Each positive pair with every negative."""
-
-    def negatives(rows: Rows):
-        return count_true(rows.negative, rows.squared.dtype)
-
-    return _triplet_sums(all_weights, negatives, pairs, margin, plan, paper)
-
-
-def _triplet_sums(weigh, times, pairs: Pairs, margin, plan: Plan, paper: bool) -> Sums:
     members = group_by_label(pairs.items, pairs.items)
+    many = jnp.max(members.size, initial=0) > SORT_COST * math.log2(len(members.size))
+
+    def weigh(rows: Rows, margin):
+        few = loop_weights(rows, margin, members, all_weights, unless=many)
+        weights, active = run_if(
+            many, partial(sorted_weights, rows), margin, plan.local(few)
+        )
+        masks = rows.positive, rows.negative
+        positives, negatives = (count_true(m, weights.dtype) for m in masks)
+        return weights, active, positives * negatives
+
+    return _triplet_sums(weigh, pairs, margin, plan, paper)
+
+
+def _triplet_sums(weigh, pairs: Pairs, margin, plan: Plan, paper: bool) -> Sums:
+    """Sums over triplets, of which `weigh` says how many each distance is in.
+
+    Once the active triplets are known the sum is linear in the distances: a weight for
+    each entry of the matrix, plus the margin times the number of active triplets. The
+    weights are constants to differentiation, so that what finds them needs none.
+    """
 
     def terms(rows: Rows, margin):
         if paper:
             has_negative = jnp.any(rows.negative, axis=1)[:, None]
             rows = rows._replace(positive=rows.positive & rows.other & has_negative)
-        total = weighted_terms(rows, margin, members, weigh)
-        return total, count_true(rows.positive, total.dtype) * times(rows)
+        weights, active, count = weigh(*jax.lax.stop_gradient((rows, margin)))
+        return jnp.sum(weights * rows.squared, axis=1) + margin * active, count
 
     return sum_rows(terms, pairs, margin, plan)
 
@@ -50,17 +74,13 @@ class OnePositive(NamedTuple):
     valid: Bool[Array, " b"]  # False where the anchor has no such positive
 
 
-def weighted_terms(
-    rows: Rows, margin, members: Members, weigh: Callable
-) -> Float[Array, " b"]:
-    """Each anchor's sum over its triplets, one positive of every anchor at a time.
+def loop_weights(
+    rows: Rows, margin, members: Members, weigh_one: Callable, unless=False
+) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
+    """The weights of each row, and its active triplets, in a loop over its positives.
 
-    Once the active triplets are known the sum is linear in the distances: a weight for
-    each entry of the matrix, plus the margin times the number of active triplets. The
-    weights are constants to differentiation, so that the loop, whose length is known
-    at run time only, needs no derivative.
+    The length of the loop is known at run time only.
     """
-    fixed = jax.lax.stop_gradient((rows, jnp.asarray(margin, rows.squared.dtype)))
     anchor = rows.anchor[:, 0]
     first, size = members.first[anchor], members.size[anchor]
     has_negative = jnp.any(rows.negative, axis=1)
@@ -70,15 +90,13 @@ def weighted_terms(
         positive = members.order.at[first + k].get(mode="clip")
         row = jnp.arange(len(positive))
         valid = has_negative & (k < size) & rows.positive[row, positive]
-        pairs = OnePositive(positive, fixed[0].squared[row, positive], valid)
-        weights, count = weigh(weights, *fixed, pairs)
+        pairs = OnePositive(positive, rows.squared[row, positive], valid)
+        weights, count = weigh_one(weights, rows, margin, pairs)
         return weights.at[row, positive].add(count), active + count
 
     start = jnp.zeros_like(rows.squared), jnp.zeros_like(rows.squared[:, 0])
-    weights, active = jax.lax.fori_loop(
-        0, jnp.max(size, initial=0), add_positive, jax.lax.stop_gradient(start)
-    )
-    return jnp.sum(weights * rows.squared, axis=1) + margin * active
+    turns = jnp.where(unless, 0, jnp.max(size, initial=0))
+    return jax.lax.fori_loop(0, turns, add_positive, start)
 
 
 def step(x: Array) -> Array:
@@ -100,11 +118,16 @@ def semi_hard_weights(weights, rows: Rows, margin, pairs: OnePositive, *, ties: 
     there is no other the original takes item 0, whatever its label.
     """
     beyond = rows.squared - pairs.squared[:, None]
+    nearest, distance = first_minimum(
+        jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
+    )
+    found = distance != jnp.inf  # a NaN counts, and so shows
     before = beyond <= FLOOR if ties else beyond < -FLOOR
-    nearest = jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
-    farthest = jnp.where(rows.negative & before, -beyond, jnp.inf)
-    nearest, smallest = first_minimum(nearest)
-    index = jnp.where(smallest != jnp.inf, nearest, first_minimum(farthest)[0])
+    # Waiting for `found` frees the room of the first search.
+    farthest, _ = first_minimum(
+        jnp.where(rows.negative & before & ~found[:, None], -beyond, jnp.inf)
+    )
+    index = jnp.where(found, nearest, farthest)
     row = jnp.arange(len(index))
     active = step(pairs.squared - rows.squared[row, index] + margin)
     active = jnp.where(pairs.valid, active, 0)

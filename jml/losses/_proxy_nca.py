@@ -9,14 +9,15 @@ from jaxtyping import Array, Bool, Float, Int
 from .._checks import (
     check_array,
     check_batch,
-    check_block_size,
     check_kind,
     check_number,
 )
 from .._numerics import masked_logsumexp
 from ..distances import as_compute, normalize, squared_norms
+from ..mean_loss import mean_loss
 from ..pairwise import Items, Pairs, Rows, masked_sum, prepare
-from ..row_sums import Plan, Sums, mean_loss, sum_rows
+from ..plan import Plan, make_plan
+from ..row_sums import Sums, sum_rows
 
 
 def init_proxies(
@@ -59,6 +60,9 @@ def proxy_nca_loss(
         scale: $s$, the inverse of a temperature. The paper and the original have 1,
             which weighs near and far proxies almost alike; 10 to 30 learns faster.
         where: False for absent items.
+        block_size: see the package's description, as for the next one.
+        axis_name: of the mapped axis over which the batch, but not the proxies, is
+            spread.
 
     Returns:
         The loss, a scalar in float32 or float64.
@@ -85,8 +89,7 @@ def proxy_nca_loss(
             f"proxy_nca_loss: `proxies` must have {embeddings.shape[1]} columns, as "
             f"the embeddings have, got {proxies.shape[1]}"
         )
-    check_block_size("proxy_nca_loss", block_size)
-    plan = Plan(block_size, axis_name)
+    plan = make_plan("proxy_nca_loss", block_size, axis_name)
     return _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan)
 
 

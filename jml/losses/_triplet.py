@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_block_size, check_choice, check_number
-from ..memory import Memory
+from .._checks import check_batch, check_choice, check_number
+from ..mean_loss import mean_loss
+from ..memory import Memory, check_memory
 from ..pairwise import CONVENTIONS, prepare
-from ..row_sums import Plan, mean_loss
+from ..plan import make_plan
 from ._hardest import hardest_sums
 from ._mining import all_sums, semi_hard_sums
 
@@ -49,9 +50,11 @@ def triplet_loss(
         labels: its classes.
         margin: a squared distance.
         mining: which negatives.
-        convention: see the package's description, as for the next two.
+        convention: see the package's description, as for the next four.
         where: False for absent items.
+        memory: earlier embeddings to be held against as well.
         block_size: anchors at a time.
+        axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
         The loss, a scalar in float32 or float64.
@@ -73,8 +76,8 @@ def triplet_loss(
     check_number("triplet_loss", "margin", margin)
     check_choice("triplet_loss", "mining", mining, SUMS)
     check_choice("triplet_loss", "convention", convention, CONVENTIONS)
-    check_block_size("triplet_loss", block_size)
-    plan = Plan(block_size, axis_name)
+    check_memory("triplet_loss", memory, embeddings)
+    plan = make_plan("triplet_loss", block_size, axis_name)
     return _triplet_loss(
         embeddings, labels, margin, where, memory, mining, convention, plan
     )

@@ -1,0 +1,107 @@
+"""In which pieces the rows of the pair matrix are made, and on which devices."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._checks import check_count
+from .pairwise import Items
+
+T = TypeVar("T")
+
+
+class Plan(NamedTuple):
+    """How rows are summed: how many at a time, and over which mapped axis."""
+
+    block_size: int | None = None
+    axis_name: str | None = None
+
+    def blocks(self, anchors: int, items: int) -> tuple[int, int]:
+        """The number of blocks and the anchors in each.
+
+        By default a block stays in the cache of a CPU, and elsewhere fills the device.
+        """
+        entries = 2**20 if jax.default_backend() == "cpu" else 2**26
+        size = self.block_size or max(64, entries // max(1, items))
+        blocks = max(1, -(-anchors // size))
+        return blocks, -(-anchors // blocks)
+
+    def local(self, tree: T) -> T:
+        """Marks values as this device's own, so that derivatives stay here too."""
+        if self.axis_name is None:
+            return tree
+        zero = 0 * jax.lax.axis_index(self.axis_name)
+        return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
+
+    def sum(self, tree: T) -> T:
+        """The sum over the devices of the mapped axis."""
+        return tree if self.axis_name is None else jax.lax.psum(tree, self.axis_name)
+
+    def gather(self, array: Float[Array, " b"]) -> Float[Array, " n"]:
+        """The arrays of all devices of the mapped axis, one after the other."""
+        if self.axis_name is None:
+            return array
+        return jax.lax.all_gather(array, self.axis_name, tiled=True)
+
+    def own_part(self, by_items: Float[Array, "m d"], size: int) -> Array:
+        """Of a gradient by all items, that of this device's `size` anchors."""
+        if self.axis_name is None:
+            return by_items[:size]
+        batch = by_items[: size * jax.lax.axis_size(self.axis_name)]
+        return jax.lax.psum_scatter(batch, self.axis_name, tiled=True)
+
+
+def make_plan(name: str, block_size: int | None, axis_name: str | None) -> Plan:
+    """Raises ValueError unless the size is positive and the axis is a mapped one."""
+    if block_size is not None:
+        check_count(name, "block_size", block_size)
+    if axis_name is not None:
+        try:
+            jax.lax.axis_size(axis_name)
+        except (NameError, TypeError):
+            raise ValueError(
+                f"{name}: `axis_name` must be an axis of the jax.shard_map that this "
+                f"is called in, got {axis_name!r}"
+            ) from None
+    return Plan(block_size, axis_name)
+
+
+def scan_blocks(
+    function: Callable[[T, Items], tuple[T, Any]],
+    carry: T,
+    anchors: Items,
+    plan: Plan,
+    *,
+    width: int,
+) -> tuple[T, Any]:
+    """Gives a function its carry and one block of anchors after the other.
+
+    It returns the next carry and arrays with an entry for each anchor of the block.
+
+    Args:
+        function: what to apply.
+        carry: the first.
+        anchors: all of them.
+        plan: how many a block holds.
+        width: the number of items that each anchor is held against.
+    """
+    total = len(anchors.index)
+    blocks, size = plan.blocks(total, width)
+    if blocks == 1:
+        return function(carry, anchors)
+
+    # Each block takes anchors from everywhere, so that devices that hold a part of the
+    # batch each hold a part of every block. Padding is absent: `present` becomes False.
+    def split(array: Array) -> Array:
+        padding = [(0, blocks * size - total)] + [(0, 0)] * (array.ndim - 1)
+        padded = jnp.pad(array, padding)
+        return padded.reshape(size, blocks, *array.shape[1:]).swapaxes(0, 1)
+
+    def join(array: Array) -> Array:
+        return array.swapaxes(0, 1).reshape(-1, *array.shape[2:])[:total]
+
+    carry, results = jax.lax.scan(function, carry, jax.tree.map(split, anchors))
+    return carry, jax.tree.map(join, results)
