@@ -1,135 +1,216 @@
-"""Forward and backward time of each loss, JAX beside PyTorch, in one run.
+"""Time and memory of each loss, forward and backward, JML beside its peers.
 
-python benchmarks/losses.py                         # B = 512, D = 128, 4 a class
-python benchmarks/losses.py --sizes 4096 --jax-only # peak memory at B = 4,096
+python benchmarks/losses.py --quick                # B = 512 alone, a few minutes
+python benchmarks/losses.py --out results          # all sizes, hours on two cores
+python benchmarks/losses.py --sizes 65536 --peers  # JML alone, in blocks
 
-The ratio is of medians. Before timing, the values are compared. The first row is the
-least that any of these losses over pairs can do: the Gram matrix, and its product with
-the embeddings for the gradient.
+Before anything is timed, the values are compared with those of torch_ref, and with
+PML's where the definition is the same. Times are medians, taken in turns in one
+process; the ratio is that of the fastest peer. JML's memory is what the compiled
+program asks for; a peer's is what a step adds to a process at its peak, where freed
+memory goes back to the system at once, or to what CUDA has allocated.
 """
 
 import argparse
-import resource
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from timing import median_seconds
+from loss_plot import plot
 
-from jml import losses
-from jml.distances import gram
-
-MARGIN = 0.5
+HERE = Path(__file__).parent
+SLOW = 10  # a peer that takes longer than this, in seconds, is timed once
+RUNS = 12
+EAGER = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
-def gram_loss(x, labels, margin):
-    """Half the sum of the squared products of all pairs: two matrix products."""
-    return margin * jnp.sum(gram(x) ** 2) / 2
+def times(functions, seconds):
+    """Median seconds of each function by name; one that is slow runs once."""
+    from timing import median_seconds
+
+    found, fast = {}, {}
+    for name, function in functions.items():
+        function()  # compiles
+        start = time.perf_counter()
+        function()
+        found[name] = time.perf_counter() - start
+        if found[name] < SLOW:
+            fast[name] = function
+    medians = median_seconds(list(fast.values()), seconds, at_least=RUNS)
+    return found | dict(zip(fast, medians, strict=True))
 
 
-CASES = {
-    "products alone": (gram_loss, {}),
-    "contrastive": (losses.contrastive_loss, {}),
-    "triplet hardest": (losses.triplet_loss, {"mining": "hardest"}),
-    "triplet semi": (losses.triplet_loss, {"mining": "semi"}),
-    "triplet all": (losses.triplet_loss, {"mining": "all"}),
-    "lifted": (losses.lifted_loss, {}),
-    "proxy_nca": (losses.proxy_nca_loss, {}),
-}
+def work(task):
+    """Times one loss, or takes its memory, in this process."""
+    import jax
+    from loss_steps import check_values, jml_step, make_batch, torch_step
+
+    name, gpu = task["loss"], jax.default_backend() == "gpu"
+    batch = make_batch(task["size"], task["dim"], task["per_class"])
+    start = time.perf_counter()
+    step, program = jml_step(name, batch, dtype=task["dtype"])
+    compile_s = time.perf_counter() - start
+    steps, failed = {"JML": step}, {}
+    device = "cuda" if gpu else "cpu"
+    if task["peers"] and task["dtype"] == "float32" and name != "products alone":
+        check_values(name, batch, device)
+    for peer in task["peers"]:
+        try:
+            made = torch_step(peer, name, batch, device)
+            if made is not None:
+                made()
+                steps[peer] = made
+        except Exception as error:  # whatever a peer raises is its result
+            failed[peer] = f"{type(error).__name__}: {str(error).splitlines()[0][:80]}"
+    if not task["memory"]:
+        return {
+            "seconds": times(steps, task["seconds"]),
+            "compile_s": compile_s,
+            "failed": failed,
+        }
+    analysis = program.memory_analysis()
+    peak = {"JML": analysis.temp_size_in_bytes + analysis.output_size_in_bytes}
+    measure_peak = _cuda_peak if gpu else _process_peak
+    peers = [name for name in steps if name != "JML"]
+    return {"bytes": peak | {peer: measure_peak(steps[peer]) for peer in peers}}
 
 
-def jax_step(name, x, labels, proxies):
-    """A function that runs forward and backward once and waits for the result."""
-    loss, choices = CASES[name]
-    if name == "proxy_nca":
-        step = jax.jit(jax.value_and_grad(loss, argnums=(0, 2)))
-        arguments = (x, labels, proxies)
-    else:
-        step = jax.jit(
-            jax.value_and_grad(lambda x, y: loss(x, y, **choices, margin=MARGIN))
-        )
-        arguments = (x, labels)
-    arguments = jax.device_put(arguments)
-    return lambda: jax.block_until_ready(step(*arguments))
+def _process_peak(step):
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the earlier peak
+    before = _resident("VmRSS")
+    step()
+    return _resident("VmHWM") - before
 
 
-def torch_step(name, x, labels, proxies):
-    """The same with `torch_ref`."""
+def _resident(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
+
+
+def _cuda_peak(step):
     import torch
 
-    import torch_ref
-
-    if name == "proxy_nca":
-        module = torch_ref.ProxyNCA(x.shape[1], len(proxies))
-        module.proxies.data = torch.tensor(proxies)
-    elif name.startswith("triplet"):
-        module = torch_ref.TripletLoss(MARGIN, CASES[name][1]["mining"])
-    elif name == "contrastive":
-        module = torch_ref.ContrastiveLoss(MARGIN)
-    elif name == "lifted":
-        module = torch_ref.LiftedLoss(MARGIN)
-    else:
-
-        def module(x, labels):
-            return MARGIN * ((x @ x.T) ** 2).sum() / 2
-
-    x, labels = torch.tensor(x, requires_grad=True), torch.tensor(labels)
-
-    def step():
-        x.grad = None
-        value = module(x, labels)
-        value.backward()
-        return value.item(), x.grad.numpy()
-
-    return step
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step()
+    return torch.cuda.max_memory_allocated() - before
 
 
-def make_batch(size, dim, per_class):
-    """Unit vectors about loose class centres, float32."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(size) // per_class
-    x = rng.normal(size=(labels.max() + 1, dim))[labels] + rng.normal(size=(size, dim))
-    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-    proxies = rng.normal(size=(labels.max() + 1, dim)).astype(np.float32)
-    return x, labels, proxies
+def run(task, limit):
+    """What `work` returns, from a process of its own; {} where it gave nothing."""
+    environment = os.environ | (EAGER if task["memory"] else {})
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, "--work", json.dumps(task)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return {"why": f"over {limit} s"}
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["killed"])[-1]
+        return {"why": last[:100]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(task, earlier, options):
+    """Both measurements of one loss at one size."""
+    # A peer whose step took long, or much memory, at half the size is left out.
+    peers = [
+        peer
+        for peer in task["peers"]
+        if not earlier or _affordable(peer, earlier, options)
+    ]
+    task = task | {"peers": peers}
+    found = task | run(task | {"memory": False}, options.limit * (1 + len(peers)))
+    eager = [peer for peer in peers if "compiled" not in peer]
+    memory = run(task | {"memory": True, "peers": eager}, options.limit * 3)
+    return found | {"bytes": memory.get("bytes", {})}
+
+
+def _affordable(peer, earlier, options):
+    seconds = earlier.get("seconds", {}).get(peer, math.inf)
+    memory = earlier["bytes"].get(peer.split()[0], 0)
+    most = options.most_gib * 2**30
+    return 8 * seconds * RUNS < options.limit and 8 * memory < most
+
+
+def row(result):
+    """One line of the table."""
+    seconds, peak = result.get("seconds", {}), result["bytes"]
+    mine = seconds.get("JML", math.nan)
+    cells = [f"{result['size']:6}", f"{result['loss']:16}", f"{mine * 1e3:9.2f}"]
+    peers = {name: s for name, s in seconds.items() if name != "JML"}
+    for peer in ("torch_ref", "torch_ref compiled", "PML", "PML compiled"):
+        cells.append(f"{peers[peer] * 1e3:9.2f}" if peer in peers else f"{'-':>9}")
+    ratio = min(peers.values()) / mine if peers else math.nan
+    cells.append(f"{ratio:7.1f}" if peers else f"{'-':>7}")
+    for name in ("JML", "torch_ref", "PML"):
+        text = f"{peak[name] / 2**20:9.1f}" if name in peak else f"{'-':>9}"
+        cells.append(text)
+    cells.append(f"{result.get('compile_s', math.nan):6.2f}")
+    return " | ".join(cells) + (f"  {result['why']}" if "why" in result else "")
+
+
+TIMED = ("torch_ref", "compiled", "PML", "compiled")
+HEAD = " | ".join(
+    [f"{'B':>6}", f"{'loss':16}", f"{'JML ms':>9}"]
+    + [f"{peer:>9}" for peer in TIMED]
+    + [f"{'times':>7}", f"{'JML MiB':>9}", f"{'torch_ref':>9}", f"{'PML':>9}", "comp s"]
+)
 
 
 def main():
-    """Prints one row for each size and loss."""
+    """Prints a table, and writes it with JSON and a plot where asked."""
+    from loss_steps import LOSSES, PEERS
+
+    names = ["products alone", *LOSSES]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[512])
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--per-class", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=1, help="of one turn, of 3")
-    parser.add_argument("--losses", nargs="+", default=list(CASES), choices=CASES)
-    parser.add_argument("--jax-only", action="store_true", help="skip PyTorch")
+    sizes = [64 * 2**i for i in range(9)]
+    parser.add_argument("--sizes", type=int, nargs="+", default=sizes)
+    parser.add_argument("--dims", type=int, nargs="+", default=[128, 512])
+    parser.add_argument("--per-class", type=int, nargs="+", default=[4, 64])
+    parser.add_argument("--losses", nargs="+", default=names, choices=names)
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--seconds", type=float, default=0.3, help="of one turn, of 3")
+    parser.add_argument("--limit", type=float, default=120, help="seconds of one peer")
+    parser.add_argument("--most-gib", type=float, default=12, help="of one peer")
+    parser.add_argument(
+        "--quick", action="store_true", help="B = 512, uncompiled peers"
+    )
+    parser.add_argument("--out", type=Path, help="folder for JSON and a plot")
+    parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    print(
-        f"jax {jax.__version__} on {jax.devices()[0].device_kind}, float32, "
-        f"D = {options.dim}, {options.per_class} a class"
-    )
-    print(
-        f"{'B':>6} {'loss':16} {'JAX ms':>9} {'torch ms':>9} {'ratio':>7} "
-        f"{'compile s':>10} {'peak MiB':>9}"
-    )
-    for size in options.sizes:
-        batch = make_batch(size, options.dim, options.per_class)
-        for name in options.losses:
-            step = jax_step(name, *batch)
-            start = time.perf_counter()
-            value, _ = step()
-            compile_s = time.perf_counter() - start
-            steps = [step] if options.jax_only else [step, torch_step(name, *batch)]
-            if not options.jax_only:
-                expected = steps[1]()[0]
-                np.testing.assert_allclose(value, expected, rtol=1e-4, err_msg=name)
-            seconds = [*median_seconds(steps, options.seconds), float("nan")][:2]
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(
-                f"{size:6} {name:16} {seconds[0] * 1e3:9.2f} {seconds[1] * 1e3:9.2f} "
-                f"{seconds[1] / seconds[0]:7.1f} {compile_s:10.2f} {peak:9.0f}"
-            )
+    if options.work:
+        return print(json.dumps(work(options.work)))
+    if options.quick:
+        options.sizes, options.dims, options.per_class = [512], [128], [4]
+        options.peers = [peer for peer in options.peers if "compiled" not in peer]
+    results = []
+    for dim, per_class in itertools.product(options.dims, options.per_class):
+        print(f"\nD = {dim}, {per_class} a class, {options.dtype}\n{HEAD}", flush=True)
+        earlier = {}
+        for size, name in itertools.product(sorted(options.sizes), options.losses):
+            task = {"loss": name, "size": size, "dim": dim, "per_class": per_class}
+            task |= {"dtype": options.dtype, "seconds": options.seconds}
+            task["peers"] = list(options.peers)
+            earlier[name] = measure(task, earlier.get(name), options)
+            results.append(earlier[name])
+            print(row(earlier[name]), flush=True)
+            if options.out:
+                options.out.mkdir(parents=True, exist_ok=True)
+                text = json.dumps(results, indent=1)
+                (options.out / "losses.json").write_text(text)
+    if options.out:
+        plot(results, options.out / "losses.png")
 
 
 if __name__ == "__main__":

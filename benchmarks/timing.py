@@ -8,19 +8,22 @@ TURNS = 3
 PAUSE = 0.4  # PyTorch's threads spin for 0.2 s after their last task
 
 
-def median_seconds(functions: list[Callable], seconds: float) -> list[float]:
+def median_seconds(
+    functions: list[Callable], seconds: float, *, at_least: int = 0
+) -> list[float]:
     """Median run time of each function, in turns of about `seconds` each.
 
     A slow moment of the machine then touches all of them. Two runs warm a turn up, and
-    a turn starts when the threads of the last one sleep.
+    a turn starts when the threads of the last one sleep. Each runs `at_least` so often.
     """
     times = [[] for _ in functions]
     for function, record in [*zip(functions, times, strict=True)] * TURNS:
         time.sleep(PAUSE)
         for _ in range(2):
             function()
+        enough = len(record) + -(-at_least // TURNS)
         first = start = time.perf_counter()
-        while start < first + seconds:
+        while start < first + seconds or len(record) < enough:
             function()
             end = time.perf_counter()
             record.append(end - start)

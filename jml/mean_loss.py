@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from .memory import Memory
@@ -54,4 +55,9 @@ def mean_loss(
                 slope += jnp.sum(gradient * tangent)
         return value, slope
 
-    return loss(x, numbers, (labels, present, memory))
+    mesh = jax.typeof(x).sharding.mesh
+    if AxisType.Explicit not in mesh.axis_types:
+        return loss(x, numbers, (labels, present, memory))
+    with use_abstract_mesh(mesh):  # the compiler spreads the rows, as on Auto axes
+        loss = auto_axes(loss, out_sharding=PartitionSpec())
+        return loss(x, numbers, (labels, present, memory))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ._checks import check_count
 from .pairwise import Items
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -19,15 +20,16 @@ class Plan(NamedTuple):
     block_size: int | None = None
     axis_name: str | None = None
 
-    def blocks(self, anchors: int, items: int) -> tuple[int, int]:
+    def blocks(self, anchors: Items, items: Items) -> dict[str, int]:
         """The number of blocks and the anchors in each.
 
         By default a block stays in the cache of a CPU, and elsewhere fills the device.
         """
+        number, width = len(anchors.index), max(1, len(items.index))
         entries = 2**20 if jax.default_backend() == "cpu" else 2**26
-        size = self.block_size or max(64, entries // max(1, items))
-        blocks = max(1, -(-anchors // size))
-        return blocks, -(-anchors // blocks)
+        size = self.block_size or max(64, entries // width)
+        blocks = max(1, -(-number // size))
+        return {"blocks": blocks, "size": -(-number // blocks)}
 
     def local(self, tree: T) -> T:
         """Marks values as this device's own, so that derivatives stay here too."""
@@ -70,31 +72,31 @@ def make_plan(name: str, block_size: int | None, axis_name: str | None) -> Plan:
 
 
 def scan_blocks(
-    function: Callable[[T, Items], tuple[T, Any]],
-    carry: T,
-    anchors: Items,
-    plan: Plan,
+    function: Callable[[C, T], tuple[C, Any]],
+    carry: C,
+    rows: T,
     *,
-    width: int,
-) -> tuple[T, Any]:
-    """Gives a function its carry and one block of anchors after the other.
+    blocks: int,
+    size: int,
+) -> tuple[C, Any]:
+    """Gives a function its carry and one block of rows after the other.
 
-    It returns the next carry and arrays with an entry for each anchor of the block.
+    It returns the next carry and arrays with an entry for each row of the block; so
+    does this, with an entry for each row.
 
     Args:
         function: what to apply.
         carry: the first.
-        anchors: all of them.
-        plan: how many a block holds.
-        width: the number of items that each anchor is held against.
+        rows: a tree of arrays, each with an entry for each row.
+        blocks: how many.
+        size: of each.
     """
-    total = len(anchors.index)
-    blocks, size = plan.blocks(total, width)
     if blocks == 1:
-        return function(carry, anchors)
+        return function(carry, rows)
+    total = len(jax.tree.leaves(rows)[0])
 
-    # Each block takes anchors from everywhere, so that devices that hold a part of the
-    # batch each hold a part of every block. Padding is absent: `present` becomes False.
+    # Each block takes rows from everywhere, so that devices that hold a part of them
+    # each hold a part of every block. Padding is 0 and False: of anchors, absent.
     def split(array: Array) -> Array:
         padding = [(0, blocks * size - total)] + [(0, 0)] * (array.ndim - 1)
         padded = jnp.pad(array, padding)
@@ -103,5 +105,5 @@ def scan_blocks(
     def join(array: Array) -> Array:
         return array.swapaxes(0, 1).reshape(-1, *array.shape[2:])[:total]
 
-    carry, results = jax.lax.scan(function, carry, jax.tree.map(split, anchors))
+    carry, results = jax.lax.scan(function, carry, jax.tree.map(split, rows))
     return carry, jax.tree.map(join, results)

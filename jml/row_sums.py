@@ -49,7 +49,7 @@ def map_rows(
     def of_block(_, block: Items):
         return None, function(make_rows(block, items))
 
-    return scan_blocks(of_block, None, anchors, plan, width=len(items.index))[1]
+    return scan_blocks(of_block, None, anchors, **plan.blocks(anchors, items))[1]
 
 
 def sum_rows(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
@@ -75,7 +75,7 @@ def sum_rows(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
 
     zeros = plan.local(jax.tree.map(jnp.zeros_like, (numbers, items.embeddings)))
     (by_numbers, by_items), (total, count, by_anchors) = scan_blocks(
-        add, zeros, pairs.anchors, plan, width=len(items.index)
+        add, zeros, pairs.anchors, **plan.blocks(pairs.anchors, items)
     )
     return Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors, by_items)
 
@@ -100,7 +100,7 @@ def sum_positives(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> S
     def add_up(terms, anchors, items, numbers, plan):
         members = group_by_label(anchors, items)
         most = jnp.max(members.size, initial=0)
-        size = plan.blocks(len(anchors.index), len(items.index))[1]
+        size = plan.blocks(anchors, items)["size"]
         smaller = plan._replace(block_size=-(-size // 4))
         turns = jnp.where(most > FEW, 0, -(-most // AT_ONCE))
         few = _gather(terms, anchors, items, members, turns, numbers, plan)
@@ -153,7 +153,7 @@ def _sum_half(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
 
     zeros = plan.local(jax.tree.map(jnp.zeros_like, numbers))
     by_numbers, (total, count, by_anchors) = scan_blocks(
-        add, zeros, anchors, plan, width=len(items.index)
+        add, zeros, anchors, **plan.blocks(anchors, items)
     )
     return Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors)
 

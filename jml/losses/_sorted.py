@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ..pairwise import Rows
+from ..plan import scan_blocks
 
 PARTS = 16  # of the rows, one after the other: sorting needs room for several copies
 
@@ -13,11 +14,14 @@ def sorted_weights(
     rows: Rows, margin
 ) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
     """The weights of each row, and its active triplets, by sorting it once."""
-    return jax.lax.map(
-        lambda row: _weights(*row, margin),
+    size = -(-len(rows.squared) // PARTS)
+    return scan_blocks(
+        lambda _, part: (None, jax.vmap(_weights, (0, 0, 0, None))(*part, margin)),
+        None,
         (rows.squared, rows.positive, rows.negative),
-        batch_size=-(-len(rows.squared) // PARTS),
-    )
+        blocks=-(-len(rows.squared) // size),
+        size=size,
+    )[1]
 
 
 def _weights(

@@ -1,0 +1,149 @@
+"""One forward and backward pass of each loss, by JML and by its peers.
+
+The peers are `torch_ref`, which computes the same numbers, and what
+pytorch-metric-learning (PML) has nearest to each loss. PML's triplets and lifted
+structure are JML's with `convention="paper"`; the others differ as `DIFFERENCES` says.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jml import losses
+from jml.distances import gram
+
+MARGIN = 0.5
+PEERS = ("torch_ref", "torch_ref compiled", "PML", "PML compiled")
+LOSSES = {
+    "contrastive": losses.contrastive_loss,
+    "triplet hardest": partial(losses.triplet_loss, mining="hardest"),
+    "triplet semi": partial(losses.triplet_loss, mining="semi"),
+    "triplet all": partial(losses.triplet_loss, mining="all"),
+    "lifted": losses.lifted_loss,
+    "proxy_nca": losses.proxy_nca_loss,
+}
+DIFFERENCES = {
+    "contrastive": "averages positive and negative pairs apart, without constants",
+    "triplet hardest": "takes the farthest positive of each anchor alone",
+    "triplet semi": "takes every negative between the positive and the margin",
+    "proxy_nca": "has the positive proxy in the denominator",
+}
+
+
+def products_alone(x, labels, margin):
+    """The least a loss over pairs can do: the Gram matrix and its product with x."""
+    return margin * jnp.sum(gram(x) ** 2) / 2
+
+
+def make_batch(size, dim, per_class):
+    """Unit vectors about loose class centres, float32, and a proxy for each class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(size) // per_class
+    x = rng.normal(size=(labels.max() + 1, dim))[labels] + rng.normal(size=(size, dim))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    proxies = rng.normal(size=(labels.max() + 1, dim)).astype(np.float32)
+    return x, labels, proxies
+
+
+def jml_step(name, batch, *, dtype="float32", **options):
+    """A function that runs once and waits, and its compiled program."""
+    x, labels, proxies = batch
+    arguments = (jnp.asarray(x, dtype), jnp.asarray(labels))
+    if name == "products alone":
+        loss = partial(products_alone, margin=MARGIN)
+    elif name == "proxy_nca":
+        arguments += (jnp.asarray(proxies, dtype),)
+        loss = partial(LOSSES[name], **options)
+    else:
+        loss = partial(LOSSES[name], margin=MARGIN, **options)
+    wanted = (0, 2) if name == "proxy_nca" else 0
+    step = jax.jit(jax.value_and_grad(loss, argnums=wanted)).lower(*arguments).compile()
+    return lambda: jax.block_until_ready(step(*arguments)), step
+
+
+def torch_step(peer, name, batch, device):
+    """The same for one of `PEERS`; None where it has no such loss."""
+    import torch
+
+    x, labels, proxies = batch
+    make = _torch_ref if peer.startswith("torch_ref") else _pml
+    module = make(name, torch.tensor(proxies, device=device))
+    if module is None:
+        return None
+    if peer.endswith("compiled"):
+        module = torch.compile(module, dynamic=False)
+    x = torch.tensor(x, device=device, requires_grad=True)
+    labels = torch.tensor(labels, device=device)
+
+    def step():
+        x.grad = None
+        value = module(x, labels)
+        value.backward()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return value.item(), x.grad
+
+    return step
+
+
+def _torch_ref(name, proxies):
+    import torch_ref
+
+    if name == "products alone":
+        return None
+    if name == "proxy_nca":
+        module = torch_ref.ProxyNCA(proxies.shape[1], len(proxies))
+        module.proxies.data = proxies
+        return module
+    if name == "contrastive":
+        return torch_ref.ContrastiveLoss(MARGIN)
+    if name == "lifted":
+        return torch_ref.LiftedLoss(MARGIN)
+    return torch_ref.TripletLoss(MARGIN, name.split()[1])
+
+
+def _pml(name, proxies):
+    from pytorch_metric_learning import distances, miners, reducers
+    from pytorch_metric_learning import losses as pml
+
+    mean = reducers.MeanReducer()
+    squared = distances.LpDistance(normalize_embeddings=False, power=2)
+    triplets = pml.TripletMarginLoss(MARGIN, distance=squared, reducer=mean)
+    if name == "contrastive":
+        return pml.ContrastiveLoss(0, MARGIN, distance=squared, reducer=mean)
+    if name == "triplet all":
+        return triplets
+    if name == "triplet hardest":
+        return _mined(miners.BatchHardMiner(distance=squared), triplets)
+    if name == "triplet semi":
+        miner = miners.TripletMarginMiner(MARGIN, "semihard", distance=squared)
+        return _mined(miner, triplets)
+    if name == "lifted":
+        euclidean = distances.LpDistance(normalize_embeddings=False)
+        return pml.LiftedStructureLoss(MARGIN, 0, distance=euclidean, reducer=mean)
+    if name == "proxy_nca":
+        classes, dim = proxies.shape
+        module = pml.ProxyNCALoss(classes, dim, softmax_scale=1).to(proxies.device)
+        module.proxies.data = proxies
+        return module
+    return None
+
+
+def _mined(miner, loss):
+    return lambda x, labels: loss(x, labels, miner(x, labels))
+
+
+def check_values(name, batch, device):
+    """Raises AssertionError unless JML and the peers that agree by definition do."""
+    pairs = [("torch_ref", {})]
+    if name in ("triplet all", "lifted"):
+        pairs.append(("PML", {"convention": "paper"}))
+    for peer, options in pairs:
+        step = torch_step(peer, name, batch, device)
+        if step is not None:
+            value, _ = jml_step(name, batch, **options)[0]()
+            np.testing.assert_allclose(
+                float(value), step()[0], rtol=1e-4, err_msg=f"{name}, {peer}"
+            )

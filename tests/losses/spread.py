@@ -1,0 +1,95 @@
+"""Losses of one batch spread over devices, in a process of its own.
+
+``OUT values`` writes values and gradients, on one device and on all, to the file OUT;
+``OUT arrays`` the entries of the largest array in each compiled program.
+"""
+
+import math
+import re
+import sys
+from functools import partial
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jml import losses
+from tests.losses.cases import PAIR_LOSSES
+
+BATCHES = {"values": 512, "arrays": 2048}
+DIM, CLASSES, MARGIN = 8, 40, 0.7
+
+
+def loss(name, x, labels, other, **options):
+    """`other` is the margin or the proxies."""
+    if name == "proxy_nca":
+        return losses.proxy_nca_loss(x, labels, other, **options)
+    return PAIR_LOSSES[name](x, labels, margin=other, **options)
+
+
+def mapped(name, mesh, **options):
+    """The loss of a batch whose parts are given to the devices by hand."""
+    local = partial(loss, name, axis_name="data", **options)
+    specs = P("data"), P("data"), P()
+    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P())
+
+
+def programs(mesh, wanted):
+    """Each loss and way of spreading it, and where its arguments lie."""
+    explicit = jax.make_mesh(mesh.devices.shape, ("data",))
+    for name in (*PAIR_LOSSES, "proxy_nca"):
+        whole = partial(loss, name, block_size=BATCHES[wanted])
+        yield f"{name}/jit", name, whole, mesh
+        if wanted == "arrays":
+            by_hand = mapped(name, mesh, block_size=BATCHES[wanted])
+            yield f"{name}/mapped", name, by_hand, mesh
+            continue
+        yield f"{name}/one", name, whole, None
+        yield f"{name}/jit, blocks", name, partial(loss, name, block_size=24), mesh
+        yield f"{name}/mapped, blocks", name, mapped(name, mesh, block_size=24), mesh
+        yield f"{name}/explicit", name, whole, explicit
+
+
+def arguments(name, mesh, size):
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(size, DIM)), rng.integers(0, CLASSES, size)
+    other = rng.normal(size=(CLASSES, DIM)) if name == "proxy_nca" else MARGIN
+    given = x, labels, np.asarray(other)
+    if mesh is None:
+        return given
+    specs = P("data"), P("data"), P()
+    return tuple(
+        jax.device_put(a, NamedSharding(mesh, s))
+        for a, s in zip(given, specs, strict=True)
+    )
+
+
+def largest_array(program):
+    """Entries of the largest array that a device holds."""
+    shapes = re.findall(r"\[(\d+(?:,\d+)*)\]", program.as_text())
+    return max(math.prod(map(int, shape.split(","))) for shape in set(shapes))
+
+
+def main(out, wanted):
+    count = jax.device_count()
+    mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
+    found = {}
+    for key, name, function, where in programs(mesh, wanted):
+        step = jax.jit(jax.value_and_grad(function, argnums=(0, 2)))
+        given = arguments(name, where, BATCHES[wanted])
+        if wanted == "arrays":
+            found[key] = largest_array(step.lower(*given).compile())
+        else:
+            found[key] = np.concatenate(
+                [
+                    np.ravel(jax.device_get(leaf))
+                    for leaf in jax.tree.leaves(step(*given))
+                ]
+            )
+    np.savez(out, devices=count, **found)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    main(*sys.argv[1:])

@@ -1,0 +1,180 @@
+"""The cross-batch memory, against loops over the pairs that it adds."""
+
+import itertools
+from collections import deque
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jml import losses
+from tests.losses.cases import PAIR_LOSSES
+from tests.losses.oracles import euclidean, squared
+from tests.parity import assert_close
+
+BATCH, KEPT, DIM, MARGIN = 9, 14, 3, 1.3
+
+
+def contrastive(x, labels, batch):
+    terms = []
+    for i, j in itertools.combinations(range(len(x)), 2):
+        if i < batch and labels[i] == labels[j]:
+            terms.append(squared(x, i, j) / 2)
+        elif i < batch:
+            terms.append(max(0.0, MARGIN - euclidean(x, i, j)) ** 2 / 2)
+    return np.mean(terms)
+
+
+def triplet(x, labels, batch, mining):
+    terms, everyone = [], range(len(x))
+    for a, p in itertools.product(range(batch), everyone):
+        negatives = [squared(x, a, n) for n in everyone if labels[n] != labels[a]]
+        if labels[a] != labels[p] or a == p or not negatives:
+            continue
+        s = squared(x, a, p)
+        beyond = [d for d in negatives if d > s]
+        mined = {
+            "hardest": [min(negatives)],
+            "semi": [min(beyond) if beyond else max(negatives)],
+            "all": negatives,
+        }[mining]
+        terms += [max(0.0, s - d + MARGIN) for d in mined]
+    return np.mean(terms)
+
+
+def lifted(x, labels, batch):
+    everyone = range(len(x))
+
+    def repulsion(i):
+        return sum(
+            np.exp(MARGIN - euclidean(x, i, n))
+            for n in everyone
+            if labels[n] != labels[i] and min(i, n) < batch
+        )
+
+    terms = [
+        max(0.0, np.log(repulsion(i) + repulsion(j)) + euclidean(x, i, j)) ** 2 / 2
+        for i, j in itertools.combinations(everyone, 2)
+        if labels[i] == labels[j] and i < batch
+    ]
+    return np.mean(terms)
+
+
+DEFINITIONS = {
+    "contrastive": contrastive,
+    "triplet_hardest": partial(triplet, mining="hardest"),
+    "triplet_semi": partial(triplet, mining="semi"),
+    "triplet_all": partial(triplet, mining="all"),
+    "lifted": lifted,
+}
+
+
+def make_case(seed, classes=4):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(BATCH + KEPT, DIM))
+    return x, rng.integers(0, classes, len(x))
+
+
+def remember(x, labels, size=KEPT):
+    """A memory of these, the rest of its places empty."""
+    memory = losses.init_memory(size, x.shape[1], dtype=x.dtype)
+    for start in range(0, len(x), 5):
+        memory = losses.update_memory(
+            memory, jnp.asarray(x[start : start + 5]), jnp.asarray(labels[start:][:5])
+        )
+    return memory
+
+
+@partial(jax.jit, static_argnames=("name", "convention", "block_size"))
+def evaluate(name, x, labels, memory, **options):
+    return PAIR_LOSSES[name](x, labels, margin=MARGIN, memory=memory, **options)
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("classes", [4, 1, 30])
+def test_values(x64, name, classes):
+    if classes == 1 and name != "contrastive":
+        pytest.skip("no negatives")
+    for seed in range(5):
+        x, labels = make_case(seed, classes)
+        memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
+        expected = DEFINITIONS[name](x, labels, BATCH)
+        for block_size in (None, 4):
+            value = evaluate(
+                *(name, x[:BATCH], labels[:BATCH], memory),
+                convention="paper",
+                block_size=block_size,
+            )
+            assert_close(value, expected, 1e-12)
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_derivatives(x64, name):
+    """Of the batch alone: nothing flows into the memory."""
+    x, labels = make_case(1)
+    memory = remember(x[BATCH:], labels[BATCH:])
+
+    def loss(x, kept):
+        given = memory._replace(embeddings=kept)
+        return evaluate(name, x, labels[:BATCH], given, convention="original")
+
+    x, kept = jnp.asarray(x[:BATCH]), memory.embeddings
+    check_grads(lambda x: loss(x, kept), (x,), order=1)
+    assert not np.any(jax.grad(loss, argnums=1)(x, kept))
+
+
+@pytest.mark.parametrize("convention", ["original", "paper"])
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_an_empty_memory_changes_nothing(name, convention):
+    x, labels = make_case(2)
+    x, labels = x[:BATCH].astype(np.float32), labels[:BATCH]
+    empty = losses.init_memory(20, DIM)
+    with_memory = evaluate(name, x, labels, empty, convention=convention)
+    without = evaluate(name, x, labels, None, convention=convention)
+    np.testing.assert_allclose(with_memory, without, rtol=1e-6)
+
+
+def test_many_positives_in_the_memory(x64):
+    """Beyond those that are gathered."""
+    x, labels = make_case(3, classes=2)
+    x, labels = np.concatenate([x, x[BATCH:] + 1]), np.append(labels, labels[BATCH:])
+    memory = remember(x[BATCH:], labels[BATCH:], size=len(x))
+    for name in ("triplet_hardest", "lifted"):
+        value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
+        assert_close(value, DEFINITIONS[name](x, labels, BATCH), 1e-12)
+
+
+def test_the_ring_keeps_the_latest():
+    rng = np.random.default_rng(0)
+    memory, kept = losses.init_memory(7, 1), deque(maxlen=7)
+    update = jax.jit(losses.update_memory)
+    for turn in range(12):
+        x = rng.normal(size=(3 if turn % 4 else 10, 1)).astype(np.float32)
+        labels, where = rng.integers(0, 9, len(x)), rng.random(len(x)) < 0.7
+        memory = update(memory, x, labels, where=where)
+        kept.extend(zip(x[where, 0].tolist(), labels[where].tolist(), strict=True))
+        found = zip(
+            memory.embeddings[memory.filled, 0].tolist(),
+            memory.labels[memory.filled].tolist(),
+            strict=True,
+        )
+        assert sorted(found) == sorted(kept)
+
+
+def test_errors():
+    x, labels = np.zeros((2, 3), np.float32), np.zeros(2, int)
+    with pytest.raises(ValueError, match="init_memory: `size` must be a positive int"):
+        losses.init_memory(0, 3)
+    with pytest.raises(ValueError, match="`dim` must be a positive integer"):
+        losses.init_memory(4, 2.5)
+    with pytest.raises(ValueError, match="of 3 numbers, as the batch has, got 4"):
+        losses.update_memory(losses.init_memory(4, 4), x, labels)
+    with pytest.raises(ValueError, match="lifted_loss: `memory` must hold embeddings"):
+        losses.lifted_loss(x, labels, memory=losses.init_memory(4, 4))
+    with pytest.raises(ValueError, match="must come from `init_memory`, got a tuple"):
+        losses.triplet_loss(x, labels, memory=(x, labels))
+    with pytest.raises(ValueError, match="update_memory: `labels` must be integer"):
+        losses.update_memory(losses.init_memory(4, 3), x, labels / 2)

@@ -1,0 +1,113 @@
+"""Memory, blocks and the ways that are taken for many positives only."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jml import losses
+from jml.losses import _mining
+from jml.losses._sorted import sorted_weights
+from jml.pairwise import group_by_label, make_pairs, make_rows
+from tests.losses.cases import PAIR_LOSSES
+from tests.losses.oracles import PAPER
+from tests.parity import assert_close
+
+SIZE = 24
+
+
+@jax.jit
+def both_weights(x, labels, present, margin):
+    """Of the loop over positives, and of sorted rows."""
+    items = make_pairs(x, labels, present).items
+    rows = make_rows(items, items)
+    members = group_by_label(items, items)
+    loop = _mining.loop_weights(rows, margin, members, _mining.all_weights)
+    return loop, sorted_weights(rows, margin)
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    classes=st.integers(1, 6),
+    lattice=st.booleans(),
+    absent=st.booleans(),
+    margin=st.sampled_from([0.0, 1.0, 4.0, -1.0]),
+)
+def test_sorting_and_looping_agree(seed, classes, lattice, absent, margin):
+    """To the last bit, ties at the hinge included: both only count."""
+    rng = np.random.default_rng(seed)
+    shape = SIZE, 2
+    x = rng.integers(-2, 3, shape) if lattice else rng.normal(size=shape)
+    labels = rng.integers(0, classes, SIZE)
+    present = rng.random(SIZE) < 0.7 if absent else np.ones(SIZE, bool)
+    loop, by_sorting = both_weights(x.astype(np.float32), labels, present, margin)
+    for one, other in zip(loop, by_sorting, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def useless(weights, *_):
+    return weights * jnp.nan, weights[:, 0] * jnp.nan
+
+
+@pytest.mark.parametrize(("cost", "taken"), [(0.3, "sorted"), (100, "loop")])
+def test_the_way_is_chosen_from_the_data(x64, monkeypatch, cost, taken):
+    """The other way would give NaN; the shapes are this test's own, so nothing cached."""
+    monkeypatch.setattr(_mining, "SORT_COST", cost)
+    if taken == "sorted":
+        monkeypatch.setattr(_mining, "all_weights", useless)
+    else:
+        nan = partial(jax.tree.map, lambda a: a * jnp.nan)
+        monkeypatch.setattr(
+            _mining, "sorted_weights", lambda *a: nan(sorted_weights(*a))
+        )
+    rng = np.random.default_rng(0)
+    size = 19 if taken == "sorted" else 21
+    x, labels = rng.normal(size=(size, 3)), rng.integers(0, 3, size)
+    loss = partial(losses.triplet_loss, mining="all", convention="paper", margin=1.0)
+    assert_close(loss(x, labels), PAPER["triplet_all"](x, labels, 1.0), 1e-12)
+
+
+def step_of(name, size, dim, **options):
+    """The compiled step of one loss, for four items a class."""
+    x = jax.ShapeDtypeStruct((size, dim), jnp.float32)
+    labels = jax.ShapeDtypeStruct((size,), jnp.int32)
+    if name == "proxy_nca":
+        loss = losses.proxy_nca_loss
+        given = (jax.ShapeDtypeStruct((size // 4, dim), jnp.float32),)
+    else:
+        loss, given = partial(PAIR_LOSSES[name], margin=0.5), ()
+    step = jax.value_and_grad(partial(loss, **options))
+    return jax.jit(step).lower(x, labels, *given).compile().memory_analysis()
+
+
+every = pytest.mark.parametrize("name", [*PAIR_LOSSES, "proxy_nca"])
+
+
+@every
+def test_no_more_than_six_matrices(name):
+    memory = step_of(name, 1024, 16, block_size=1024)
+    assert memory.temp_size_in_bytes <= 6 * 4 * 1024**2
+
+
+@every
+def test_blocks_hold_a_large_batch(name):
+    memory = step_of(name, 65536, 128)
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    assert held + memory.temp_size_in_bytes < 4 * 2**30
+
+
+def test_float32_sums_over_triplets():
+    rng = np.random.default_rng(0)
+    size = 8192
+    labels = np.arange(size) // 4
+    x = rng.normal(size=(size // 4, 8))[labels] + rng.normal(size=(size, 8))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    loss = jax.jit(partial(losses.triplet_loss, mining="all", margin=0.5))
+    single = loss(x, labels)
+    with jax.enable_x64(True):
+        assert_close(single, loss(x.astype(np.float64), labels), 1e-5, "all, B = 8,192")
