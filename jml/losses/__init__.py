@@ -21,8 +21,8 @@ Arguments that the pair losses share:
   plain `jit`, sharded arrays need no such argument. No device makes more of the pair
   matrix than the rows of its own anchors.
 
-Value and gradient come out of one pass over the pair matrix, which is not kept. So a
-second derivative by the embeddings costs more than usual, a first one less.
+Value and gradient come out of one pass over the pair matrix, which is not kept. Second
+derivatives are to be taken forward over reverse, as `jax.hessian` does.
 
 No finite input gives NaN: a batch without a pair or triplet to learn from has loss 0
 and gradient 0.

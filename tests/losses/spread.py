@@ -1,7 +1,8 @@
 """Losses of one batch spread over devices, in a process of its own.
 
-``OUT values`` writes values and gradients, on one device and on all, to the file OUT;
-``OUT arrays`` the entries of the largest array in each compiled program.
+It writes to the file OUT, by program, the entries of the largest array that a device
+holds and, with ``OUT values``, values and gradients, on one device and on all. With
+``OUT arrays`` nothing is run.
 """
 
 import math
@@ -76,17 +77,13 @@ def main(out, wanted):
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
     found = {}
     for key, name, function, where in programs(mesh, wanted):
-        step = jax.jit(jax.value_and_grad(function, argnums=(0, 2)))
         given = arguments(name, where, BATCHES[wanted])
-        if wanted == "arrays":
-            found[key] = largest_array(step.lower(*given).compile())
-        else:
-            found[key] = np.concatenate(
-                [
-                    np.ravel(jax.device_get(leaf))
-                    for leaf in jax.tree.leaves(step(*given))
-                ]
-            )
+        step = jax.jit(jax.value_and_grad(function, argnums=(0, 2)))
+        program = step.lower(*given).compile()
+        found[f"{key}/array"] = largest_array(program)
+        if wanted == "values":
+            leaves = jax.device_get(jax.tree.leaves(program(*given)))
+            found[f"{key}/values"] = np.concatenate([np.ravel(leaf) for leaf in leaves])
     np.savez(out, devices=count, **found)
 
 

@@ -15,37 +15,47 @@ from tests.parity import assert_close
 
 @pytest.fixture(scope="module")
 def compute(tmp_path_factory):
-    folder, found = tmp_path_factory.mktemp("spread"), {}
+    folder = tmp_path_factory.mktemp("spread")
 
     def run(devices, wanted):
-        if (devices, wanted) not in found:
-            flags = f"--xla_force_host_platform_device_count={devices}"
-            out = folder / f"{devices}.npz"
-            subprocess.run(
-                [sys.executable, "-m", "tests.losses.spread", str(out), wanted],
-                env={**os.environ, "XLA_FLAGS": flags},
-                check=True,
-            )
-            found[devices, wanted] = dict(np.load(out))
-        return found[devices, wanted]
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        out = folder / f"{devices}.npz"
+        subprocess.run(
+            [sys.executable, "-m", "tests.losses.spread", str(out), wanted],
+            env={**os.environ, "XLA_FLAGS": flags},
+            check=True,
+        )
+        return dict(np.load(out))
 
     return run
 
 
-def test_values_and_gradients(compute):
-    found = compute(8, "values")
-    assert found.pop("devices") == 8
-    for key, numbers in found.items():
+@pytest.fixture(scope="module")
+def of_eight(compute):
+    return compute(8, "values")
+
+
+def test_values_and_gradients(of_eight):
+    assert of_eight["devices"] == 8
+    spread = [key for key in of_eight if key.endswith("/values")]
+    assert len(spread) == 6 * 5
+    for key in spread:
         name = key.split("/")[0]
-        assert_close(numbers, found[f"{name}/one"], 1e-12)
+        assert_close(of_eight[key], of_eight[f"{name}/one/values"], 1e-12)
 
 
-@pytest.mark.parametrize("devices", [8, 64])
-def test_a_device_holds_its_rows_only(compute, devices):
-    found = compute(devices, "arrays")
-    assert found.pop("devices") == devices
+def test_one_of_eight_holds_its_rows_only(of_eight):
+    for key, entries in of_eight.items():
+        if key.endswith("/array") and "/one/" not in key:
+            assert entries <= BATCHES["values"] ** 2 // 8, key
+    assert of_eight["contrastive/one/array"] == BATCHES["values"] ** 2
+
+
+def test_one_of_64_holds_its_rows_only(compute):
+    found = compute(64, "arrays")
+    assert found.pop("devices") == 64 and len(found) == 6 * 2
     for key, entries in found.items():
-        assert entries <= BATCHES["arrays"] ** 2 // devices, key
+        assert entries <= BATCHES["arrays"] ** 2 // 64, key
 
 
 def test_axis_names_are_checked():

@@ -23,7 +23,7 @@ from tests.losses.cases import (
 )
 from tests.parity import assert_close
 
-SHAPES = [(2, 3), (3, 1), (7, 4), (16, 8), (33, 5), (64, 16)]
+SHAPES = [(2, 3), (7, 4), (33, 5), (64, 16)]
 SIZES, DIMS = st.integers(2, 64), st.sampled_from([1, 8])
 
 
