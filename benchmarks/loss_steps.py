@@ -135,15 +135,12 @@ def _mined(miner, loss):
     return lambda x, labels: loss(x, labels, miner(x, labels))
 
 
-def check_values(name, batch, device):
+def check_values(name, batch, steps):
     """Raises AssertionError unless JML and the peers that agree by definition do."""
-    pairs = [("torch_ref", {})]
-    if name in ("triplet all", "lifted"):
-        pairs.append(("PML", {"convention": "paper"}))
-    for peer, options in pairs:
-        step = torch_step(peer, name, batch, device)
-        if step is not None:
+    paper = {"convention": "paper"} if name in ("triplet all", "lifted") else None
+    for peer, options in {"torch_ref": {}, "PML": paper}.items():
+        if peer in steps and options is not None:
             value, _ = jml_step(name, batch, **options)[0]()
             np.testing.assert_allclose(
-                float(value), step()[0], rtol=1e-4, err_msg=f"{name}, {peer}"
+                float(value), steps[peer]()[0], rtol=1e-4, err_msg=f"{name}, {peer}"
             )
