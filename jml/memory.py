@@ -37,7 +37,7 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
     check_count("init_memory", "dim", dim)
     return Memory(
         jnp.zeros((size, dim), dtype),
-        jnp.zeros(size, jnp.int32),
+        jnp.zeros(size, int),
         jnp.zeros(size, bool),
         jnp.zeros((), jnp.int32),
     )

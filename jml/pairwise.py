@@ -85,6 +85,9 @@ def make_pairs(
         memory: further items, which stand in no row of their own.
         axis_name: of the mapped axis over which the batch is spread.
     """
+    if memory is not None:
+        wide = jnp.promote_types(labels.dtype, memory.labels.dtype)
+        labels = labels.astype(jax.dtypes.canonicalize_dtype(wide))
     index = jnp.arange(len(x))
     anchors = batch = Items(x, squared_norms(x), labels, present, index)
     if axis_name is not None:
@@ -98,9 +101,8 @@ def make_pairs(
     kept, filled = prepare(jax.lax.stop_gradient(memory.embeddings), memory.filled)
     kept, labels = kept.astype(x.dtype), memory.labels.astype(labels.dtype)
     index = len(batch.index) + jnp.arange(len(kept))
-    return Pairs(
-        anchors, batch, Items(kept, squared_norms(kept), labels, filled, index)
-    )
+    earlier = Items(kept, squared_norms(kept), labels, filled, index)
+    return Pairs(anchors, batch, earlier)
 
 
 def make_rows(anchors: Items, items: Items) -> Rows:

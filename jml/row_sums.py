@@ -86,7 +86,7 @@ def sum_pairs(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
     `terms` gives the sums over rows. A pair within the batch stands in two rows, so
     that half of each is added, and its row alone holds all that pulls at an anchor.
     """
-    return _from_both_ends(_sum_half, terms, pairs, numbers, plan)
+    return _from_both_ends(_sum_one_end, terms, pairs, numbers, plan)
 
 
 def sum_positives(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
@@ -107,7 +107,7 @@ def sum_positives(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> S
 
         def look_at_all(x: Array) -> Sums:
             late = anchors._replace(embeddings=x)
-            return plan.local(_sum_half(terms, late, items, numbers, smaller))
+            return plan.local(_sum_one_end(terms, late, items, numbers, smaller))
 
         return run_if(most > FEW, look_at_all, anchors.embeddings, few)
 
@@ -142,7 +142,7 @@ def _from_both_ends(add_up, terms, pairs: Pairs, numbers, plan: Plan) -> Sums:
     return sums
 
 
-def _sum_half(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
+def _sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
     def add(carry, block: Items):
         total, count, weights, by_numbers = _linearize(
             terms, make_rows(block, items), numbers, plan

@@ -16,7 +16,9 @@ from ..row_sums import Sums, run_if, sum_rows
 from ._first import first_minimum
 from ._sorted import sorted_weights
 
-SORT_COST = 100  # of a row, in passes over it, for each doubling of its length
+# Sorting a row takes as long as this many passes over it for each doubling of its
+# length, on CPUs; XLA's sort is slow there.
+SORT_COST = 100
 
 
 def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:

@@ -43,26 +43,25 @@ def _weights(
     place = 2 * jnp.arange(len(value), dtype=jnp.int32) + positive
     value, place, negative = jax.lax.sort((value, place, negative), num_keys=1)
     positive = place % 2 == 1
-    first = jnp.concatenate([jnp.ones(1, bool), value[1:] != value[:-1]])
-    below = _mid_ranks(negative, first, value.dtype)
-    behind = jnp.sum(positive) - _mid_ranks(positive, first, value.dtype)
+    ranks = _mid_ranks(jnp.stack([positive, negative]), value)
+    below, behind = ranks[1], jnp.sum(positive) - ranks[0]
     counts = jnp.where(positive, below, jnp.where(negative, -behind, 0))
     weights = jnp.zeros_like(value).at[place // 2].set(counts, unique_indices=True)
     return weights, jnp.sum(jnp.where(positive, below, 0))
 
 
 def _mid_ranks(
-    mask: Bool[Array, " n"], first: Bool[Array, " n"], dtype: jnp.dtype
-) -> Float[Array, " n"]:
-    """The True before each entry, those in its run of equals counted half.
+    masks: Bool[Array, "k n"], values: Float[Array, " n"]
+) -> Float[Array, "k n"]:
+    """The True before each entry, those among its equals counted half.
 
     Args:
-        mask: what is counted.
-        first: where a run of equal values begins.
-        dtype: of the result, a float.
+        masks: what is counted.
+        values: in ascending order.
     """
-    upto = jnp.cumsum(mask, dtype=jnp.int32)
-    start = jax.lax.cummax(jnp.where(first, upto - mask, 0))
-    last = jnp.concatenate([first[1:], jnp.ones(1, bool)])
-    end = jax.lax.cummin(jnp.where(last, upto, len(mask)), reverse=True)
-    return (start + end).astype(dtype) / 2
+    differs, end = values[1:] != values[:-1], jnp.ones(1, bool)
+    first, last = jnp.append(end, differs), jnp.append(differs, end)
+    upto = jnp.cumsum(masks, axis=1, dtype=jnp.int32)
+    before = jax.lax.cummax(jnp.where(first, upto - masks, 0), axis=1)
+    until = jax.lax.cummin(jnp.where(last, upto, len(values)), axis=1, reverse=True)
+    return (before + until).astype(values.dtype) / 2

@@ -43,7 +43,9 @@ def triplet_loss(
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
     mean is over all positive pairs, those without a negative included; "paper" leaves
-    both out. Time is $O(P B^2)$ for at most P positives an anchor, memory $O(B^2)$.
+    both out. Time is $O(B^2 D)$ for "hardest" and $O(B^2 (D + P))$ for the others, for
+    at most P positives an anchor; for "all" with P beyond $100 \log_2 B$, where sorting
+    is faster, $O(B^2 (D + \log B))$.
 
     Args:
         embeddings: the batch.

@@ -1,0 +1,103 @@
+"""What the losses are made of, each part alone, beside what the machine can do.
+
+python benchmarks/loss_parts.py --sizes 256 512 1024
+
+The first lines are the machine's: a large matrix product, a copy of 256 MiB, and the
+products of a loss, whose rate falls for small batches. Parts run one after the other
+in a loss, but XLA may fuse across them: their sum is not the loss's time.
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+from loss_steps import LOSSES, MARGIN, jml_step, make_batch
+from timing import median_seconds
+
+from jml.distances import inner_products, squared_distances
+from jml.losses._hardest import nearest_negatives, pair_terms
+from jml.losses._lifted import log_sums, repel_terms
+from jml.losses._lifted import pair_terms as lifted_pair_terms
+from jml.pairwise import make_pairs
+from jml.plan import Plan
+from jml.row_sums import map_rows, sum_pairs, sum_positives
+
+
+def seconds(function, *arguments):
+    """Median seconds of a function, compiled."""
+    step = jax.jit(function)
+    return median_seconds([lambda: jax.block_until_ready(step(*arguments))], 0.3)[0]
+
+
+def machine():
+    """Prints the rates of a product and of a copy."""
+    x = jnp.ones((2048, 2048))
+    rate = 2 * 2048**3 / seconds(inner_products, x, x)
+    print(f"product of 2048 x 2048 x 2048: {rate / 1e9:.0f} Gflop/s")
+    long = jnp.ones(2**26)
+    rate = 2 * 4 * long.size / seconds(lambda a: -a, long)
+    print(f"copy of 256 MiB: {rate / 1e9:.1f} GB/s, read and written")
+
+
+def parts(size, dim, per_class):
+    """Each part of the losses of one batch: its name, a function and arguments."""
+    x, labels, _ = map(jnp.asarray, make_batch(size, dim, per_class))
+    plan, one = Plan(), jnp.ones(size)
+
+    def pairs(x):
+        return make_pairs(x, labels, jnp.ones(size, bool))
+
+    def positives(x, other, terms):
+        return sum_positives(terms, pairs(x), other, plan)
+
+    yield "one product", inner_products, (x, x)
+    yield "distances", squared_distances, (x, x)
+    yield (
+        "hardest: nearest negatives",
+        lambda x: map_rows(nearest_negatives, *pairs(x)[:2], plan),
+        (x,),
+    )
+    yield (
+        "hardest: positives",
+        lambda x, h: positives(x, (MARGIN, h), lambda *a: pair_terms(*a, paper=False)),
+        (x, one),
+    )
+    yield (
+        "lifted: log-sums of negatives",
+        lambda x: log_sums(*pairs(x)[:2], MARGIN, plan),
+        (x,),
+    )
+    yield (
+        "lifted: positives",
+        lambda x, e: positives(x, e, lambda *a: lifted_pair_terms(*a, paper=False)),
+        (x, one),
+    )
+    yield (
+        "lifted: gradient of the log-sums",
+        lambda x, e: (
+            sum_pairs(lambda *a: repel_terms(e, e, *a), pairs(x), MARGIN, plan).anchors
+        ),
+        (x, one),
+    )
+
+
+def main():
+    """Prints a line for each part and loss."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--per-class", type=int, default=4)
+    options = parser.parse_args()
+    machine()
+    for size in options.sizes:
+        print(f"\nB = {size}, D = {options.dim}, {options.per_class} a class")
+        for name, function, arguments in parts(size, options.dim, options.per_class):
+            print(f"{1e3 * seconds(function, *arguments):9.3f} ms  {name}", flush=True)
+        batch = make_batch(size, options.dim, options.per_class)
+        for name in ("products alone", *LOSSES):
+            step = jml_step(name, batch)[0]
+            print(f"{1e3 * median_seconds([step], 0.3)[0]:9.3f} ms  whole: {name}")
+
+
+if __name__ == "__main__":
+    main()
