@@ -63,14 +63,15 @@ def check_length(name: str, argument: str, value, length: int) -> None:
 
 def check_choice(name: str, argument: str, value, choices: Collection[str]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in choices:
+    if value not in tuple(choices):  # a dictionary would hash it
         known = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}: `{argument}` must be one of {known}, got {value!r}")
 
 
 def check_count(name: str, argument: str, value) -> None:
     """Raises ValueError unless `value` is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
         raise ValueError(
             f"{name}: `{argument}` must be a positive integer, got {value!r}"
         )

@@ -14,3 +14,11 @@ def masked_logsumexp(
     largest = jnp.where(jnp.isneginf(largest), 0, largest)
     total = jnp.sum(jnp.exp(values - largest[:, None]), axis=1)
     return jnp.log(jnp.where(total > 0, total, 1)) + largest
+
+
+def saturating_cast(x: Float[Array, "*s"], dtype: jnp.dtype) -> Float[Array, "*s"]:
+    """Casts, and keeps finite what is: too large a number becomes the largest."""
+    largest = float(jnp.finfo(dtype).max)
+    if float(jnp.finfo(x.dtype).max) > largest:
+        x = jnp.where(jnp.isinf(x), x, jnp.clip(x, -largest, largest))
+    return x.astype(dtype)

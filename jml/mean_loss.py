@@ -6,11 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
 from jaxtyping import Array, Bool, Float, Int
 
+from ._sharding import on_auto_axes
 from .memory import Memory
-from .pairwise import Pairs, make_pairs
+from .pairwise import Pairs, make_pairs, vary_like
 from .plan import Plan
 from .row_sums import Numbers, Sums
 
@@ -33,14 +33,14 @@ def mean_loss(
 
     def value_and_gradient(x, numbers, data):
         pairs = make_pairs(x, *data, plan.axis_name)
-        found = sums(pairs, plan.local(numbers), plan)
+        found = sums(pairs, vary_like(pairs.anchors, numbers), plan)
         total, count, by_numbers = plan.sum((found.total, found.count, found.numbers))
         by_x = found.anchors
         if found.items is not None:
             by_x += plan.own_part(found.items, len(x))
-        scale = jnp.where(count > 0, 1 / jnp.maximum(count, 1), 0)
+        scale = jnp.where(count > 0, 1 / jnp.where(count > 0, count, 1), 0)
         gradients = jax.tree.map(lambda g: scale * g, (by_x, by_numbers))
-        return jnp.where(count > 0, total, 0) / jnp.maximum(count, 1), gradients
+        return jnp.where(count > 0, total, 0) * scale, gradients
 
     @partial(loss.defjvp, symbolic_zeros=True)
     def _(primals, tangents):
@@ -55,9 +55,4 @@ def mean_loss(
                 slope += jnp.sum(gradient * tangent)
         return value, slope
 
-    mesh = jax.typeof(x).sharding.mesh
-    if AxisType.Explicit not in mesh.axis_types:
-        return loss(x, numbers, (labels, present, memory))
-    with use_abstract_mesh(mesh):  # the compiler spreads the rows, as on Auto axes
-        loss = auto_axes(loss, out_sharding=PartitionSpec())
-        return loss(x, numbers, (labels, present, memory))
+    return on_auto_axes(loss, x, numbers, (labels, present, memory))

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ._checks import check_batch, check_count
+from ._checks import check_array, check_batch, check_count, check_kind, check_length
+from ._numerics import saturating_cast
+from ._sharding import on_auto_axes
 
 
 class Memory(NamedTuple):
@@ -35,12 +37,21 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
     """
     check_count("init_memory", "size", size)
     check_count("init_memory", "dim", dim)
+    if not _is_float(dtype):
+        raise ValueError(f"init_memory: `dtype` must be a float, got {dtype!r}")
     return Memory(
         jnp.zeros((size, dim), dtype),
         jnp.zeros(size, int),
         jnp.zeros(size, bool),
         jnp.zeros((), jnp.int32),
     )
+
+
+def _is_float(dtype) -> bool:
+    try:
+        return jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    except TypeError:
+        return False
 
 
 def update_memory(
@@ -80,7 +91,20 @@ def update_memory(
         https://arxiv.org/abs/1912.06798
     """
     check_batch("update_memory", embeddings, labels, where)
+    if memory is None:
+        raise ValueError(
+            "update_memory: `memory` must come from `init_memory`, got None"
+        )
     check_memory("update_memory", memory, embeddings)
+    return _update(memory, embeddings, labels, where)
+
+
+@jax.jit
+def _update(memory, embeddings, labels, where):
+    return on_auto_axes(_write_batch, memory, embeddings, labels, where)
+
+
+def _write_batch(memory, embeddings, labels, where):
     size, number = len(memory.labels), len(labels)
     where = jnp.ones(number, bool) if where is None else where
     # Kept items stand in a row; a place beyond the ring is written by nobody.
@@ -88,17 +112,15 @@ def update_memory(
     kept = jnp.sum(where)
     last = where & (rank >= kept - size)
     place = jnp.where(last, (memory.next + rank) % size, size)
-    embeddings = jax.lax.stop_gradient(embeddings)
+    embeddings = saturating_cast(
+        jax.lax.stop_gradient(embeddings), memory.embeddings.dtype
+    )
     return Memory(
-        _write(memory.embeddings, place, embeddings),
-        _write(memory.labels, place, labels),
+        memory.embeddings.at[place].set(embeddings, mode="drop"),
+        memory.labels.at[place].set(labels.astype(memory.labels.dtype), mode="drop"),
         memory.filled.at[place].set(True, mode="drop"),
         ((memory.next + kept) % size).astype(jnp.int32),
     )
-
-
-def _write(ring: Array, place: Int[Array, " n"], values: Array) -> Array:
-    return ring.at[place].set(values.astype(ring.dtype), mode="drop")
 
 
 def check_memory(
@@ -110,9 +132,17 @@ def check_memory(
     if not isinstance(memory, Memory):
         kind = type(memory).__name__
         raise ValueError(f"{name}: `memory` must come from `init_memory`, got a {kind}")
-    held, given = memory.embeddings.shape[-1], embeddings.shape[1]
+    check_array(name, "memory.embeddings", memory.embeddings, shape="[M, D]", ndim=2)
+    held, given = memory.embeddings.shape[1], embeddings.shape[1]
     if held != given:
         raise ValueError(
             f"{name}: `memory` must hold embeddings of {given} numbers, as the batch "
             f"has, got {held}"
         )
+    check_kind(name, "memory.embeddings", memory.embeddings, jnp.floating, "floating")
+    kinds = {"labels": (jnp.integer, "integer"), "filled": (jnp.bool_, "boolean")}
+    for field, (kind, word) in kinds.items():
+        value, argument = getattr(memory, field), f"memory.{field}"
+        check_array(name, argument, value, shape="[M]", ndim=1)
+        check_kind(name, argument, value, kind, word)
+        check_length(name, argument, value, len(memory.embeddings))

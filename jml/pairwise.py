@@ -6,16 +6,18 @@ its negatives. A loss module writes that something as a function of `Rows`; `row
 decides how many rows exist at once, and differentiates.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ._numerics import saturating_cast
 from .distances import as_compute, squared_distances, squared_norms
 from .memory import Memory
 
 CONVENTIONS = ("original", "paper")
+T = TypeVar("T")
 
 
 class Rows(NamedTuple):
@@ -87,6 +89,7 @@ def make_pairs(
     """
     if memory is not None:
         wide = jnp.promote_types(labels.dtype, memory.labels.dtype)
+        wide = wide if jnp.issubdtype(wide, jnp.integer) else jnp.int64  # of uint64
         labels = labels.astype(jax.dtypes.canonicalize_dtype(wide))
     index = jnp.arange(len(x))
     anchors = batch = Items(x, squared_norms(x), labels, present, index)
@@ -98,8 +101,9 @@ def make_pairs(
         )
     if memory is None:
         return Pairs(anchors, batch, None)
-    kept, filled = prepare(jax.lax.stop_gradient(memory.embeddings), memory.filled)
-    kept, labels = kept.astype(x.dtype), memory.labels.astype(labels.dtype)
+    kept = saturating_cast(jax.lax.stop_gradient(memory.embeddings), x.dtype)
+    kept, filled = prepare(kept, memory.filled)
+    labels = memory.labels.astype(labels.dtype)
     index = len(batch.index) + jnp.arange(len(kept))
     earlier = Items(kept, squared_norms(kept), labels, filled, index)
     return Pairs(anchors, batch, earlier)
@@ -137,15 +141,27 @@ def masked_sum(values: Float[Array, "b n"], mask: Bool[Array, "b n"]) -> Array:
 class Members(NamedTuple):
     """Which items share a label: a run of `order` for each label."""
 
-    order: Int[Array, " n"]  # items, sorted by label
+    order: Int[Array, " n"]  # items, sorted by label, the absent last in each run
     first: Int[Array, " b"]  # for each anchor, where the run of its label begins
-    size: Int[Array, " b"]  # and how long it is
+    size: Int[Array, " b"]  # and how many of it are present
 
 
 def group_by_label(anchors: Items, items: Items) -> Members:
-    """Finds the items of each anchor's label in O(n log n)."""
-    order = jnp.argsort(items.labels)
+    """Finds the items of each anchor's label in O(n log n), absent ones left out."""
+    order = jnp.lexsort((~items.present, items.labels))  # a run begins with the present
     ordered = items.labels[order]
     first = jnp.searchsorted(ordered, anchors.labels, side="left")
     end = jnp.searchsorted(ordered, anchors.labels, side="right")
-    return Members(order, first, end - first)
+    upto = jnp.append(0, jnp.cumsum(items.present[order]))
+    size = jnp.where(anchors.present, upto[end] - upto[first], 0)
+    return Members(order, first, size)
+
+
+def vary_like(items: Items, tree: T) -> T:
+    """Marks values as each device's own inside `jax.shard_map`, as the items are.
+
+    Sums over devices then happen where they are asked for, and loops may carry them.
+    """
+    never = jnp.any(jnp.isnan(items.embeddings) & ~items.present[:, None] & False)
+    zero = never + 0 * jnp.sum(items.labels, dtype=jnp.int32)
+    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)

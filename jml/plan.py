@@ -31,13 +31,6 @@ class Plan(NamedTuple):
         blocks = max(1, -(-number // size))
         return {"blocks": blocks, "size": -(-number // blocks)}
 
-    def local(self, tree: T) -> T:
-        """Marks values as this device's own, so that derivatives stay here too."""
-        if self.axis_name is None:
-            return tree
-        zero = 0 * jax.lax.axis_index(self.axis_name)
-        return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
-
     def sum(self, tree: T) -> T:
         """The sum over the devices of the mapped axis."""
         return tree if self.axis_name is None else jax.lax.psum(tree, self.axis_name)
@@ -60,15 +53,22 @@ def make_plan(name: str, block_size: int | None, axis_name: str | None) -> Plan:
     """Raises ValueError unless the size is positive and the axis is a mapped one."""
     if block_size is not None:
         check_count(name, "block_size", block_size)
-    if axis_name is not None:
-        try:
-            jax.lax.axis_size(axis_name)
-        except (NameError, TypeError):
-            raise ValueError(
-                f"{name}: `axis_name` must be an axis of the jax.shard_map that this "
-                f"is called in, got {axis_name!r}"
-            ) from None
+    if axis_name is not None and not _is_mapped(axis_name):
+        raise ValueError(
+            f"{name}: `axis_name` must be an axis of the jax.shard_map that this is "
+            f"called in, got {axis_name!r}"
+        )
     return Plan(block_size, axis_name)
+
+
+def _is_mapped(axis_name) -> bool:
+    names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
+    if not names or not all(isinstance(name, str) for name in names):
+        return False
+    try:
+        return bool(jax.lax.axis_size(axis_name))
+    except NameError:
+        return False
 
 
 def scan_blocks(
@@ -103,7 +103,7 @@ def scan_blocks(
         return padded.reshape(size, blocks, *array.shape[1:]).swapaxes(0, 1)
 
     def join(array: Array) -> Array:
-        return array.swapaxes(0, 1).reshape(-1, *array.shape[2:])[:total]
+        return array.swapaxes(0, 1).reshape(blocks * size, *array.shape[2:])[:total]
 
     carry, results = jax.lax.scan(function, carry, jax.tree.map(split, rows))
     return carry, jax.tree.map(join, results)

@@ -16,7 +16,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .distances import inner_products
-from .pairwise import Items, Pairs, Rows, group_by_label, make_rows
+from .pairwise import (
+    Items,
+    Members,
+    Pairs,
+    Rows,
+    group_by_label,
+    make_rows,
+    vary_like,
+)
 from .plan import Plan, scan_blocks
 
 T = TypeVar("T")
@@ -65,7 +73,7 @@ def sum_rows(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
 
     def add(carry, block: Items):
         total, count, weights, by_numbers = _linearize(
-            terms, make_rows(block, items), numbers, plan
+            terms, make_rows(block, items), numbers, block
         )
         x, y = block.embeddings, items.embeddings
         column_sums = jnp.sum(weights, axis=0)[:, None]
@@ -73,7 +81,8 @@ def sum_rows(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
         carry = jax.tree.map(jnp.add, carry, (by_numbers, by_items))
         return carry, (total, count, _pull(weights, x, y))
 
-    zeros = plan.local(jax.tree.map(jnp.zeros_like, (numbers, items.embeddings)))
+    zeros = jax.tree.map(jnp.zeros_like, (numbers, items.embeddings))
+    zeros = vary_like(pairs.anchors, zeros)
     (by_numbers, by_items), (total, count, by_anchors) = scan_blocks(
         add, zeros, pairs.anchors, **plan.blocks(pairs.anchors, items)
     )
@@ -103,11 +112,13 @@ def sum_positives(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> S
         size = plan.blocks(anchors, items)["size"]
         smaller = plan._replace(block_size=-(-size // 4))
         turns = jnp.where(most > FEW, 0, -(-most // AT_ONCE))
-        few = _gather(terms, anchors, items, members, turns, numbers, plan)
+        few = _gather(terms, anchors, items, members, turns, numbers)
 
         def look_at_all(x: Array) -> Sums:
             late = anchors._replace(embeddings=x)
-            return plan.local(_sum_one_end(terms, late, items, numbers, smaller))
+            return vary_like(
+                anchors, _sum_one_end(terms, late, items, numbers, smaller)
+            )
 
         return run_if(most > FEW, look_at_all, anchors.embeddings, few)
 
@@ -145,13 +156,13 @@ def _from_both_ends(add_up, terms, pairs: Pairs, numbers, plan: Plan) -> Sums:
 def _sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
     def add(carry, block: Items):
         total, count, weights, by_numbers = _linearize(
-            terms, make_rows(block, items), numbers, plan
+            terms, make_rows(block, items), numbers, block
         )
         by_anchors = _pull(weights, block.embeddings, items.embeddings)
         carry = jax.tree.map(jnp.add, carry, by_numbers)
         return carry, (total, count, by_anchors)
 
-    zeros = plan.local(jax.tree.map(jnp.zeros_like, numbers))
+    zeros = vary_like(anchors, jax.tree.map(jnp.zeros_like, numbers))
     by_numbers, (total, count, by_anchors) = scan_blocks(
         add, zeros, anchors, **plan.blocks(anchors, items)
     )
@@ -159,7 +170,7 @@ def _sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Su
 
 
 def _gather(
-    terms, anchors: Items, items: Items, members, turns, numbers, plan: Plan
+    terms, anchors: Items, items: Items, members: Members, turns, numbers
 ) -> Sums:
     def add(turn, sums: Sums) -> Sums:
         k = turn * AT_ONCE + jnp.arange(AT_ONCE)[None, :]
@@ -174,18 +185,18 @@ def _gather(
             anchors.index[:, None],
             positive.index,
         )
-        total, count, weights, by_numbers = _linearize(terms, rows, numbers, plan)
+        total, count, weights, by_numbers = _linearize(terms, rows, numbers, anchors)
         by_anchors = 2 * jnp.sum(weights[:, :, None] * gap, axis=1)
         found = Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors)
         return add_sums(sums, found)
 
     zero = jnp.zeros((), anchors.embeddings.dtype)
     start = Sums(zero, zero, numbers, anchors.embeddings)
-    start = plan.local(jax.tree.map(jnp.zeros_like, start))
+    start = vary_like(anchors, jax.tree.map(jnp.zeros_like, start))
     return jax.lax.fori_loop(0, turns, add, start)
 
 
-def _linearize(terms: Terms, rows: Rows, numbers: Numbers, plan: Plan):
+def _linearize(terms: Terms, rows: Rows, numbers: Numbers, anchors: Items):
     """Each row's total and count, and the gradient of the sum of the totals."""
     total, back, count = jax.vjp(
         lambda squared, numbers: terms(rows._replace(squared=squared), numbers),
@@ -193,7 +204,7 @@ def _linearize(terms: Terms, rows: Rows, numbers: Numbers, plan: Plan):
         numbers,
         has_aux=True,
     )
-    weights, by_numbers = back(plan.local(jnp.ones_like(total)))
+    weights, by_numbers = back(vary_like(anchors, jnp.ones_like(total)))
     weights = jnp.where(rows.squared > 0, weights, 0)  # else there is no direction
     return total, count, weights, by_numbers
 

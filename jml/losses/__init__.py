@@ -13,7 +13,8 @@ Arguments that the pair losses share:
 - `where`: booleans [B], False for items that count as absent, such as padding.
 - `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`, that
   the batch is held against as well as against itself. They are no anchors, and pass no
-  gradient; a pair counts where one of its ends at least is in the batch.
+  gradient; a pair counts where one of its ends at least is in the batch. Inside
+  `jax.shard_map` every device must be given the whole memory.
 - `block_size`: how many anchors to treat at a time; memory then grows with
   `block_size * B` instead of `B * B`. None chooses by B; B treats all at once.
 - `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..distances import FLOOR
-from ..pairwise import Members, Pairs, Rows, count_true, group_by_label
+from ..pairwise import Members, Pairs, Rows, count_true, group_by_label, vary_like
 from ..plan import Plan
 from ..row_sums import Sums, run_if, sum_rows
 from ._first import first_minimum
@@ -36,12 +36,13 @@ def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
 def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Each positive pair with every negative."""
     members = group_by_label(pairs.items, pairs.items)
-    many = jnp.max(members.size, initial=0) > SORT_COST * math.log2(len(members.size))
+    most = jnp.max(group_by_label(pairs.anchors, pairs.items).size, initial=0)
+    many = most > SORT_COST * math.log2(len(members.size))
 
     def weigh(rows: Rows, margin):
         few = loop_weights(rows, margin, members, all_weights, unless=many)
         weights, active = run_if(
-            many, partial(sorted_weights, rows), margin, plan.local(few)
+            many, partial(sorted_weights, rows), margin, vary_like(pairs.anchors, few)
         )
         masks = rows.positive, rows.negative
         positives, negatives = (count_true(m, weights.dtype) for m in masks)
@@ -117,7 +118,7 @@ def semi_hard_weights(weights, rows: Rows, margin, pairs: OnePositive, *, ties: 
     """Takes away 1 for the semi-hard negative if it is inside the margin.
 
     Without `ties`, a negative exactly as far as the positive is no candidate, and where
-    there is no other the original takes item 0, whatever its label.
+    there is no other the original takes the first item, whatever its label.
     """
     beyond = rows.squared - pairs.squared[:, None]
     nearest, distance = first_minimum(
@@ -126,9 +127,11 @@ def semi_hard_weights(weights, rows: Rows, margin, pairs: OnePositive, *, ties: 
     found = distance != jnp.inf  # a NaN counts, and so shows
     before = beyond <= FLOOR if ties else beyond < -FLOOR
     # Waiting for `found` frees the room of the first search.
-    farthest, _ = first_minimum(
+    farthest, distance = first_minimum(
         jnp.where(rows.negative & before & ~found[:, None], -beyond, jnp.inf)
     )
+    first = jnp.argmax(rows.positive | rows.negative, axis=1)
+    farthest = jnp.where(distance == jnp.inf, first, farthest)
     index = jnp.where(found, nearest, farthest)
     row = jnp.arange(len(index))
     active = step(pairs.squared - rows.squared[row, index] + margin)

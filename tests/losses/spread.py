@@ -50,6 +50,28 @@ def programs(mesh, wanted):
         yield f"{name}/jit, blocks", name, partial(loss, name, block_size=24), mesh
         yield f"{name}/mapped, blocks", name, mapped(name, mesh, block_size=24), mesh
         yield f"{name}/explicit", name, whole, explicit
+    if wanted == "arrays":
+        return
+    yield "lifted/apart", "lifted", apart(mesh), mesh
+    yield "lifted/remembered", "lifted", remembered, None
+    yield "lifted/remembered explicit", "lifted", remembered, explicit
+
+
+def apart(mesh):
+    """The loss of each device's part by itself: their mean."""
+
+    def local(x, labels, other):
+        return jax.lax.pmean(loss("lifted", x, labels, other), "data")
+
+    specs = P("data"), P("data"), P()
+    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P())
+
+
+def remembered(x, labels, other):
+    """With a memory of half the batch."""
+    memory = losses.init_memory(BATCHES["values"] // 2, DIM, dtype=x.dtype)
+    memory = losses.update_memory(memory, x, labels)
+    return loss("lifted", x + 1, labels, other, memory=memory)
 
 
 def arguments(name, mesh, size):

@@ -66,6 +66,15 @@ def test_where_means_absent(name):
     assert not np.any(grad[~keep])
 
 
+@pytest.mark.parametrize("name", ["triplet_semi-original", "triplet_semi-paper"])
+def test_an_absent_first_item_is_no_negative(name):
+    """The first item stands in where every negative is as far as the positive."""
+    x = np.array([[5], [10], [11], [9]], np.float32)
+    labels, keep = np.array([7, 0, 0, 1]), np.array([0, 1, 1, 1], bool)
+    value = value_and_grad(name, x, labels, where=jnp.asarray(keep))[0]
+    np.testing.assert_allclose(value, value_and_grad(name, x[keep], labels[keep])[0])
+
+
 @every
 def test_all_absent(name):
     value, grad = value_and_grad(name, X, where=jnp.zeros(12, bool))
@@ -74,7 +83,7 @@ def test_all_absent(name):
 
 
 @every_pair
-@pytest.mark.parametrize("block_size", [1, 5, 12])
+@pytest.mark.parametrize("block_size", [1, 5])
 def test_blocks_change_nothing(x64, name, block_size):
     x = X.astype(np.float64)
     whole = value_and_grad(name, x, margin=1.0)
@@ -86,14 +95,14 @@ def test_blocks_change_nothing(x64, name, block_size):
 @every
 def test_half_precision(name):
     """Computed in float32 from the rounded input; the gradient is in its dtype."""
-    for dtype in (jnp.float16, jnp.bfloat16):
-        rounded = X.astype(dtype)
-        value, grad = value_and_grad(name, rounded)
-        expected, expected_grad = value_and_grad(name, rounded.astype(np.float32))
-        assert value.dtype == jnp.float32
-        assert grad.dtype == dtype
-        assert_same(value, expected)
-        assert_same(grad.astype(np.float32), expected_grad, rtol=2e-2)
+    dtype = jnp.float16 if "paper" in name else jnp.bfloat16
+    rounded = X.astype(dtype)
+    value, grad = value_and_grad(name, rounded)
+    expected, expected_grad = value_and_grad(name, rounded.astype(np.float32))
+    assert value.dtype == jnp.float32
+    assert grad.dtype == dtype
+    assert_same(value, expected)
+    assert_same(grad.astype(np.float32), expected_grad, rtol=2e-2)
 
 
 @every_pair
@@ -132,8 +141,9 @@ def test_moving_all_embeddings_changes_nothing(x64, name):
 EXTREMES = {
     "one item": (X[:1], LABELS[:1]),
     "no item": (X[:0], LABELS[:0]),
+    "no dimension": (X[:, :0], LABELS),
     "one class": (X, LABELS * 0),
-    "all distinct": (X[:5], np.arange(5)),
+    "all distinct": (X, np.arange(12)),
     "zeros": (X * 0, LABELS),
     "identical": (np.tile(X[:1], (12, 1)), LABELS),
     "duplicates": (X[[0, 1, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5]], LABELS),
@@ -214,6 +224,12 @@ def test_choices_and_proxies_are_checked():
         losses.lifted_loss(X, LABELS, convention="book")
     with pytest.raises(ValueError, match="contrastive_loss: `block_size` must be"):
         losses.contrastive_loss(X, LABELS, block_size=0)
+    for axis_name in ("data", 3, ()):
+        with pytest.raises(ValueError, match="lifted_loss: `axis_name` must be"):
+            losses.lifted_loss(X, LABELS, axis_name=axis_name)
+    with pytest.raises(ValueError, match="`mining` must be one of"):
+        losses.triplet_loss(X, LABELS, mining=["semi"])
+    losses.contrastive_loss(X, LABELS, block_size=np.int64(5))
     with pytest.raises(ValueError, match="`proxies` must have 4 columns"):
         losses.proxy_nca_loss(X, LABELS, jnp.zeros((5, 3)))
 

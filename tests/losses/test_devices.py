@@ -1,15 +1,16 @@
 """A batch spread over devices gives one device's numbers, and no one holds it all."""
 
+import itertools
 import os
 import subprocess
 import sys
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 
-from jml import losses
-from tests.losses.spread import BATCHES
+from jml.losses import lifted_loss
+from tests.losses.spread import BATCHES, arguments
 from tests.parity import assert_close
 
 
@@ -37,16 +38,34 @@ def of_eight(compute):
 
 def test_values_and_gradients(of_eight):
     assert of_eight["devices"] == 8
-    spread = [key for key in of_eight if key.endswith("/values")]
-    assert len(spread) == 6 * 5
-    for key in spread:
-        name = key.split("/")[0]
-        assert_close(of_eight[key], of_eight[f"{name}/one/values"], 1e-12)
+    ways = ["jit", "jit, blocks", "mapped, blocks", "explicit"]
+    names = {key.split("/")[0] for key in of_eight if "/one/" in key}
+    assert len(names) == 6
+    for name, way in itertools.product(names, ways):
+        found, expected = (
+            of_eight[f"{name}/{way}/values"],
+            of_eight[f"{name}/one/values"],
+        )
+        assert_close(found, expected, 1e-12)
+    remembered = of_eight["lifted/remembered/values"]
+    assert_close(of_eight["lifted/remembered explicit/values"], remembered, 1e-12)
+
+
+def test_parts_by_themselves(of_eight):
+    """A loss without `axis_name` is that of a device's own part."""
+    size = BATCHES["values"] // 8
+    x, labels, margin = arguments("lifted", None, BATCHES["values"])
+    with jax.enable_x64(True):
+        parts = [
+            lifted_loss(x[i : i + size], labels[i : i + size], margin=margin)
+            for i in range(0, len(x), size)
+        ]
+    assert_close(of_eight["lifted/apart/values"][0], np.mean(parts), 1e-12)
 
 
 def test_one_of_eight_holds_its_rows_only(of_eight):
     for key, entries in of_eight.items():
-        if key.endswith("/array") and "/one/" not in key:
+        if key.endswith(("jit/array", "blocks/array", "/explicit/array")):
             assert entries <= BATCHES["values"] ** 2 // 8, key
     assert of_eight["contrastive/one/array"] == BATCHES["values"] ** 2
 
@@ -56,9 +75,3 @@ def test_one_of_64_holds_its_rows_only(compute):
     assert found.pop("devices") == 64 and len(found) == 6 * 2
     for key, entries in found.items():
         assert entries <= BATCHES["arrays"] ** 2 // 64, key
-
-
-def test_axis_names_are_checked():
-    x, labels = jnp.zeros((4, 2)), jnp.zeros(4, int)
-    with pytest.raises(ValueError, match="`axis_name` must be an axis of"):
-        losses.contrastive_loss(x, labels, axis_name="data")

@@ -11,6 +11,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jml import losses
+from jml.pairwise import group_by_label, make_pairs
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import euclidean, squared
 from tests.parity import assert_close
@@ -176,5 +177,57 @@ def test_errors():
         losses.lifted_loss(x, labels, memory=losses.init_memory(4, 4))
     with pytest.raises(ValueError, match="must come from `init_memory`, got a tuple"):
         losses.triplet_loss(x, labels, memory=(x, labels))
+    memory = losses.init_memory(4, 3)
     with pytest.raises(ValueError, match="update_memory: `labels` must be integer"):
-        losses.update_memory(losses.init_memory(4, 3), x, labels / 2)
+        losses.update_memory(memory, x, labels / 2)
+    with pytest.raises(ValueError, match="must come from `init_memory`, got None"):
+        losses.update_memory(None, x, labels)
+    with pytest.raises(ValueError, match=r"`memory\.filled` must have one entry for"):
+        losses.lifted_loss(x, labels, memory=memory._replace(filled=memory.filled[:2]))
+    with pytest.raises(ValueError, match=r"`memory\.labels` must be integer"):
+        losses.lifted_loss(x, labels, memory=memory._replace(labels=memory.labels / 2))
+    for dtype in (jnp.int32, "flaot"):
+        with pytest.raises(ValueError, match="init_memory: `dtype` must be a float"):
+            losses.init_memory(4, 3, dtype=dtype)
+
+
+def test_one_anchor(x64):
+    """The original counts ordered pairs, so that this one counts whole."""
+    x, labels = np.array([[0.0], [1.0], [2.0]]), np.array([0, 1, 2])
+    memory = remember(x[1:], labels[1:], size=2)
+    value = losses.lifted_loss(x[:1], labels[:1], margin=MARGIN, memory=memory)
+    repulsion = np.log(2 * np.exp(MARGIN - np.array([1.0, 2.0])).sum())
+    assert_close(value, (repulsion + 1e-8) ** 2 / 2, 1e-12)
+
+
+def test_absent_items_are_no_positives():
+    """Empty places share a label, and would be the longest run of all."""
+    x, labels = make_case(4)
+    memory = losses.init_memory(500, DIM)
+    present = np.arange(len(x)) < 12
+    pairs = make_pairs(
+        jnp.asarray(x), jnp.asarray(labels * present), jnp.asarray(present), memory
+    )
+    sizes = group_by_label(pairs.anchors, pairs.items).size
+    own = [np.sum(labels[:12] == label) for label in labels[:12]]
+    assert sizes.tolist() == own + [0] * (len(x) - 12)
+
+
+def test_wide_and_narrow(x64):
+    """Labels and embeddings that do not fit each other's types."""
+    x, labels = make_case(5)
+    expected = losses.contrastive_loss(
+        x[:BATCH], labels[:BATCH], memory=remember(x[BATCH:], labels[BATCH:])
+    )
+    for dtype, shift in ((np.int8, 0), (np.uint8, 0), (np.uint64, 2**60)):
+        memory = remember(x[BATCH:], labels[BATCH:] + shift)
+        wide = (labels[:BATCH] + shift).astype(dtype)
+        assert losses.contrastive_loss(x[:BATCH], wide, memory=memory) == expected
+    memory = losses.init_memory(1, 1, dtype=jnp.float16)
+    memory = losses.update_memory(memory, np.array([[1e60]]), np.array([1]))
+    assert np.isfinite(memory.embeddings).all()
+    memory = memory._replace(embeddings=jnp.array([[1e60]]))
+    value = losses.contrastive_loss(
+        np.float32([[1], [2]]), np.array([1, 1]), memory=memory
+    )
+    assert np.isfinite(value)
