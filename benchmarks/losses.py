@@ -69,7 +69,7 @@ def work(task):
         if task["dtype"] == "float32":
             check_values(name, batch, steps)
         return {
-            "seconds": times(steps, task["seconds"]),
+            "seconds": times(steps, task["turn"]),
             "compile_s": compile_s,
             "failed": failed,
         }
@@ -200,7 +200,7 @@ def main():
         earlier = {}
         for size, name in itertools.product(sorted(options.sizes), options.losses):
             task = {"loss": name, "size": size, "dim": dim, "per_class": per_class}
-            task |= {"dtype": options.dtype, "seconds": options.seconds}
+            task |= {"dtype": options.dtype, "turn": options.seconds}
             task["peers"] = list(options.peers)
             earlier[name] = measure(task, earlier.get(name), options)
             results.append(earlier[name])
