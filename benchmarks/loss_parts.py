@@ -20,7 +20,8 @@ from jml.losses._lifted import log_sums, repel_terms
 from jml.losses._lifted import pair_terms as lifted_pair_terms
 from jml.pairwise import make_pairs
 from jml.plan import Plan
-from jml.row_sums import map_rows, sum_pairs, sum_positives
+from jml.positives import sum_positives
+from jml.row_sums import map_rows, sum_pairs
 
 
 def seconds(function, *arguments):

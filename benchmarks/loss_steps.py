@@ -2,7 +2,8 @@
 
 The peers are `torch_ref`, which computes the same numbers, and what
 pytorch-metric-learning (PML) has nearest to each loss. PML's triplets and lifted
-structure are JML's with `convention="paper"`; the others differ as `DIFFERENCES` says.
+structure are JML's with `convention="paper"`; benchmarks/README.md says how the others
+differ.
 """
 
 from functools import partial
@@ -24,16 +25,10 @@ LOSSES = {
     "lifted": losses.lifted_loss,
     "proxy_nca": losses.proxy_nca_loss,
 }
-DIFFERENCES = {
-    "contrastive": "averages positive and negative pairs apart, without constants",
-    "triplet hardest": "takes the farthest positive of each anchor alone",
-    "triplet semi": "takes every negative between the positive and the margin",
-    "proxy_nca": "has the positive proxy in the denominator",
-}
 
 
 def products_alone(x, labels, margin):
-    """The least a loss over pairs can do: the Gram matrix and its product with x."""
+    """A Gram matrix and its gradient, two products, unblocked."""
     return margin * jnp.sum(gram(x) ** 2) / 2
 
 
@@ -79,6 +74,8 @@ def torch_step(peer, name, batch, device):
 
     def step():
         x.grad = None
+        if hasattr(module, "zero_grad"):
+            module.zero_grad()
         value = module(x, labels)
         value.backward()
         if device != "cpu":

@@ -40,7 +40,9 @@ def mean_loss(
             by_x += plan.own_part(found.items, len(x))
         scale = jnp.where(count > 0, 1 / jnp.where(count > 0, count, 1), 0)
         gradients = jax.tree.map(lambda g: scale * g, (by_x, by_numbers))
-        return jnp.where(count > 0, total, 0) * scale, gradients
+        # A NaN may hide from the count, but is not to hide from the user.
+        value = jnp.where(jnp.isnan(total), total, total * scale)
+        return value, gradients
 
     @partial(loss.defjvp, symbolic_zeros=True)
     def _(primals, tangents):

@@ -18,10 +18,8 @@ from jaxtyping import Array, Bool, Float
 from .distances import inner_products
 from .pairwise import (
     Items,
-    Members,
     Pairs,
     Rows,
-    group_by_label,
     make_rows,
     vary_like,
 )
@@ -30,8 +28,6 @@ from .plan import Plan, scan_blocks
 T = TypeVar("T")
 Numbers = Any  # a tree of float arrays
 Terms = Callable[[Rows, Numbers], tuple[Float[Array, " b"], Float[Array, " b"]]]
-FEW = 16  # positives an anchor that are gathered rather than looked for in the matrix
-AT_ONCE = 4  # of these
 
 
 class Sums(NamedTuple):
@@ -72,7 +68,7 @@ def sum_rows(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
     items = pairs.items
 
     def add(carry, block: Items):
-        total, count, weights, by_numbers = _linearize(
+        total, count, weights, by_numbers = linearize(
             terms, make_rows(block, items), numbers, block
         )
         x, y = block.embeddings, items.embeddings
@@ -95,34 +91,7 @@ def sum_pairs(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
     `terms` gives the sums over rows. A pair within the batch stands in two rows, so
     that half of each is added, and its row alone holds all that pulls at an anchor.
     """
-    return _from_both_ends(_sum_one_end, terms, pairs, numbers, plan)
-
-
-def sum_positives(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
-    """`sum_pairs` for terms that look at positives alone.
-
-    Where no anchor has more than a few, they are gathered, some of every anchor at a
-    time. Where one has many, all pairs are looked at, in smaller blocks, for what is
-    not run counts for the memory too.
-    """
-
-    def add_up(terms, anchors, items, numbers, plan):
-        members = group_by_label(anchors, items)
-        most = jnp.max(members.size, initial=0)
-        size = plan.blocks(anchors, items)["size"]
-        smaller = plan._replace(block_size=-(-size // 4))
-        turns = jnp.where(most > FEW, 0, -(-most // AT_ONCE))
-        few = _gather(terms, anchors, items, members, turns, numbers)
-
-        def look_at_all(x: Array) -> Sums:
-            late = anchors._replace(embeddings=x)
-            return vary_like(
-                anchors, _sum_one_end(terms, late, items, numbers, smaller)
-            )
-
-        return run_if(most > FEW, look_at_all, anchors.embeddings, few)
-
-    return _from_both_ends(add_up, terms, pairs, numbers, plan)
+    return from_both_ends(sum_one_end, terms, pairs, numbers, plan)
 
 
 def run_if(
@@ -141,7 +110,8 @@ def run_if(
     )
 
 
-def _from_both_ends(add_up, terms, pairs: Pairs, numbers, plan: Plan) -> Sums:
+def from_both_ends(add_up, terms, pairs: Pairs, numbers, plan: Plan) -> Sums:
+    """Half of what the batch adds up to, and all of what the memory does."""
     total, count, by_numbers, by_anchors, _ = add_up(
         terms, pairs.anchors, pairs.batch, numbers, plan
     )
@@ -153,9 +123,11 @@ def _from_both_ends(add_up, terms, pairs: Pairs, numbers, plan: Plan) -> Sums:
     return sums
 
 
-def _sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
+def sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
+    """Sums over rows, with the gradient by the anchors alone."""
+
     def add(carry, block: Items):
-        total, count, weights, by_numbers = _linearize(
+        total, count, weights, by_numbers = linearize(
             terms, make_rows(block, items), numbers, block
         )
         by_anchors = _pull(weights, block.embeddings, items.embeddings)
@@ -169,34 +141,7 @@ def _sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Su
     return Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors)
 
 
-def _gather(
-    terms, anchors: Items, items: Items, members: Members, turns, numbers
-) -> Sums:
-    def add(turn, sums: Sums) -> Sums:
-        k = turn * AT_ONCE + jnp.arange(AT_ONCE)[None, :]
-        place = members.order.at[members.first[:, None] + k].get(mode="clip")
-        positive = jax.tree.map(lambda a: a[place], items)
-        gap = anchors.embeddings[:, None] - positive.embeddings
-        valid = (k < members.size[:, None]) & positive.present
-        rows = Rows(
-            jnp.sum(gap * gap, axis=2),
-            valid & anchors.present[:, None],
-            jnp.zeros_like(valid),
-            anchors.index[:, None],
-            positive.index,
-        )
-        total, count, weights, by_numbers = _linearize(terms, rows, numbers, anchors)
-        by_anchors = 2 * jnp.sum(weights[:, :, None] * gap, axis=1)
-        found = Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors)
-        return add_sums(sums, found)
-
-    zero = jnp.zeros((), anchors.embeddings.dtype)
-    start = Sums(zero, zero, numbers, anchors.embeddings)
-    start = vary_like(anchors, jax.tree.map(jnp.zeros_like, start))
-    return jax.lax.fori_loop(0, turns, add, start)
-
-
-def _linearize(terms: Terms, rows: Rows, numbers: Numbers, anchors: Items):
+def linearize(terms: Terms, rows: Rows, numbers: Numbers, anchors: Items):
     """Each row's total and count, and the gradient of the sum of the totals."""
     total, back, count = jax.vjp(
         lambda squared, numbers: terms(rows._replace(squared=squared), numbers),

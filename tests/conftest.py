@@ -19,6 +19,17 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """The same programs, made into slower machine code in half the time.
+
+    For tests that compile much and run little; those of memory keep XLA's full care.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     # A test's report is what travels from a worker process to the session.

@@ -6,20 +6,21 @@ import jax.numpy as jnp
 
 from ..pairwise import Pairs, Rows, count_true, masked_sum
 from ..plan import Plan
-from ..row_sums import Sums, map_rows, sum_positives
+from ..positives import sum_positives
+from ..row_sums import Sums, map_rows
 from ._first import first_minimum
 
 
 def hardest_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Finds the nearest negatives, then sums over the positives."""
     anchors, items = pairs.anchors, pairs.items
-    nearest, squared = map_rows(nearest_negatives, anchors, items, plan)
-    squared = plan.gather(squared)
+    nearest, own = map_rows(nearest_negatives, anchors, items, plan)
     terms = partial(pair_terms, paper=paper)
-    sums = sum_positives(terms, pairs, (margin, squared), plan)
+    sums = sum_positives(terms, pairs, (margin, plan.gather(own)), plan)
 
     by_margin, by_squared = sums.numbers
-    slopes = plan.sum(by_squared)[anchors.index][:, None]
+    slopes = plan.sum(by_squared)[anchors.index]
+    slopes = jnp.where(own > 0, slopes, 0)[:, None]  # else there is no direction
     push = 2 * slopes * (anchors.embeddings - items.embeddings[nearest])
     by_items = jnp.zeros_like(items.embeddings).at[nearest].add(-push)
     return Sums(sums.total, sums.count, by_margin, sums.anchors + push, by_items)

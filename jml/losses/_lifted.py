@@ -13,7 +13,8 @@ from ..mean_loss import mean_loss
 from ..memory import Memory, check_memory
 from ..pairwise import CONVENTIONS, Items, Pairs, Rows, count_true, masked_sum, prepare
 from ..plan import Plan, make_plan
-from ..row_sums import Sums, map_rows, sum_pairs, sum_positives
+from ..positives import sum_positives
+from ..row_sums import Sums, map_rows, sum_pairs
 
 
 def lifted_loss(

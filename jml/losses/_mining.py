@@ -36,7 +36,7 @@ def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
 def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Each positive pair with every negative."""
     members = group_by_label(pairs.items, pairs.items)
-    most = jnp.max(group_by_label(pairs.anchors, pairs.items).size, initial=0)
+    most = jnp.max(members.size[pairs.anchors.index], initial=0)
     many = most > SORT_COST * math.log2(len(members.size))
 
     def weigh(rows: Rows, margin):

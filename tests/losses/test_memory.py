@@ -16,6 +16,8 @@ from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import euclidean, squared
 from tests.parity import assert_close
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 BATCH, KEPT, DIM, MARGIN = 9, 14, 3, 1.3
 
 

@@ -10,6 +10,8 @@ from tests.losses.cases import PAIR_LOSSES, value_and_grad
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SHAPES = [(2, 3), (5, 2), (12, 4)]
 
 

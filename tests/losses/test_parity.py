@@ -23,6 +23,8 @@ from tests.losses.cases import (
 )
 from tests.parity import assert_close
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SHAPES = [(2, 3), (7, 4), (33, 5), (64, 16)]
 SIZES, DIMS = st.integers(2, 64), st.sampled_from([1, 8])
 

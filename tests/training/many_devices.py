@@ -150,4 +150,7 @@ def main(out, coordinator=None, processes=None, process=None):
 
 
 if __name__ == "__main__":
+    jax.config.update(
+        "jax_disable_most_optimizations", True
+    )  # compiles in half the time
     main(*sys.argv[1:])

@@ -22,6 +22,8 @@ from jml.training.optimizers import Rates, label_groups, make_optimizer
 from jml.training.step import init_state, make_step
 from tests.parity import assert_close
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 64, 16, 4
 TOPIC = "ten training steps'"
 LR, PROXIES_LR, DECAY_EVERY, GAMMA = 1e-4, 1e-2, 4, 0.5
