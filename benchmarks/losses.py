@@ -23,7 +23,6 @@ from pathlib import Path
 
 from loss_plot import plot
 
-HERE = Path(__file__).parent
 SLOW = 10  # a peer that takes longer than this, in seconds, is timed once
 RUNS = 12
 EAGER = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}

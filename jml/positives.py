@@ -55,10 +55,10 @@ def _gather(
         place = members.order.at[members.first[:, None] + k].get(mode="clip")
         positive = jax.tree.map(lambda a: a[place], items)
         gap = anchors.embeddings[:, None] - positive.embeddings
-        valid = (k < members.size[:, None]) & positive.present
+        valid = k < members.size[:, None]
         rows = Rows(
             jnp.sum(gap * gap, axis=2),
-            valid & anchors.present[:, None],
+            valid,
             jnp.zeros_like(valid),
             anchors.index[:, None],
             positive.index,

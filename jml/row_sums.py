@@ -5,7 +5,7 @@ with the embeddings, all of which a block of rows has at hand while it is summed
 
     dL/dx_i = 2 sum_j (W_ij + W_ji) (x_i - x_j),   W = dL/dS.
 
-So value and gradient come out of one pass, and no matrix is kept between them.
+So value and gradient are made together, and no matrix is kept between them.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .distances import inner_products
-from .pairwise import (
-    Items,
-    Pairs,
-    Rows,
-    make_rows,
-    vary_like,
-)
+from .pairwise import Items, Pairs, Rows, make_rows, vary_like
 from .plan import Plan, scan_blocks
 
 T = TypeVar("T")
@@ -65,24 +59,7 @@ def sum_rows(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
         numbers: what else the terms depend on.
         plan: how many rows at once.
     """
-    items = pairs.items
-
-    def add(carry, block: Items):
-        total, count, weights, by_numbers = linearize(
-            terms, make_rows(block, items), numbers, block
-        )
-        x, y = block.embeddings, items.embeddings
-        column_sums = jnp.sum(weights, axis=0)[:, None]
-        by_items = 2 * (column_sums * y - inner_products(weights.T, x.T))
-        carry = jax.tree.map(jnp.add, carry, (by_numbers, by_items))
-        return carry, (total, count, _pull(weights, x, y))
-
-    zeros = jax.tree.map(jnp.zeros_like, (numbers, items.embeddings))
-    zeros = vary_like(pairs.anchors, zeros)
-    (by_numbers, by_items), (total, count, by_anchors) = scan_blocks(
-        add, zeros, pairs.anchors, **plan.blocks(pairs.anchors, items)
-    )
-    return Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors, by_items)
+    return _sum_blocks(terms, pairs.anchors, pairs.items, numbers, plan, both_ends=True)
 
 
 def sum_pairs(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
@@ -125,20 +102,28 @@ def from_both_ends(add_up, terms, pairs: Pairs, numbers, plan: Plan) -> Sums:
 
 def sum_one_end(terms, anchors: Items, items: Items, numbers, plan: Plan) -> Sums:
     """Sums over rows, with the gradient by the anchors alone."""
+    return _sum_blocks(terms, anchors, items, numbers, plan, both_ends=False)
+
+
+def _sum_blocks(
+    terms, anchors: Items, items: Items, numbers, plan: Plan, *, both_ends: bool
+) -> Sums:
+    y = items.embeddings
 
     def add(carry, block: Items):
         total, count, weights, by_numbers = linearize(
             terms, make_rows(block, items), numbers, block
         )
-        by_anchors = _pull(weights, block.embeddings, items.embeddings)
-        carry = jax.tree.map(jnp.add, carry, by_numbers)
-        return carry, (total, count, by_anchors)
+        x = block.embeddings
+        by_items = _pull(weights.T, y, x) if both_ends else None
+        carry = jax.tree.map(jnp.add, carry, (by_numbers, by_items))
+        return carry, (total, count, _pull(weights, x, y))
 
-    zeros = vary_like(anchors, jax.tree.map(jnp.zeros_like, numbers))
-    by_numbers, (total, count, by_anchors) = scan_blocks(
-        add, zeros, anchors, **plan.blocks(anchors, items)
+    zeros = jax.tree.map(jnp.zeros_like, (numbers, y if both_ends else None))
+    (by_numbers, by_items), (total, count, by_anchors) = scan_blocks(
+        add, vary_like(anchors, zeros), anchors, **plan.blocks(anchors, items)
     )
-    return Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors)
+    return Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors, by_items)
 
 
 def linearize(terms: Terms, rows: Rows, numbers: Numbers, anchors: Items):
@@ -155,6 +140,6 @@ def linearize(terms: Terms, rows: Rows, numbers: Numbers, anchors: Items):
 
 
 def _pull(weights: Float[Array, "b n"], x: Array, y: Array) -> Float[Array, "b d"]:
-    """The gradient of the weighted sum of squared distances by the anchors."""
+    """The gradient by x of the weighted sum of squared distances to y."""
     row_sums = jnp.sum(weights, axis=1)[:, None]
     return 2 * (row_sums * x - inner_products(weights, y.T))

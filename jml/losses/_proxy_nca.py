@@ -6,12 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import (
-    check_array,
-    check_batch,
-    check_kind,
-    check_number,
-)
+from .._checks import check_array, check_batch, check_kind, check_number
 from .._numerics import masked_logsumexp
 from ..distances import as_compute, normalize, squared_norms
 from ..mean_loss import mean_loss
