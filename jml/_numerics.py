@@ -8,12 +8,13 @@ from jaxtyping import Array, Bool, Float
 def masked_logsumexp(
     values: Float[Array, "b n"], mask: Bool[Array, "b n"]
 ) -> Float[Array, " b"]:
-    """Each row's ``log sum exp`` over the entries in `mask`; 0 where there are none."""
+    """Each row's ``log sum exp`` over the entries in `mask`; -inf without any."""
     values = jnp.where(mask, values, -jnp.inf)
     largest = jax.lax.stop_gradient(jnp.max(values, axis=1, initial=-jnp.inf))
     largest = jnp.where(jnp.isneginf(largest), 0, largest)
     total = jnp.sum(jnp.exp(values - largest[:, None]), axis=1)
-    return jnp.log(jnp.where(total > 0, total, 1)) + largest
+    none = total == 0
+    return jnp.where(none, -jnp.inf, jnp.log(jnp.where(none, 1, total)) + largest)
 
 
 def saturating_cast(x: Float[Array, "*s"], dtype: jnp.dtype) -> Float[Array, "*s"]:

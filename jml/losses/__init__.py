@@ -20,7 +20,7 @@ Arguments that the pair losses share:
 - `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread.
   Every device gives its part of the batch and receives the loss of the whole. Under
   plain `jit`, sharded arrays need no such argument. No device makes more of the pair
-  matrix than the rows of its own anchors; of a memory, `lifted_loss` has each make all.
+  matrix than its own anchors' part.
 
 Value and gradient are made together, and the pair matrix is not kept. Second
 derivatives are to be taken forward over reverse, as `jax.hessian` does.

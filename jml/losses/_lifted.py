@@ -85,10 +85,11 @@ def _lifted_loss(embeddings, labels, margin, where, memory, convention, plan):
 
 def lifted_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Sums the positive pairs, then follows their slope into the negative ones."""
-    repulsion = log_sums(pairs.anchors, pairs.items, margin, plan)
-    repulsion = plan.gather(repulsion)
+    repulsion = plan.gather(log_sums(pairs.anchors, pairs.items, margin, plan))
     if pairs.memory is not None:  # its negatives are those in the batch
-        of_memory = log_sums(pairs.memory, pairs.batch, margin, plan)
+        own = log_sums(pairs.memory, pairs.anchors, margin, plan)
+        by_device = plan.gather(own[None]).T
+        of_memory = masked_logsumexp(by_device, by_device != -jnp.inf)
         repulsion = jnp.concatenate([repulsion, of_memory])
     attract = sum_positives(partial(pair_terms, paper=paper), pairs, repulsion, plan)
     slopes = plan.sum(attract.numbers)
@@ -102,8 +103,8 @@ def log_sums(anchors: Items, items: Items, margin, plan: Plan) -> Float[Array, "
     """``log sum exp(margin - D_in)`` over negatives n; -inf where there are none."""
 
     def of_rows(rows: Rows):
-        sums = masked_logsumexp(-euclidean_distances(rows.squared), rows.negative)
-        return jnp.where(jnp.any(rows.negative, axis=1), margin + sums, -jnp.inf)
+        distances = euclidean_distances(rows.squared)
+        return margin + masked_logsumexp(-distances, rows.negative)
 
     return map_rows(of_rows, anchors, items, plan)
 

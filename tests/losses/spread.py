@@ -11,14 +11,17 @@ import sys
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jml import losses
+from jml.losses import _mining
 from tests.losses.cases import PAIR_LOSSES
 
 BATCHES = {"values": 512, "arrays": 2048}
+REMEMBERED = BATCHES["values"] // 4
 DIM, CLASSES, MARGIN = 8, 40, 0.7
 
 
@@ -29,10 +32,14 @@ def loss(name, x, labels, other, **options):
     return PAIR_LOSSES[name](x, labels, margin=other, **options)
 
 
-def mapped(name, mesh, **options):
+def mapped(name, mesh, function=loss, **options):
     """The loss of a batch whose parts are given to the devices by hand."""
-    local = partial(loss, name, axis_name="data", **options)
-    specs = P("data"), P("data"), P()
+    local = partial(function, name, axis_name=mesh.axis_names, **options)
+    return by_hand(local, mesh)
+
+
+def by_hand(local, mesh):
+    specs = P(mesh.axis_names), P(mesh.axis_names), P()
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P())
 
 
@@ -43,8 +50,8 @@ def programs(mesh, wanted):
         whole = partial(loss, name, block_size=BATCHES[wanted])
         yield f"{name}/jit", name, whole, mesh
         if wanted == "arrays":
-            by_hand = mapped(name, mesh, block_size=BATCHES[wanted])
-            yield f"{name}/mapped", name, by_hand, mesh
+            spread = mapped(name, mesh, block_size=BATCHES[wanted])
+            yield f"{name}/mapped", name, spread, mesh
             continue
         yield f"{name}/one", name, whole, None
         yield f"{name}/jit, blocks", name, partial(loss, name, block_size=24), mesh
@@ -53,8 +60,20 @@ def programs(mesh, wanted):
     if wanted == "arrays":
         return
     yield "lifted/apart", "lifted", apart(mesh), mesh
-    yield "lifted/remembered", "lifted", remembered, None
-    yield "lifted/remembered explicit", "lifted", remembered, explicit
+    grid = jax.make_mesh((2, 4), ("a", "b"), axis_types=2 * (AxisType.Auto,))
+    for name in PAIR_LOSSES:
+        yield f"{name}/options", name, partial(with_options, name), None
+        spread = mapped(name, grid, with_options)
+        yield f"{name}/options, mapped", name, spread, grid
+    yield (
+        "lifted/options, explicit",
+        "lifted",
+        partial(with_options, "lifted"),
+        explicit,
+    )
+    _mining.SORT_COST = 0  # from here on
+    jax.clear_caches()
+    yield "triplet_all/sorted", "triplet_all", mapped("triplet_all", mesh), mesh
 
 
 def apart(mesh):
@@ -63,15 +82,18 @@ def apart(mesh):
     def local(x, labels, other):
         return jax.lax.pmean(loss("lifted", x, labels, other), "data")
 
-    specs = P("data"), P("data"), P()
-    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P())
+    return by_hand(local, mesh)
 
 
-def remembered(x, labels, other):
-    """With a memory of half the batch."""
-    memory = losses.init_memory(BATCHES["values"] // 2, DIM, dtype=x.dtype)
-    memory = losses.update_memory(memory, x, labels)
-    return loss("lifted", x + 1, labels, other, memory=memory)
+def with_options(name, x, labels, other, **options):
+    """Few items a class, some absent, and a memory of half as many."""
+    labels = 4 * labels + jnp.arange(len(labels)) % 4
+    rng = np.random.default_rng(1)
+    kept = rng.normal(size=(REMEMBERED, DIM)), rng.integers(0, 4 * CLASSES, REMEMBERED)
+    memory = losses.init_memory(2 * REMEMBERED, DIM, dtype=x.dtype)
+    options["memory"] = losses.update_memory(memory, *map(jnp.asarray, kept))
+    where = labels % 7 > 0
+    return loss(name, x, labels, other, where=where, convention="paper", **options)
 
 
 def arguments(name, mesh, size):
@@ -81,7 +103,7 @@ def arguments(name, mesh, size):
     given = x, labels, np.asarray(other)
     if mesh is None:
         return given
-    specs = P("data"), P("data"), P()
+    specs = P(mesh.axis_names), P(mesh.axis_names), P()
     return tuple(
         jax.device_put(a, NamedSharding(mesh, s))
         for a, s in zip(given, specs, strict=True)

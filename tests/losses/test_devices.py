@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jml.losses import lifted_loss
-from tests.losses.spread import BATCHES, arguments
+from tests.losses.spread import BATCHES, REMEMBERED, arguments
 from tests.parity import assert_close
 
 
@@ -47,8 +47,19 @@ def test_values_and_gradients(of_eight):
             of_eight[f"{name}/one/values"],
         )
         assert_close(found, expected, 1e-12)
-    remembered = of_eight["lifted/remembered/values"]
-    assert_close(of_eight["lifted/remembered explicit/values"], remembered, 1e-12)
+    found, expected = (of_eight[f"triplet_all/{k}/values"] for k in ("sorted", "one"))
+    assert_close(found, expected, 1e-12)
+
+
+def test_a_memory_and_absent_items(of_eight):
+    """Over two mapped axes at once, and few positives, which are gathered."""
+    spread = [key.split(",")[0] for key in of_eight if "/options, mapped/v" in key]
+    assert len(spread) == 5
+    for key in spread:
+        expected = of_eight[f"{key}/values"]
+        assert_close(of_eight[f"{key}, mapped/values"], expected, 1e-12)
+    expected = of_eight["lifted/options/values"]
+    assert_close(of_eight["lifted/options, explicit/values"], expected, 1e-12)
 
 
 def test_parts_by_themselves(of_eight):
@@ -67,6 +78,9 @@ def test_one_of_eight_holds_its_rows_only(of_eight):
     for key, entries in of_eight.items():
         if key.endswith(("jit/array", "blocks/array", "/explicit/array")):
             assert entries <= BATCHES["values"] ** 2 // 8, key
+        if "/options, mapped/array" in key:
+            anchors, items = BATCHES["values"] // 8, BATCHES["values"] + 2 * REMEMBERED
+            assert entries <= anchors * items, key
     assert of_eight["contrastive/one/array"] == BATCHES["values"] ** 2
 
 
