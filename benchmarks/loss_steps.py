@@ -43,7 +43,7 @@ def make_batch(size, dim, per_class):
 
 
 def jml_step(name, batch, *, dtype="float32", **options):
-    """A function that runs once and waits, and its compiled program."""
+    """A function that starts one run, and its compiled program."""
     x, labels, proxies = batch
     arguments = (jnp.asarray(x, dtype), jnp.asarray(labels))
     if name == "products alone":
@@ -55,21 +55,22 @@ def jml_step(name, batch, *, dtype="float32", **options):
         loss = partial(LOSSES[name], margin=MARGIN, **options)
     wanted = (0, 2) if name == "proxy_nca" else 0
     step = jax.jit(jax.value_and_grad(loss, argnums=wanted)).lower(*arguments).compile()
-    return lambda: jax.block_until_ready(step(*arguments)), step
+    return partial(step, *arguments), step
 
 
-def torch_step(peer, name, batch, device):
+def torch_step(peer, name, batch, device, dtype="float32"):
     """The same for one of `PEERS`; None where it has no such loss."""
     import torch
 
     x, labels, proxies = batch
     make = _torch_ref if peer.startswith("torch_ref") else _pml
-    module = make(name, torch.tensor(proxies, device=device))
+    kind = {"device": device, "dtype": getattr(torch, dtype)}
+    module = make(name, torch.tensor(proxies, **kind))
     if module is None:
         return None
     if peer.endswith("compiled"):
         module = torch.compile(module, dynamic=False)
-    x = torch.tensor(x, device=device, requires_grad=True)
+    x = torch.tensor(x, **kind, requires_grad=True)
     labels = torch.tensor(labels, device=device)
 
     def step():
@@ -137,7 +138,10 @@ def check_values(name, batch, steps):
     paper = {"convention": "paper"} if name in ("triplet all", "lifted") else None
     for peer, options in {"torch_ref": {}, "PML": paper}.items():
         if peer in steps and options is not None:
-            value, _ = jml_step(name, batch, **options)[0]()
-            np.testing.assert_allclose(
-                float(value), steps[peer]()[0], rtol=1e-4, err_msg=f"{name}, {peer}"
-            )
+            value, gradient = jml_step(name, batch, **options)[0]()
+            other, by_x = steps[peer]()
+            topic, by_x = f"{name}, {peer}", by_x.cpu().numpy()
+            np.testing.assert_allclose(float(value), other, rtol=1e-4, err_msg=topic)
+            gradient = gradient[0] if name == "proxy_nca" else gradient
+            limit = 1e-3 * np.abs(by_x).max()
+            np.testing.assert_allclose(gradient, by_x, atol=limit, err_msg=topic)

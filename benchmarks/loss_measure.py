@@ -1,0 +1,148 @@
+"""Time and memory of one loss and its peers, at one size."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+from loss_steps import check_values, jml_step, make_batch, torch_step
+from timing import PAUSE, TURNS, WARMING, median_seconds
+
+SLOW = 10  # a step that takes longer than this, in seconds, is timed once
+RUNS = 12
+MADE = RUNS + WARMING * TURNS + 2  # with those that warm up
+EAGER = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+GPU = jax.default_backend() == "gpu"
+
+
+def measure(task, earlier, options):
+    """Time and memory of a task's loss; `earlier` is that at a smaller size."""
+    left_out = {}
+    if earlier:
+        growth = (task["size"] / earlier["size"]) ** 3
+        whys = {p: _too_much(p, earlier, growth, options) for p in task["peers"]}
+        left_out = {peer: why for peer, why in whys.items() if why}
+    peers = [peer for peer in task["peers"] if peer not in left_out]
+    found = _run(task | {"peers": peers, "wanted": "seconds"}, options.limit)
+    if "seconds" not in found and peers:  # JML's time is not lost with a peer's
+        left_out |= dict.fromkeys(peers, found["why"])
+        found = _run(task | {"peers": [], "wanted": "seconds"}, options.limit)
+    left_out |= found.pop("failed", {})
+    if not GPU:
+        eager = [p for p in found.get("seconds", {}) if p in peers and _base(p) == p]
+        found |= _run(task | {"peers": eager, "wanted": "bytes"}, options.limit)
+    return task | {"left_out": left_out} | found
+
+
+def _base(peer):
+    return peer.split()[0]  # as it is, for one that is compiled
+
+
+def _too_much(peer, earlier, growth, options):
+    """Why a peer is not tried, by what it took before: its cost may grow cubically."""
+    if peer in earlier["left_out"]:
+        return earlier["left_out"][peer]
+    if peer not in earlier.get("seconds", {}):
+        return ""  # it has no such loss
+    seconds = growth * MADE * earlier["seconds"][peer]
+    if seconds > options.limit:
+        return f"would take {seconds:.0f} s"
+    taken = earlier.get("bytes", {}).get(_base(peer))
+    if taken is None:
+        return "its memory is not known"
+    if growth * taken > options.most_gib * 2**30:
+        return f"would take {growth * taken / 2**30:.0f} GiB"
+    return ""
+
+
+def _run(task, limit):
+    """What `work` returns: on a CPU, from a process of its own."""
+    if GPU:
+        return work(task)
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, json.dumps(task)],
+            env=os.environ | (EAGER if task["wanted"] == "bytes" else {}),
+            capture_output=True,
+            text=True,
+            timeout=limit * (1 + len(task["peers"])),
+        )
+    except subprocess.TimeoutExpired as error:
+        return {"why": f"took over {error.timeout:.0f} s"}
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["killed"])[-1]
+        return {"why": last[:100]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def work(task):
+    """Seconds or bytes of one loss and its peers, on a GPU both, in this process."""
+    name, dtype = task["loss"], task["dtype"]
+    batch = make_batch(task["size"], task["dim"], task["per_class"])
+    start = time.perf_counter()
+    run, program = jml_step(name, batch, dtype=dtype)
+    found = {"compile_s": time.perf_counter() - start, "failed": {}}
+    steps = {"JML": lambda: jax.block_until_ready(run())}
+    for peer in task["peers"]:
+        try:
+            made = torch_step(peer, name, batch, "cuda" if GPU else "cpu", dtype)
+            if made is not None:
+                made()
+                steps[peer] = made
+        except Exception as error:  # whatever a peer raises is its result
+            text = f"{type(error).__name__}: {error}"
+            found["failed"][peer] = text.splitlines()[0][:80]
+    if task["wanted"] == "seconds":
+        if dtype == "float32":
+            check_values(name, batch, steps)
+        found["seconds"] = _times(steps, task["turn"])
+    if task["wanted"] == "bytes" or GPU:
+        analysis = program.memory_analysis()
+        own = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+        peak = _cuda_peak if GPU else _process_peak
+        peers = {p: peak(step) for p, step in steps.items() if p != "JML"}
+        found["bytes"] = {"JML": own} | peers
+    return found
+
+
+def _times(steps, seconds):
+    """Median seconds of each step by name; one that is slow runs once."""
+    found, fast = {}, {}
+    for name, step in steps.items():
+        step()  # compiles
+        start = time.perf_counter()
+        step()
+        found[name] = time.perf_counter() - start
+        if found[name] < SLOW:
+            fast[name] = step
+    pause = 0 if GPU else PAUSE
+    medians = median_seconds(list(fast.values()), seconds, at_least=RUNS, pause=pause)
+    return found | dict(zip(fast, medians, strict=True))
+
+
+def _process_peak(step):
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the earlier peak
+    before = _resident("VmRSS")
+    step()
+    return max(0, _resident("VmHWM") - before)
+
+
+def _resident(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
+
+
+def _cuda_peak(step):
+    import torch
+
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step()
+    return torch.cuda.max_memory_allocated() - before
+
+
+if __name__ == "__main__":
+    print(json.dumps(work(json.loads(sys.argv[1]))))
