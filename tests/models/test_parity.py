@@ -1,5 +1,7 @@
 """All five networks equal torchvision's: outputs, gradients, running statistics."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from .torchvision_nets import (
 # has no bearing on what is computed.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 SHAPE = (4, 64, 64, 3)
+BLOCKS = ("resnet18", "resnet50")  # one of each kind; others have more of the same
 
 
 def inputs() -> tuple[np.ndarray, np.ndarray]:
@@ -44,8 +47,10 @@ def torch_results(net: torch.nn.Module, train: bool) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("arch", "train"),
+    [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS],
+)
 def test_float64(x64, arch, train):
     net = random_net(arch)
     graphdef, params, stats = same_model(arch, net)
@@ -69,6 +74,15 @@ def test_float64(x64, arch, train):
     for name, x in ours.items():
         assert x.dtype == np.float64
         assert_close(x, theirs[name], 1e-9, f"ResNet, {mode(train)}, float64")
+
+
+@pytest.mark.parametrize("arch", [a for a in ARCHITECTURES if a not in BLOCKS])
+def test_outputs_in_eval_float64(x64, arch):
+    net = random_net(arch)
+    run = jax.jit(partial(embed, train=False), static_argnums=0, compiler_options=QUICK)
+    outputs, _ = run(*same_model(arch, net), inputs()[0])
+    expected = torch_results(net, train=False)["outputs"]
+    assert_close(outputs, expected, 1e-9, "ResNet, eval, float64")
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])

@@ -3,11 +3,22 @@
 import importlib.util
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from PIL import Image
 
 SCRIPT = Path(__file__).parents[2] / "train_jax.py"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Commands run one after the other here share what XLA made for the first."""
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    reset_cache()  # else JAX keeps to what it found at its first compilation
 
 
 @pytest.fixture(scope="session")
