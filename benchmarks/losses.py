@@ -33,12 +33,17 @@ def row(result):
     """The cells of one line of the table."""
     seconds, peak = result.get("seconds", {}), result.get("bytes", {})
     cells = [f"{result['size']:,}", result["loss"]]
-    cells += [f"{1e3 * seconds[n]:,.3g}" if n in seconds else "" for n in TIMED]
+    cells += [_three(1e3 * seconds[n]) if n in seconds else "" for n in TIMED]
     peers = [s for name, s in seconds.items() if name != "JML"]
     cells.append(f"{min(peers) / seconds['JML']:.1f}" if peers else "")
     for name in ("JML", "torch_ref", "PML"):
         cells.append(f"{peak[name] / 2**20:,.1f}" if name in peak else "")
     return [*cells, f"{result.get('compile_s', math.nan):.2f}"]
+
+
+def _three(number):
+    """With three digits, or all before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:#.3g}"
 
 
 def line(cells):

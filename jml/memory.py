@@ -28,8 +28,12 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
         dim: of an embedding.
         dtype: in which they are kept.
 
+    Returns:
+        The memory, none of whose places counts yet.
+
     Raises:
-        ValueError: for a size or dimension that is not a positive integer.
+        ValueError: for a size or dimension that is not a positive integer, or a dtype
+            that is not a float.
 
     Example:
         >>> init_memory(4096, 128).embeddings.shape
@@ -64,7 +68,8 @@ def update_memory(
     """Writes a batch over the oldest places; of a longer batch, its end remains.
 
     Call it after the loss of a batch, so that none is held against itself. What is
-    kept passes no gradient.
+    kept passes no gradient. Inside `jax.shard_map` gather the batch first (with
+    `jax.lax.all_gather`): every device is to keep the same memory.
 
     Args:
         memory: from `init_memory` or an earlier update.

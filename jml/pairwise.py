@@ -76,7 +76,7 @@ def make_pairs(
     labels: Int[Array, " n"],
     present: Bool[Array, " n"],
     memory: Memory | None = None,
-    axis_name: str | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> Pairs:
     """The batch against itself and, where there is one, a memory of earlier batches.
 

@@ -18,7 +18,7 @@ class Plan(NamedTuple):
     """How rows are summed: how many at a time, and over which mapped axis."""
 
     block_size: int | None = None
-    axis_name: str | None = None
+    axis_name: str | tuple[str, ...] | None = None
 
     def blocks(self, anchors: Items, items: Items) -> dict[str, int]:
         """The number of blocks and the anchors in each.
@@ -49,7 +49,9 @@ class Plan(NamedTuple):
         return jax.lax.psum_scatter(batch, self.axis_name, tiled=True)
 
 
-def make_plan(name: str, block_size: int | None, axis_name: str | None) -> Plan:
+def make_plan(
+    name: str, block_size: int | None, axis_name: str | tuple[str, ...] | None
+) -> Plan:
     """Raises ValueError unless the size is positive and the axis is a mapped one."""
     if block_size is not None:
         check_count(name, "block_size", block_size)

@@ -17,7 +17,8 @@ Arguments that the pair losses share:
   `jax.shard_map` every device must be given the whole memory.
 - `block_size`: how many anchors to treat at a time; memory then grows with
   `block_size * B` instead of `B * B`. None chooses by B; B treats all at once.
-- `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread.
+- `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread, or
+  a tuple of several.
   Every device gives its part of the batch and receives the loss of the whole. Under
   plain `jit`, sharded arrays need no such argument. No device makes more of the pair
   matrix than its own anchors' part.

@@ -24,7 +24,7 @@ def contrastive_loss(
     where: Bool[Array, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> Float[Array, ""]:
     r"""Pulls positive pairs together and pushes negative pairs apart up to a margin.
 

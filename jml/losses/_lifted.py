@@ -26,7 +26,7 @@ def lifted_loss(
     where: Bool[Array, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> Float[Array, ""]:
     r"""Holds each positive pair against all negatives of both its ends.
 

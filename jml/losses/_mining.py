@@ -17,8 +17,8 @@ from ._first import first_minimum
 from ._sorted import sorted_weights
 
 # Sorting a row takes as long as this many passes over it for each doubling of its
-# length, on CPUs; XLA's sort is slow there.
-SORT_COST = 100
+# length. XLA's sort is slow on CPUs.
+SORT_COST = {"cpu": 100, "other": 4}
 
 
 def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
@@ -37,7 +37,8 @@ def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Each positive pair with every negative."""
     members = group_by_label(pairs.items, pairs.items)
     most = jnp.max(members.size[pairs.anchors.index], initial=0)
-    many = most > SORT_COST * math.log2(len(members.size))
+    cost = SORT_COST["cpu" if jax.default_backend() == "cpu" else "other"]
+    many = most > cost * math.log2(len(members.size))
 
     def weigh(rows: Rows, margin):
         few = loop_weights(rows, margin, members, all_weights, unless=many)

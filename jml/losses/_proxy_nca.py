@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_array, check_batch, check_kind, check_number
+from .._checks import check_array, check_batch, check_count, check_kind, check_number
 from .._numerics import masked_logsumexp
 from ..distances import as_compute, normalize, squared_norms
 from ..mean_loss import mean_loss
@@ -20,10 +20,23 @@ def init_proxies(
 ) -> Float[Array, "num_classes dim"]:
     r"""One proxy a class, Xavier-uniform: $U(-a, a)$ with $a = \sqrt{6 / (C + D)}$.
 
+    Args:
+        key: from `jax.random.key`.
+        num_classes: $C$.
+        dim: $D$, the numbers of an embedding.
+
+    Returns:
+        The proxies, in float32.
+
+    Raises:
+        ValueError: for a number or dimension that is not a positive integer.
+
     Example:
         >>> init_proxies(jax.random.key(0), num_classes=100, dim=64).shape
         (100, 64)
     """
+    check_count("init_proxies", "num_classes", num_classes)
+    check_count("init_proxies", "dim", dim)
     return jax.nn.initializers.glorot_uniform()(key, (num_classes, dim), jnp.float32)
 
 
@@ -35,7 +48,7 @@ def proxy_nca_loss(
     scale: float | Float[Array, ""] = 1.0,
     where: Bool[Array, " n"] | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> Float[Array, ""]:
     r"""Holds each embedding against one proxy a class instead of the other embeddings.
 

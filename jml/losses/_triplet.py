@@ -27,7 +27,7 @@ def triplet_loss(
     where: Bool[Array, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
+    axis_name: str | tuple[str, ...] | None = None,
 ) -> Float[Array, ""]:
     r"""Wants every negative farther from the anchor than every positive, by a margin.
 
@@ -43,9 +43,12 @@ def triplet_loss(
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
     mean is over all positive pairs, those without a negative included; "paper" leaves
-    both out. Time is $O(B^2 D)$ for "hardest" and $O(B^2 (D + P))$ for the others, for
-    at most P positives an anchor; for "all" with P beyond $100 \log_2 B$, where sorting
-    is faster, $O(B^2 (D + \log B))$.
+    both out.
+
+    For at most P positives an anchor, among N items (the batch and the memory), time is
+    $O(B N D)$ for "hardest" and $O(B N (D + P))$ for the others; for "all" with P
+    beyond $100 \log_2 N$ on CPUs, $4 \log_2 N$ elsewhere, where sorting is faster,
+    $O(B N (D + \log N))$.
 
     Args:
         embeddings: the batch.

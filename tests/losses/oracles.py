@@ -1,6 +1,11 @@
-"""The textbook losses as loops over pairs and triplets, in NumPy float64."""
+"""The losses as loops over pairs and triplets, in NumPy float64.
+
+Of the items the first `batch` are anchors, all by default; the rest are a memory, and
+pairs within it do not count.
+"""
 
 import itertools
+from functools import partial
 
 import numpy as np
 
@@ -14,59 +19,82 @@ def euclidean(x, i, j):
     return max(squared(x, i, j), 1e-16) ** 0.5
 
 
-def contrastive(x, labels, margin):
-    terms = []
-    for i, j in itertools.combinations(range(len(x)), 2):
-        s = squared(x, i, j)
-        if labels[i] == labels[j]:
-            terms.append(s / 2)
-        else:
-            terms.append(max(0.0, margin - euclidean(x, i, j)) ** 2 / 2)
+def pairs(x, batch):
+    """The unordered pairs."""
+    ends = itertools.combinations(range(len(x)), 2)
+    return [(i, j) for i, j in ends if i < (batch or len(x))]
+
+
+def mean(terms):
     return np.mean(terms) if terms else 0.0
 
 
-def triplet(x, labels, margin, mining):
+def contrastive(x, labels, margin, batch=None):
     terms = []
-    everyone = range(len(x))
-    for a, p in itertools.permutations(everyone, 2):
+    for i, j in pairs(x, batch):
+        if labels[i] == labels[j]:
+            terms.append(squared(x, i, j) / 2)
+        else:
+            terms.append(max(0.0, margin - euclidean(x, i, j)) ** 2 / 2)
+    return mean(terms)
+
+
+def original_contrastive(x, labels, margin, batch=None):
+    terms = []
+    for i, j in pairs(x, batch):
+        s = squared(x, i, j)
+        terms += [s] if labels[i] == labels[j] else [margin - s, margin]
+    return mean([term for term in terms if term > 1e-16])
+
+
+def triplet(x, labels, margin, batch=None, *, mining, original=False):
+    terms, everyone = [], range(len(x))
+    for a, p in itertools.product(range(batch or len(x)), everyone):
         negatives = [squared(x, a, n) for n in everyone if labels[n] != labels[a]]
-        if labels[a] != labels[p] or not negatives:
+        if labels[a] != labels[p] or (a == p and not original):
             continue
         s = squared(x, a, p)
-        beyond = [d for d in negatives if d > s]
-        if mining == "hardest":
+        if not negatives:
+            mined = [np.inf] if original and mining != "all" else []
+        elif mining == "hardest":
             mined = [min(negatives)]
         elif mining == "semi":
-            mined = [min(beyond) if beyond else max(negatives)]
+            mined = [min([d for d in negatives if d > s], default=max(negatives))]
         else:
             mined = negatives
         terms += [max(0.0, s - d + margin) for d in mined]
-    return np.mean(terms) if terms else 0.0
+    return mean(terms)
 
 
-def lifted(x, labels, margin):
-    everyone = range(len(x))
-    repulsion = [
-        sum(
+def lifted(x, labels, margin, batch=None, *, original=False):
+    batch = batch or len(x)
+
+    def repulsion(i):
+        return sum(
             np.exp(margin - euclidean(x, i, n))
-            for n in everyone
-            if labels[n] != labels[i]
+            for n in range(len(x))
+            if labels[n] != labels[i] and min(i, n) < batch
         )
-        for i in everyone
-    ]
-    terms = []
-    for i, j in itertools.combinations(everyone, 2):
+
+    # Of a pair of the batch the original counts both orders, and each item with itself.
+    alone = [(i, i) for i in range(batch)] if original else []
+    terms, weights = [], []
+    for i, j in pairs(x, batch) + alone:
         if labels[i] == labels[j]:
-            total = repulsion[i] + repulsion[j]
+            total = repulsion(i) + repulsion(j)
             hinge = np.log(total) + euclidean(x, i, j) if total else 0.0
             terms.append(max(0.0, hinge) ** 2 / 2)
-    return np.mean(terms) if terms else 0.0
+            weights.append(1 if i != j else 1 / 2)
+    return np.average(terms, weights=weights) if terms else 0.0
 
 
-PAPER = {
-    "contrastive": contrastive,
-    "triplet_hardest": lambda *args: triplet(*args, "hardest"),
-    "triplet_semi": lambda *args: triplet(*args, "semi"),
-    "triplet_all": lambda *args: triplet(*args, "all"),
-    "lifted": lifted,
+TRIPLETS = {
+    f"triplet_{mining}": partial(triplet, mining=mining)
+    for mining in ("hardest", "semi", "all")
+}
+PAPER = {"contrastive": contrastive, **TRIPLETS, "lifted": lifted}
+ORIGINAL = {
+    "contrastive": original_contrastive,
+    **{name: partial(loss, original=True) for name, loss in TRIPLETS.items()},
+    "lifted": partial(lifted, original=True),
 }

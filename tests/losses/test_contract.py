@@ -129,9 +129,13 @@ def test_derivatives(x64, name):
 
 @pytest.mark.parametrize("name", ["contrastive-paper", "lifted-original"])
 def test_second_derivatives(x64, name):
-    """Forward over reverse, as `jax.hessian` has it."""
-    loss = partial(CASES[name], labels=jnp.asarray(LABELS), margin=1.3)
-    check_grads(jax.grad(loss), (X.astype(float),), order=1, modes=["fwd"])
+    """Forward over reverse, as `jax.hessian` has it, by embeddings and margin."""
+
+    def loss(x, margin):
+        return CASES[name](x, labels=jnp.asarray(LABELS), margin=margin)
+
+    both = jax.grad(loss, argnums=(0, 1))
+    check_grads(both, (X.astype(float), 1.3), order=1, modes=["fwd"])
 
 
 @every_pair
@@ -256,6 +260,8 @@ def test_an_item_without_a_proxy_adds_nothing():
 
 
 def test_init_proxies():
+    with pytest.raises(ValueError, match="init_proxies: `num_classes` must be a posit"):
+        losses.init_proxies(jax.random.key(0), num_classes=0, dim=3)
     proxies = losses.init_proxies(jax.random.key(0), num_classes=300, dim=100)
     bound = np.sqrt(6 / 400)
     assert np.abs(proxies).max() <= bound

@@ -1,8 +1,8 @@
 """The cross-batch memory, against loops over the pairs that it adds."""
 
-import itertools
 from collections import deque
 from functools import partial
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -13,66 +13,12 @@ from jax.test_util import check_grads
 from jml import losses
 from jml.pairwise import group_by_label, make_pairs
 from tests.losses.cases import PAIR_LOSSES
-from tests.losses.oracles import euclidean, squared
+from tests.losses.oracles import ORIGINAL, PAPER
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 BATCH, KEPT, DIM, MARGIN = 9, 14, 3, 1.3
-
-
-def contrastive(x, labels, batch):
-    terms = []
-    for i, j in itertools.combinations(range(len(x)), 2):
-        if i < batch and labels[i] == labels[j]:
-            terms.append(squared(x, i, j) / 2)
-        elif i < batch:
-            terms.append(max(0.0, MARGIN - euclidean(x, i, j)) ** 2 / 2)
-    return np.mean(terms)
-
-
-def triplet(x, labels, batch, mining):
-    terms, everyone = [], range(len(x))
-    for a, p in itertools.product(range(batch), everyone):
-        negatives = [squared(x, a, n) for n in everyone if labels[n] != labels[a]]
-        if labels[a] != labels[p] or a == p or not negatives:
-            continue
-        s = squared(x, a, p)
-        beyond = [d for d in negatives if d > s]
-        mined = {
-            "hardest": [min(negatives)],
-            "semi": [min(beyond) if beyond else max(negatives)],
-            "all": negatives,
-        }[mining]
-        terms += [max(0.0, s - d + MARGIN) for d in mined]
-    return np.mean(terms)
-
-
-def lifted(x, labels, batch):
-    everyone = range(len(x))
-
-    def repulsion(i):
-        return sum(
-            np.exp(MARGIN - euclidean(x, i, n))
-            for n in everyone
-            if labels[n] != labels[i] and min(i, n) < batch
-        )
-
-    terms = [
-        max(0.0, np.log(repulsion(i) + repulsion(j)) + euclidean(x, i, j)) ** 2 / 2
-        for i, j in itertools.combinations(everyone, 2)
-        if labels[i] == labels[j] and i < batch
-    ]
-    return np.mean(terms)
-
-
-DEFINITIONS = {
-    "contrastive": contrastive,
-    "triplet_hardest": partial(triplet, mining="hardest"),
-    "triplet_semi": partial(triplet, mining="semi"),
-    "triplet_all": partial(triplet, mining="all"),
-    "lifted": lifted,
-}
 
 
 def make_case(seed, classes=4):
@@ -92,23 +38,22 @@ def remember(x, labels, size=KEPT):
 
 
 @partial(jax.jit, static_argnames=("name", "convention", "block_size"))
-def evaluate(name, x, labels, memory, **options):
-    return PAIR_LOSSES[name](x, labels, margin=MARGIN, memory=memory, **options)
+def evaluate(name, x, labels, memory, *, margin=MARGIN, **options):
+    return PAIR_LOSSES[name](x, labels, margin=margin, memory=memory, **options)
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @pytest.mark.parametrize("classes", [4, 1, 30])
 def test_values(x64, name, classes):
-    if classes == 1 and name != "contrastive":
-        pytest.skip("no negatives")
-    for seed in range(5):
+    definitions = {"paper": PAPER[name], "original": ORIGINAL[name]}
+    for seed, (convention, define) in product(range(3), definitions.items()):
         x, labels = make_case(seed, classes)
         memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
-        expected = DEFINITIONS[name](x, labels, BATCH)
+        expected = define(x, labels, MARGIN, BATCH)
         for block_size in (None, 4):
             value = evaluate(
                 *(name, x[:BATCH], labels[:BATCH], memory),
-                convention="paper",
+                convention=convention,
                 block_size=block_size,
             )
             assert_close(value, expected, 1e-12)
@@ -120,13 +65,13 @@ def test_derivatives(x64, name):
     x, labels = make_case(1)
     memory = remember(x[BATCH:], labels[BATCH:])
 
-    def loss(x, kept):
-        given = memory._replace(embeddings=kept)
-        return evaluate(name, x, labels[:BATCH], given, convention="original")
+    def loss(x, margin, kept):
+        given, own = memory._replace(embeddings=kept), labels[:BATCH]
+        return evaluate(name, x, own, given, margin=margin, convention="original")
 
     x, kept = jnp.asarray(x[:BATCH]), memory.embeddings
-    check_grads(lambda x: loss(x, kept), (x,), order=1)
-    assert not np.any(jax.grad(loss, argnums=1)(x, kept))
+    check_grads(partial(loss, kept=kept), (x, MARGIN), order=1)
+    assert not np.any(jax.grad(loss, argnums=2)(x, MARGIN, kept))
 
 
 @pytest.mark.parametrize("convention", ["original", "paper"])
@@ -147,7 +92,7 @@ def test_many_positives_in_the_memory(x64):
     memory = remember(x[BATCH:], labels[BATCH:], size=len(x))
     for name in ("triplet_hardest", "lifted"):
         value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
-        assert_close(value, DEFINITIONS[name](x, labels, BATCH), 1e-12)
+        assert_close(value, PAPER[name](x, labels, MARGIN, BATCH), 1e-12)
 
 
 def test_the_ring_keeps_the_latest():

@@ -57,7 +57,7 @@ def useless(weights, *_):
 @pytest.mark.parametrize(("cost", "taken"), [(0.3, "sorted"), (100, "loop")])
 def test_the_way_is_chosen_from_the_data(x64, monkeypatch, cost, taken):
     """The other way would give NaN. No other test has these shapes in its cache."""
-    monkeypatch.setattr(_mining, "SORT_COST", cost)
+    monkeypatch.setitem(_mining.SORT_COST, "cpu", cost)
     if taken == "sorted":
         monkeypatch.setattr(_mining, "all_weights", useless)
     else:
@@ -98,7 +98,7 @@ def test_no_more_than_six_matrices(name):
 def test_blocks_hold_a_large_batch(name):
     memory = step_of(name, 65536, 128)
     held = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    assert held + memory.temp_size_in_bytes < 4 * 2**30
+    assert held + memory.temp_size_in_bytes < 2**29
 
 
 def test_float32_sums_over_triplets():
