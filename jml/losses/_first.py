@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 def first_minimum(
     values: Float[Array, "b n"],
 ) -> tuple[Int[Array, " b"], Float[Array, " b"]]:
-    """Index of each row's first minimum, and the minimum; a NaN is one.
+    """Index of each row's first minimum, and the minimum; NaN, if the row has one.
 
     Two plain reductions of floats, which XLA vectorises, as it does not `argmin`.
     """

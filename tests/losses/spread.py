@@ -1,8 +1,8 @@
 """Losses of one batch spread over devices, in a process of its own.
 
 It writes to the file OUT, by program, the entries of the largest array that a device
-holds and, with ``OUT values``, values and gradients, on one device and on all. With
-``OUT arrays`` nothing is run.
+holds, those of all its temporaries and, with ``OUT values``, values and gradients, on
+one device and on all. With ``OUT arrays`` nothing is run.
 """
 
 import math
@@ -125,6 +125,8 @@ def main(out, wanted):
         step = jax.jit(jax.value_and_grad(function, argnums=(0, 2)))
         program = step.lower(*given).compile()
         found[f"{key}/array"] = largest_array(program)
+        temporaries = program.memory_analysis().temp_size_in_bytes
+        found[f"{key}/temporaries"] = temporaries // 8  # in entries, too
         if wanted == "values":
             leaves = jax.device_get(jax.tree.leaves(program(*given)))
             found[f"{key}/values"] = np.concatenate([np.ravel(leaf) for leaf in leaves])
