@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import jax
-from loss_steps import check_values, jml_step, make_batch, torch_step
+from loss_steps import differences, jml_step, make_batch, torch_step
 from timing import PAUSE, TURNS, WARMING, median_seconds
 
 SLOW = 10  # a step that takes longer than this, in seconds, is timed once
@@ -26,15 +26,27 @@ def measure(task, earlier, options):
         whys = {p: _too_much(p, earlier, growth, options) for p in task["peers"]}
         left_out = {peer: why for peer, why in whys.items() if why}
     peers = [peer for peer in task["peers"] if peer not in left_out]
-    found = _run(task | {"peers": peers, "wanted": "seconds"}, options.limit)
-    if "seconds" not in found and peers:  # JML's time is not lost with a peer's
-        left_out |= dict.fromkeys(peers, found["why"])
-        found = _run(task | {"peers": [], "wanted": "seconds"}, options.limit)
-    left_out |= found.pop("failed", {})
-    if not GPU:
-        eager = [p for p in found.get("seconds", {}) if p in peers and _base(p) == p]
-        found |= _run(task | {"peers": eager, "wanted": "bytes"}, options.limit)
+    found, failed = _time_all(task, peers, options.limit)
+    left_out |= failed
+    if not GPU and "seconds" in found:
+        eager = [p for p in found["seconds"] if p in peers and _base(p) == p]
+        memory = _run(task | {"peers": eager, "wanted": "bytes"}, options.limit)
+        found["bytes"] = memory.get("bytes", {})
     return task | {"left_out": left_out} | found
+
+
+def _time_all(task, peers, limit):
+    """What was found, and why each peer failed that did."""
+    task = task | {"wanted": "seconds"}
+    found, failed = _run(task | {"peers": peers}, limit), {}
+    if "seconds" not in found and peers:  # one of them brought the process down
+        for peer in peers:
+            alone = _run(task | {"peers": [peer]}, limit)
+            if "seconds" not in alone:
+                failed[peer] = alone["why"]
+        peers = [peer for peer in peers if peer not in failed]
+        found = _run(task | {"peers": peers}, limit)
+    return found, failed | found.pop("failed", {})
 
 
 def _base(peer):
@@ -49,12 +61,11 @@ def _too_much(peer, earlier, growth, options):
         return ""  # it has no such loss
     seconds = growth * MADE * earlier["seconds"][peer]
     if seconds > options.limit:
-        return f"would take {seconds:.0f} s"
-    taken = earlier.get("bytes", {}).get(_base(peer))
-    if taken is None:
-        return "its memory is not known"
-    if growth * taken > options.most_gib * 2**30:
-        return f"would take {growth * taken / 2**30:.0f} GiB"
+        return f"might take {seconds:.0f} s"
+    measured = earlier.get("bytes", {})
+    taken = growth * measured.get(peer, measured.get(_base(peer), 0))
+    if taken > options.most_gib * 2**30:
+        return f"might take {taken / 2**30:.0f} GiB"
     return ""
 
 
@@ -83,9 +94,15 @@ def work(task):
     name, dtype = task["loss"], task["dtype"]
     batch = make_batch(task["size"], task["dim"], task["per_class"])
     start = time.perf_counter()
-    run, program = jml_step(name, batch, dtype=dtype)
+    try:
+        run, program = jml_step(name, batch, dtype=dtype)
+        jax.block_until_ready(run())
+    except Exception as error:  # the other losses are still to be measured
+        return {"why": _first_line(error)}
     found = {"compile_s": time.perf_counter() - start, "failed": {}}
     steps = {"JML": lambda: jax.block_until_ready(run())}
+    if GPU and task["peers"]:
+        _forget_earlier_tasks()
     for peer in task["peers"]:
         try:
             made = torch_step(peer, name, batch, "cuda" if GPU else "cpu", dtype)
@@ -93,11 +110,10 @@ def work(task):
                 made()
                 steps[peer] = made
         except Exception as error:  # whatever a peer raises is its result
-            text = f"{type(error).__name__}: {error}"
-            found["failed"][peer] = text.splitlines()[0][:80]
+            found["failed"][peer] = _first_line(error)
     if task["wanted"] == "seconds":
         if dtype == "float32":
-            check_values(name, batch, steps)
+            found["differs"] = differences(name, batch, steps)
         found["seconds"] = _times(steps, task["turn"])
     if task["wanted"] == "bytes" or GPU:
         analysis = program.memory_analysis()
@@ -108,11 +124,14 @@ def work(task):
     return found
 
 
+def _first_line(error):
+    return f"{type(error).__name__}: {error}".splitlines()[0][:100]
+
+
 def _times(steps, seconds):
     """Median seconds of each step by name; one that is slow runs once."""
     found, fast = {}, {}
     for name, step in steps.items():
-        step()  # compiles
         start = time.perf_counter()
         step()
         found[name] = time.perf_counter() - start
@@ -133,6 +152,13 @@ def _process_peak(step):
 def _resident(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
+
+
+def _forget_earlier_tasks():
+    import torch
+
+    torch.compiler.reset()  # else it gives up after eight shapes
+    torch.cuda.empty_cache()  # what it keeps, JAX may lack
 
 
 def _cuda_peak(step):

@@ -8,6 +8,7 @@ in a loss, but XLA may fuse across them: their sum is not the loss's time.
 """
 
 import argparse
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,9 @@ from jml.distances import inner_products, squared_distances
 from jml.losses._hardest import nearest_negatives, pair_terms
 from jml.losses._lifted import log_sums, repel_terms
 from jml.losses._lifted import pair_terms as lifted_pair_terms
-from jml.pairwise import make_pairs
+from jml.losses._mining import all_weights, loop_weights
+from jml.losses._sorted import sorted_weights
+from jml.pairwise import group_by_label, make_pairs, make_rows
 from jml.plan import Plan
 from jml.positives import sum_positives
 from jml.row_sums import map_rows, sum_pairs
@@ -69,6 +72,11 @@ def parts(size, dim, per_class):
         lambda x, h: positives(x, (MARGIN, h), lambda *a: pair_terms(*a, paper=False)),
         (x, one),
     )
+    members = group_by_label(pairs(x).items, pairs(x).items)
+    rows = make_rows(pairs(x).anchors, pairs(x).items)
+    by_loop = partial(loop_weights, members=members, weigh_one=all_weights)
+    yield "all: weights in a loop over positives", by_loop, (rows, MARGIN)
+    yield "all: weights from sorted rows", sorted_weights, (rows, MARGIN)
     yield (
         "lifted: log-sums of negatives",
         lambda x: log_sums(*pairs(x)[:2], MARGIN, plan),

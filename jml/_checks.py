@@ -1,6 +1,8 @@
 """Checks at the entrance of public functions, on what is known before running."""
 
+import math
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +30,24 @@ def check_batch(name: str, embeddings, labels, where=None) -> None:
     check_kind(name, "embeddings", embeddings, jnp.floating, "floating")
     check_kind(name, "labels", labels, jnp.integer, "integer")
     check_length(name, "labels", labels, len(embeddings))
+    check_width(name, labels)
     if where is not None:
         check_array(name, "where", where, shape="[B]", ndim=1)
         check_kind(name, "where", where, jnp.bool_, "boolean")
         check_length(name, "where", where, len(embeddings))
+
+
+def check_width(name: str, labels) -> None:
+    """Raises ValueError if JAX would cut labels off, and so make classes one."""
+    kept = jax.dtypes.canonicalize_dtype(labels.dtype)
+    if kept == labels.dtype or not len(labels):
+        return
+    limits, found = jnp.iinfo(kept), (int(labels.min()), int(labels.max()))
+    if found[0] < limits.min or found[1] > limits.max:
+        raise ValueError(
+            f"{name}: `labels` must fit {kept}, got {found[0]} to {found[1]}; number "
+            "the classes, or set jax_enable_x64"
+        )
 
 
 def check_kind(name: str, argument: str, value, kind, word: str) -> None:
@@ -40,16 +56,33 @@ def check_kind(name: str, argument: str, value, kind, word: str) -> None:
         raise ValueError(f"{name}: `{argument}` must be {word}, got {value.dtype}")
 
 
-def check_number(name: str, argument: str, value) -> None:
-    """Raises ValueError unless `value` is a real number, traced or not."""
+def check_number(name: str, argument: str, value) -> Any:
+    """Raises ValueError unless `value` is a real number, traced or not.
+
+    Returns:
+        It, or the float nearest to it: `jax.jit` would compile anew for an integer.
+    """
     array = isinstance(value, jax.Array | np.ndarray | np.generic)
-    if array and (value.ndim or not jnp.issubdtype(value.dtype, jnp.number)):
+    if array and (value.ndim or not _is_real(value.dtype)):
         found = f"{value.dtype} {tuple(value.shape)}"
     elif not array and (isinstance(value, bool) or not isinstance(value, int | float)):
         found = repr(value)
+    elif isinstance(value, jax.Array):
+        return value
     else:
-        return
+        return _nearest_float(value)
     raise ValueError(f"{name}: `{argument}` must be a number, got {found}")
+
+
+def _nearest_float(value) -> float:
+    if not math.isfinite(value):
+        return float(value)
+    largest = float(jnp.finfo(jax.dtypes.canonicalize_dtype(float)).max)
+    return float(max(-largest, min(value, largest)))
+
+
+def _is_real(dtype) -> bool:
+    return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)
 
 
 def check_length(name: str, argument: str, value, length: int) -> None:
@@ -63,7 +96,7 @@ def check_length(name: str, argument: str, value, length: int) -> None:
 
 def check_choice(name: str, argument: str, value, choices: Collection[str]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in tuple(choices):  # a dictionary would hash it
+    if not isinstance(value, str) or value not in choices:
         known = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}: `{argument}` must be one of {known}, got {value!r}")
 

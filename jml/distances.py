@@ -4,20 +4,23 @@ They are computed in float32 at least, on every device in full precision: a prod
 TensorFloat-32 or bfloat16 loses exactly the small differences that a metric is about.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, UInt
 
 FLOOR = 1e-16  # a squared distance below this counts as zero
 NORM_FLOOR = 1e-12
 
 
-def as_compute(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def as_compute(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Casts to float32 at least and keeps finite numbers within reach of overflow.
 
     Entries beyond the fourth root of the largest float (4e9 in float32) saturate, so
-    that no square, nor any sum of squares over a batch, overflows; infinities become
-    NaN, for a loss must not hide them.
+    that no square, nor any sum of squares over a batch, overflows. Infinities become
+    NaN: what they take part in is to show it.
     """
     if jnp.finfo(x.dtype).bits < 32:
         x = x.astype(jnp.float32)
@@ -30,12 +33,37 @@ def squared_norms(x: Float[Array, "n d"]) -> Float[Array, " n"]:
     return jnp.sum(x * x, axis=1)
 
 
+class RowFacts(NamedTuple):
+    """What distances need to know of each row beside its products with others."""
+
+    squared_norms: Float[Array, " n"]
+    checksums: UInt[Array, " n"]
+
+
+def row_facts(x: Float[Array, "n d"]) -> RowFacts:
+    """What to keep of rows that meet others more than once."""
+    return RowFacts(squared_norms(x), checksums(x))
+
+
+def checksums(x: Float[Array, "n d"]) -> UInt[Array, " n"]:
+    """A number for each row: identical rows share it, and others hardly ever do."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    positive_zeros = jnp.where(wide == 0, 0, wide)
+    bits = jax.lax.bitcast_convert_type(positive_zeros, jnp.uint32)
+    bits = bits.reshape(len(x), x.shape[1] * wide.dtype.itemsize // 4)
+    # The factors are odd, so that no bit is lost; rounded numbers end in zeros, and a
+    # sum's last bits know only of last bits.
+    factors = np.random.default_rng(0).integers(2**31, size=bits.shape[1]) * 2 + 1
+    mixed = (bits ^ (bits >> 16)) * factors.astype(np.uint32)
+    return jnp.sum(mixed, axis=1, dtype=jnp.uint32)
+
+
 def squared_distances(
     x: Float[Array, "n d"],
     y: Float[Array, "m d"] | None = None,
     *,
-    x_norms: Float[Array, " n"] | None = None,
-    y_norms: Float[Array, " m"] | None = None,
+    x_facts: RowFacts | None = None,
+    y_facts: RowFacts | None = None,
 ) -> Float[Array, "n m"]:
     r"""Squared Euclidean distances between rows, from their Gram matrix.
 
@@ -48,8 +76,8 @@ def squared_distances(
     Args:
         x: rows.
         y: other rows, `x` itself by default.
-        x_norms: squared norms of `x`, where they are known already.
-        y_norms: squared norms of `y`, likewise.
+        x_facts: `row_facts` of `x`, where they are known already.
+        y_facts: those of `y`, likewise.
 
     Returns:
         The distances, in the dtype of the rows.
@@ -60,12 +88,15 @@ def squared_distances(
                [25.,  0.]], dtype=float32)
     """
     products = gram(x) if y is None else inner_products(x, y)
-    y = x if y is None else y
-    x_norms = (squared_norms(x) if x_norms is None else x_norms)[:, None]
-    y_norms = (squared_norms(y) if y_norms is None else y_norms)[None, :]
+    x_facts = row_facts(x) if x_facts is None else x_facts
+    if y_facts is None:
+        y_facts = x_facts if y is None else row_facts(y)
+    x_norms, x_sums = (fact[:, None] for fact in x_facts)
+    y_norms, y_sums = (fact[None, :] for fact in y_facts)
     squared = x_norms + y_norms - 2 * products  # in this order symmetric to the bit
+    # Rows with one checksum by chance are hardly ever near each other as well.
     noise = 2 * x.shape[1] ** 0.5 * float(jnp.finfo(x.dtype).eps)
-    identical = (x_norms == y_norms) & (squared <= noise * x_norms)
+    identical = (x_sums == y_sums) & (squared <= noise * x_norms)
     return jnp.where((squared < 0) | identical, 0, squared)
 
 

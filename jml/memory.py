@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ._checks import check_array, check_batch, check_count, check_kind, check_length
@@ -68,14 +69,13 @@ def update_memory(
     """Writes a batch over the oldest places; of a longer batch, its end remains.
 
     Call it after the loss of a batch, so that none is held against itself. What is
-    kept passes no gradient. Inside `jax.shard_map` gather the batch first (with
-    `jax.lax.all_gather`): every device is to keep the same memory.
+    kept passes no gradient. With `jax.shard_map` call it outside, under the same `jit`.
 
     Args:
         memory: from `init_memory` or an earlier update.
         embeddings: the batch.
         labels: its classes.
-        where: False for items that are not to be kept.
+        where: False for items that are not to be kept, such as those with a NaN.
 
     Returns:
         The memory after it; the one given is unchanged.
@@ -101,6 +101,13 @@ def update_memory(
             "update_memory: `memory` must come from `init_memory`, got None"
         )
     check_memory("update_memory", memory, embeddings)
+    held, given = (
+        jax.dtypes.canonicalize_dtype(a.dtype) for a in (memory.labels, labels)
+    )
+    if not np.can_cast(given, held):
+        raise ValueError(
+            f"update_memory: `labels` must fit the memory's {held}, got {given}"
+        )
     return _update(memory, embeddings, labels, where)
 
 
@@ -145,6 +152,8 @@ def check_memory(
             f"has, got {held}"
         )
     check_kind(name, "memory.embeddings", memory.embeddings, jnp.floating, "floating")
+    check_array(name, "memory.next", memory.next, shape="[]", ndim=0)
+    check_kind(name, "memory.next", memory.next, jnp.integer, "integer")
     kinds = {"labels": (jnp.integer, "integer"), "filled": (jnp.bool_, "boolean")}
     for field, (kind, word) in kinds.items():
         value, argument = getattr(memory, field), f"memory.{field}"

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ._numerics import saturating_cast
-from .distances import as_compute, squared_distances, squared_norms
+from .distances import RowFacts, as_compute, row_facts, squared_distances
 from .memory import Memory
 
 CONVENTIONS = ("original", "paper")
+AxisName = str | tuple[str, ...] | None
 T = TypeVar("T")
 
 
@@ -39,7 +40,7 @@ class Items(NamedTuple):
     """A batch, or what it is held against, as one side of the pair matrix."""
 
     embeddings: Float[Array, "n d"]
-    squared_norms: Float[Array, " n"]
+    facts: RowFacts
     labels: Int[Array, " n"]
     present: Bool[Array, " n"]
     index: Int[Array, " n"]  # places among all items
@@ -76,7 +77,7 @@ def make_pairs(
     labels: Int[Array, " n"],
     present: Bool[Array, " n"],
     memory: Memory | None = None,
-    axis_name: str | tuple[str, ...] | None = None,
+    axis_name: AxisName = None,
 ) -> Pairs:
     """The batch against itself and, where there is one, a memory of earlier batches.
 
@@ -92,7 +93,7 @@ def make_pairs(
         wide = wide if jnp.issubdtype(wide, jnp.integer) else jnp.int64  # of uint64
         labels = labels.astype(jax.dtypes.canonicalize_dtype(wide))
     index = jnp.arange(len(x))
-    anchors = batch = Items(x, squared_norms(x), labels, present, index)
+    anchors = batch = Items(x, row_facts(x), labels, present, index)
     if axis_name is not None:
         offset = jax.lax.axis_index(axis_name) * len(x)
         anchors = anchors._replace(index=index + offset)
@@ -105,7 +106,7 @@ def make_pairs(
     kept, filled = prepare(kept, memory.filled)
     labels = memory.labels.astype(labels.dtype)
     index = len(batch.index) + jnp.arange(len(kept))
-    earlier = Items(kept, squared_norms(kept), labels, filled, index)
+    earlier = Items(kept, row_facts(kept), labels, filled, index)
     return Pairs(anchors, batch, earlier)
 
 
@@ -114,8 +115,8 @@ def make_rows(anchors: Items, items: Items) -> Rows:
     squared = squared_distances(
         anchors.embeddings,
         items.embeddings,
-        x_norms=anchors.squared_norms,
-        y_norms=items.squared_norms,
+        x_facts=anchors.facts,
+        y_facts=items.facts,
     )
     present = anchors.present[:, None] & items.present[None, :]
     same = anchors.labels[:, None] == items.labels[None, :]
@@ -163,5 +164,5 @@ def vary_like(items: Items, tree: T) -> T:
     Sums over devices then happen where they are asked for, and loops may carry them.
     """
     never = jnp.any(jnp.isnan(items.embeddings) & ~items.present[:, None] & False)
-    zero = never + 0 * jnp.sum(items.labels, dtype=jnp.int32)
+    zero = never + 0 * jnp.sum(items.labels + items.index, dtype=jnp.int32)
     return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)

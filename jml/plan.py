@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._checks import check_count
-from .pairwise import Items
+from .pairwise import AxisName, Items
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -18,7 +18,7 @@ class Plan(NamedTuple):
     """How rows are summed: how many at a time, and over which mapped axis."""
 
     block_size: int | None = None
-    axis_name: str | tuple[str, ...] | None = None
+    axis_name: AxisName = None
 
     def blocks(self, anchors: Items, items: Items) -> dict[str, int]:
         """The number of blocks and the anchors in each.
@@ -26,7 +26,7 @@ class Plan(NamedTuple):
         By default a block stays in the cache of a CPU, and elsewhere fills the device.
         """
         number, width = len(anchors.index), max(1, len(items.index))
-        entries = 2**20 if jax.default_backend() == "cpu" else 2**26
+        entries = 2**20 if on_cpu() else 2**26
         size = self.block_size or max(64, entries // width)
         blocks = max(1, -(-number // size))
         return {"blocks": blocks, "size": -(-number // blocks)}
@@ -49,9 +49,12 @@ class Plan(NamedTuple):
         return jax.lax.psum_scatter(batch, self.axis_name, tiled=True)
 
 
-def make_plan(
-    name: str, block_size: int | None, axis_name: str | tuple[str, ...] | None
-) -> Plan:
+def on_cpu() -> bool:
+    """Whether computations run on a CPU unless told otherwise."""
+    return jax.default_backend() == "cpu"
+
+
+def make_plan(name: str, block_size: int | None, axis_name: AxisName) -> Plan:
     """Raises ValueError unless the size is positive and the axis is a mapped one."""
     if block_size is not None:
         check_count(name, "block_size", block_size)

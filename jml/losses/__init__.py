@@ -13,15 +13,20 @@ Arguments that the pair losses share:
 - `where`: booleans [B], False for items that count as absent, such as padding.
 - `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`, that
   the batch is held against as well as against itself. They are no anchors, and pass no
-  gradient; a pair counts where one of its ends at least is in the batch. Inside
-  `jax.shard_map` every device must be given the whole memory.
+  gradient; a pair counts where one of its ends at least is in the batch. Any other set
+  of references can be put into a memory of its size. Inside `jax.shard_map` every
+  device must be given the whole memory; update it outside, under the same `jit`.
 - `block_size`: how many anchors to treat at a time; memory then grows with
   `block_size * B` instead of `B * B`. None chooses by B; B treats all at once.
 - `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread, or
-  a tuple of several.
-  Every device gives its part of the batch and receives the loss of the whole. Under
-  plain `jit`, sharded arrays need no such argument. No device makes more of the pair
-  matrix than its own anchors' part.
+  a tuple of several. Every device gives its part of the batch and receives the loss of
+  the whole; no device makes more of the pair matrix than its own anchors' part. The
+  gradient may be taken inside or outside, but inside not with `check_vma=False`: JAX
+  then counts it once for every device. Under plain `jit`, sharded arrays need no such
+  argument.
+
+Embeddings are taken as they are; `jml.distances.normalize` puts them on the unit
+sphere, for which most published margins are meant.
 
 Value and gradient are made together, and the pair matrix is not kept. Second
 derivatives are to be taken forward over reverse, as `jax.hessian` does.

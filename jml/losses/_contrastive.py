@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_batch, check_choice, check_number
-from ..distances import FLOOR, euclidean_distances
+from ..distances import FLOOR, as_compute, euclidean_distances
 from ..mean_loss import mean_loss
 from ..memory import Memory, check_memory
-from ..pairwise import CONVENTIONS, Rows, count_true, masked_sum, prepare
+from ..pairwise import CONVENTIONS, AxisName, Rows, count_true, masked_sum, prepare
 from ..plan import make_plan
 from ..row_sums import sum_pairs
 
@@ -24,7 +24,7 @@ def contrastive_loss(
     where: Bool[Array, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
-    axis_name: str | tuple[str, ...] | None = None,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     r"""Pulls positive pairs together and pushes negative pairs apart up to a margin.
 
@@ -64,7 +64,7 @@ def contrastive_loss(
         Mapping, 2006, https://doi.org/10.1109/CVPR.2006.100
     """
     check_batch("contrastive_loss", embeddings, labels, where)
-    check_number("contrastive_loss", "margin", margin)
+    margin = check_number("contrastive_loss", "margin", margin)
     check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
     check_memory("contrastive_loss", memory, embeddings)
     plan = make_plan("contrastive_loss", block_size, axis_name)
@@ -79,7 +79,7 @@ def _contrastive_loss(embeddings, labels, margin, where, memory, convention, pla
     terms = original_terms if convention == "original" else paper_terms
     return mean_loss(
         partial(sum_pairs, terms),
-        *(x, labels, present, jnp.asarray(margin, x.dtype)),
+        *(x, labels, present, as_compute(jnp.asarray(margin, x.dtype))),
         memory=memory,
         plan=plan,
     )

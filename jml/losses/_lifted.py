@@ -8,10 +8,19 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_batch, check_choice, check_number
 from .._numerics import masked_logsumexp
-from ..distances import euclidean_distances
+from ..distances import as_compute, euclidean_distances
 from ..mean_loss import mean_loss
 from ..memory import Memory, check_memory
-from ..pairwise import CONVENTIONS, Items, Pairs, Rows, count_true, masked_sum, prepare
+from ..pairwise import (
+    CONVENTIONS,
+    AxisName,
+    Items,
+    Pairs,
+    Rows,
+    count_true,
+    masked_sum,
+    prepare,
+)
 from ..plan import Plan, make_plan
 from ..positives import sum_positives
 from ..row_sums import Sums, map_rows, sum_pairs
@@ -26,7 +35,7 @@ def lifted_loss(
     where: Bool[Array, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
-    axis_name: str | tuple[str, ...] | None = None,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     r"""Holds each positive pair against all negatives of both its ends.
 
@@ -65,7 +74,7 @@ def lifted_loss(
         Feature Embedding, 2016, https://arxiv.org/abs/1511.06452
     """
     check_batch("lifted_loss", embeddings, labels, where)
-    check_number("lifted_loss", "margin", margin)
+    margin = check_number("lifted_loss", "margin", margin)
     check_choice("lifted_loss", "convention", convention, CONVENTIONS)
     check_memory("lifted_loss", memory, embeddings)
     plan = make_plan("lifted_loss", block_size, axis_name)
@@ -77,7 +86,7 @@ def _lifted_loss(embeddings, labels, margin, where, memory, convention, plan):
     x, present = prepare(embeddings, where)
     return mean_loss(
         partial(lifted_sums, paper=convention == "paper"),
-        *(x, labels, present, jnp.asarray(margin, x.dtype)),
+        *(x, labels, present, as_compute(jnp.asarray(margin, x.dtype))),
         memory=memory,
         plan=plan,
     )

@@ -11,14 +11,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..distances import FLOOR
 from ..pairwise import Members, Pairs, Rows, count_true, group_by_label, vary_like
-from ..plan import Plan
+from ..plan import Plan, on_cpu
 from ..row_sums import Sums, run_if, sum_rows
 from ._first import first_minimum
 from ._sorted import sorted_weights
 
 # Sorting a row takes as long as this many passes over it for each doubling of its
 # length. XLA's sort is slow on CPUs.
-SORT_COST = {"cpu": 100, "other": 4}
+SORT_COST, SORT_COST_ON_CPU = 4, 100
 
 
 def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
@@ -37,7 +37,7 @@ def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
     """Each positive pair with every negative."""
     members = group_by_label(pairs.items, pairs.items)
     most = jnp.max(members.size[pairs.anchors.index], initial=0)
-    cost = SORT_COST["cpu" if jax.default_backend() == "cpu" else "other"]
+    cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
     many = most > cost * math.log2(len(members.size))
 
     def weigh(rows: Rows, margin):

@@ -8,9 +8,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_array, check_batch, check_count, check_kind, check_number
 from .._numerics import masked_logsumexp
-from ..distances import as_compute, normalize, squared_norms
+from ..distances import as_compute, normalize, row_facts
 from ..mean_loss import mean_loss
-from ..pairwise import Items, Pairs, Rows, masked_sum, prepare
+from ..pairwise import AxisName, Items, Pairs, Rows, masked_sum, prepare
 from ..plan import Plan, make_plan
 from ..row_sums import Sums, sum_rows
 
@@ -48,7 +48,7 @@ def proxy_nca_loss(
     scale: float | Float[Array, ""] = 1.0,
     where: Bool[Array, " n"] | None = None,
     block_size: int | None = None,
-    axis_name: str | tuple[str, ...] | None = None,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     r"""Holds each embedding against one proxy a class instead of the other embeddings.
 
@@ -89,7 +89,7 @@ def proxy_nca_loss(
         using Proxies, 2017, https://arxiv.org/abs/1703.07464
     """
     check_batch("proxy_nca_loss", embeddings, labels, where)
-    check_number("proxy_nca_loss", "scale", scale)
+    scale = check_number("proxy_nca_loss", "scale", scale)
     check_array("proxy_nca_loss", "proxies", proxies, shape="[C, D]", ndim=2)
     check_kind("proxy_nca_loss", "proxies", proxies, jnp.floating, "floating")
     if proxies.shape[1] != embeddings.shape[1]:
@@ -108,7 +108,7 @@ def _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan):
     # An int8 holds its label, but perhaps not the number of every class.
     if jnp.iinfo(labels.dtype).bits < 32:
         labels = labels.astype(jnp.int32)
-    numbers = q, jnp.asarray(scale, x.dtype)
+    numbers = q, as_compute(jnp.asarray(scale, x.dtype))
     return mean_loss(proxy_sums, normalize(x), labels, present, numbers, plan=plan)
 
 
@@ -117,7 +117,7 @@ def proxy_sums(pairs: Pairs, numbers, plan: Plan) -> Sums:
     q, scale = numbers
     classes = jnp.arange(len(q), dtype=pairs.anchors.labels.dtype)
     exist = jnp.ones(len(q), bool)
-    proxies = Items(q, squared_norms(q), classes, exist, classes)
+    proxies = Items(q, row_facts(q), classes, exist, classes)
     sums = sum_rows(terms, Pairs(pairs.anchors, proxies, None), scale, plan)
     return sums._replace(numbers=(sums.items, sums.numbers), items=None)
 

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_batch, check_choice, check_number
+from ..distances import as_compute
 from ..mean_loss import mean_loss
 from ..memory import Memory, check_memory
-from ..pairwise import CONVENTIONS, prepare
+from ..pairwise import CONVENTIONS, AxisName, prepare
 from ..plan import make_plan
 from ._hardest import hardest_sums
 from ._mining import all_sums, semi_hard_sums
@@ -27,7 +28,7 @@ def triplet_loss(
     where: Bool[Array, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
-    axis_name: str | tuple[str, ...] | None = None,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     r"""Wants every negative farther from the anchor than every positive, by a margin.
 
@@ -43,7 +44,8 @@ def triplet_loss(
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
     mean is over all positive pairs, those without a negative included; "paper" leaves
-    both out.
+    both out. Where every negative is exactly as far as p, "semi" takes it in "paper",
+    and the batch's first item, whatever its label, in "original".
 
     For at most P positives an anchor, among N items (the batch and the memory), time is
     $O(B N D)$ for "hardest" and $O(B N (D + P))$ for the others; for "all" with P
@@ -78,7 +80,7 @@ def triplet_loss(
         Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832
     """
     check_batch("triplet_loss", embeddings, labels, where)
-    check_number("triplet_loss", "margin", margin)
+    margin = check_number("triplet_loss", "margin", margin)
     check_choice("triplet_loss", "mining", mining, SUMS)
     check_choice("triplet_loss", "convention", convention, CONVENTIONS)
     check_memory("triplet_loss", memory, embeddings)
@@ -96,7 +98,7 @@ def _triplet_loss(embeddings, labels, margin, where, memory, mining, convention,
     sums = SUMS[mining]
     return mean_loss(
         partial(sums, paper=convention == "paper"),
-        *(x, labels, present, jnp.asarray(margin, x.dtype)),
+        *(x, labels, present, as_compute(jnp.asarray(margin, x.dtype))),
         memory=memory,
         plan=plan,
     )

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 
 from jml import losses
@@ -43,9 +45,9 @@ def assert_same(one, other, rtol=1e-6):
 
 
 def test_no_loss_is_forgotten():
-    tested = {name.split("-")[0].split("_")[0] for name in CASES}
+    tested = {loss.func for loss in CASES.values()}
     public = {name for name in losses.__all__ if name.endswith("_loss")}
-    assert tested == {name.removesuffix("_loss").split("_")[0] for name in public}
+    assert tested == {getattr(losses, name) for name in public}
 
 
 @every
@@ -144,6 +146,16 @@ def test_moving_all_embeddings_changes_nothing(x64, name):
     assert_same(value_and_grad(name, x), value_and_grad(name, x + 3), rtol=1e-12)
 
 
+@every
+def test_a_batch_that_all_devices_have(name):
+    """It counts as often as there are devices, here one."""
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    loss = partial(CASES[name], axis_name="data")
+    spread = jax.shard_map(loss, mesh=mesh, in_specs=(P(), P()), out_specs=P())
+    found = jax.value_and_grad(spread)(jnp.asarray(X), jnp.asarray(LABELS))
+    assert_same(found, value_and_grad(name, X))
+
+
 EXTREMES = {
     "one item": (X[:1], LABELS[:1]),
     "no item": (X[:0], LABELS[:0]),
@@ -197,17 +209,40 @@ ERRORS = [
 @pytest.mark.parametrize(("arguments", "message"), ERRORS)
 def test_errors_name_the_argument(name, arguments, message):
     loss = CASES[name]
-    function = loss.func.__name__ if loss.func.__name__ != "partial" else ""
-    with pytest.raises(ValueError, match=f"{function}.*{message}"):
+    with pytest.raises(ValueError, match=f"{loss.func.__name__}.*{message}"):
         loss(**{"embeddings": X, "labels": LABELS, **arguments})
 
 
 @every
-@pytest.mark.parametrize("number", ["a", True, np.ones(3), np.ones((), bool), None])
+@pytest.mark.parametrize(
+    "number", ["a", True, 1j, np.ones(3), np.ones((), bool), np.complex64(1), None]
+)
 def test_numbers_are_checked(name, number):
     argument = "scale" if name == "proxy_nca" else "margin"
     with pytest.raises(ValueError, match=f"_loss: `{argument}` must be a number, got"):
         CASES[name](X, LABELS, **{argument: number})
+
+
+@every
+@pytest.mark.parametrize("number", [3.4e38, -3.4e38, 1e300, 10**40])
+def test_huge_numbers_are_finite(name, number):
+    """Also where no pair or triplet uses them."""
+    argument = "scale" if name == "proxy_nca" else "margin"
+    for labels in (LABELS, LABELS * 0, np.arange(12)):
+        value, grad = value_and_grad(name, X, labels, **{argument: number})
+        assert np.isfinite(value) and np.all(np.isfinite(grad))
+
+
+@every
+def test_labels_are_not_cut_off(name):
+    """JAX keeps 32 bits of a NumPy label, and would take these for one class."""
+    labels = np.arange(12, dtype=np.int64) * 2**32
+    with pytest.raises(
+        ValueError, match=r"_loss: `labels` must fit int32, got 0 to 47"
+    ):
+        CASES[name](X, labels)
+    with jax.enable_x64(True):
+        assert np.isfinite(CASES[name](X, labels))
 
 
 def test_arrays_of_other_libraries_are_refused():

@@ -59,15 +59,19 @@ def test_values(x64, name, classes):
             assert_close(value, expected, 1e-12)
 
 
+@pytest.mark.parametrize(
+    ("convention", "block_size"), [("original", None), ("paper", 5)]
+)
 @pytest.mark.parametrize("name", PAIR_LOSSES)
-def test_derivatives(x64, name):
+def test_derivatives(x64, name, convention, block_size):
     """Of the batch alone: nothing flows into the memory."""
     x, labels = make_case(1)
     memory = remember(x[BATCH:], labels[BATCH:])
 
     def loss(x, margin, kept):
         given, own = memory._replace(embeddings=kept), labels[:BATCH]
-        return evaluate(name, x, own, given, margin=margin, convention="original")
+        ways = {"convention": convention, "block_size": block_size}
+        return evaluate(name, x, own, given, margin=margin, **ways)
 
     x, kept = jnp.asarray(x[:BATCH]), memory.embeddings
     check_grads(partial(loss, kept=kept), (x, MARGIN), order=1)
@@ -127,6 +131,12 @@ def test_errors():
     memory = losses.init_memory(4, 3)
     with pytest.raises(ValueError, match="update_memory: `labels` must be integer"):
         losses.update_memory(memory, x, labels / 2)
+    with pytest.raises(
+        ValueError, match="`labels` must fit the memory's int32, got ui"
+    ):
+        losses.update_memory(memory, x, labels.astype(np.uint32))
+    with pytest.raises(ValueError, match=r"`memory\.next` must be integer, got float"):
+        losses.lifted_loss(x, labels, memory=memory._replace(next=jnp.zeros(())))
     with pytest.raises(ValueError, match="must come from `init_memory`, got None"):
         losses.update_memory(None, x, labels)
     with pytest.raises(ValueError, match=r"`memory\.filled` must have one entry for"):

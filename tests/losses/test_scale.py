@@ -57,7 +57,7 @@ def useless(weights, *_):
 @pytest.mark.parametrize(("cost", "taken"), [(0.3, "sorted"), (100, "loop")])
 def test_the_way_is_chosen_from_the_data(x64, monkeypatch, cost, taken):
     """The other way would give NaN. No other test has these shapes in its cache."""
-    monkeypatch.setitem(_mining.SORT_COST, "cpu", cost)
+    monkeypatch.setattr(_mining, "SORT_COST_ON_CPU", cost)
     if taken == "sorted":
         monkeypatch.setattr(_mining, "all_weights", useless)
     else:

@@ -12,12 +12,22 @@ from PIL import Image
 SCRIPT = Path(__file__).parents[2] / "train_jax.py"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def compiled_once(tmp_path_factory):
     """Commands run one after the other here share what XLA made for the first."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.3,
+    }
+    earlier = {name: getattr(jax.config, name) for name in options}
+    _configure(options)
+    yield
+    _configure(earlier)
+
+
+def _configure(options):
+    for name, value in options.items():
+        jax.config.update(name, value)
     reset_cache()  # else JAX keeps to what it found at its first compilation
 
 

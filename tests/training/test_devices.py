@@ -19,7 +19,8 @@ def start(out, devices, *arguments):
     flags = f"--xla_force_host_platform_device_count={devices}"
     program = [sys.executable, "-m", "tests.training.many_devices", str(out)]
     return subprocess.Popen(
-        [*program, *map(str, arguments)], env={**os.environ, "XLA_FLAGS": flags}
+        [*program, *map(str, arguments)],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     )
 
 
