@@ -55,13 +55,13 @@ def line(cells):
     return "| " + " | ".join(padded) + " |"
 
 
-def machine():
-    """What the numbers were taken on."""
+def machine(peers):
+    """What the numbers are taken on."""
     from importlib.metadata import version
 
     import jax
 
-    packages = ("jax", "torch", "pytorch-metric-learning")
+    packages = ["jax", *(["torch", "pytorch-metric-learning"] if peers else [])]
     return {
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
@@ -69,65 +69,91 @@ def machine():
     } | {name: version(name) for name in packages}
 
 
-def main():
-    """Prints tables, and writes them with JSON and a plot where asked."""
-    from loss_measure import measure
+def positive(text):
+    """A positive whole number."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
+    return int(text)
+
+
+def parse():
+    """The options."""
     from loss_steps import LOSSES, PEERS
 
-    names = ["products alone", *LOSSES]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    sizes = [64 * 2**i for i in range(9)]
-    parser.add_argument("--sizes", type=int, nargs="+", default=sizes)
-    parser.add_argument("--dims", type=int, nargs="+", default=[128, 512])
-    parser.add_argument("--per-class", type=int, nargs="+", default=[4, 64])
-    parser.add_argument("--losses", nargs="+", default=names, choices=names)
-    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one turn, of 3")
-    parser.add_argument("--limit", type=float, default=120, help="seconds of one peer")
-    parser.add_argument("--most-gib", type=float, default=12, help="of one peer")
-    parser.add_argument(
-        "--quick", action="store_true", help="B = 512, uncompiled peers"
+    names, sizes = ["products alone", *LOSSES], [64 * 2**i for i in range(9)]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, help="folder for JSON and a plot")
+    several = {"nargs": "+", "type": positive}
+    add = parser.add_argument
+    add("--sizes", **several, default=sizes, help="of batches (64 to 16384)")
+    add("--dims", **several, default=[128, 512], help="numbers an embedding (128 512)")
+    add("--per-class", **several, default=[4, 64], help="items a class (4 64)")
+    add("--losses", nargs="+", default=names, choices=names, help="which (all)")
+    text = "which (all, for which torch and pytorch-metric-learning are needed); none"
+    text += " after the flag: JML alone"
+    add("--peers", nargs="*", default=list(PEERS), choices=PEERS, help=text)
+    add("--dtype", default="float32", choices=["float32", "bfloat16"], help="(float32)")
+    add("--seconds", type=float, default=0.3, help="of one turn, of three (0.3)")
+    add("--limit", type=float, default=120, help="seconds of one peer (120)")
+    add("--most-gib", type=float, default=12, help="memory of one peer (12)")
+    text = "B = 512, D = 128, 4 a class, uncompiled peers"
+    add("--quick", action="store_true", help=text)
+    add("--out", type=Path, help="folder for JSON and a plot")
     options = parser.parse_args()
     if options.quick:
         options.sizes, options.dims, options.per_class = [512], [128], [4]
         options.peers = [peer for peer in options.peers if "compiled" not in peer]
-    asked = {name: value for name, value in vars(options).items() if name != "out"}
-    written = {"machine": machine(), "options": asked, "results": []}
-    print(written["machine"])
-    wrong = []
+    if options.out:
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--out: {options.out} cannot be a folder: {error.strerror}")
+    return options
+
+
+def tables(options):
+    """Prints a table for each width and class size; yields what was measured."""
+    from loss_measure import measure
+
     for dim, per_class in itertools.product(options.dims, options.per_class):
         print(f"\nD = {dim}, {per_class} a class, {options.dtype}\n\n{line(HEAD)}")
         print(line(["---"] * len(HEAD)), flush=True)
         earlier, notes = {}, {}
-        for size, name in itertools.product(sorted(options.sizes), options.losses):
+        for size, name in itertools.product(sorted(set(options.sizes)), options.losses):
             if name == "products alone" and size > LARGEST_MATRIX:
                 continue
             task = {"loss": name, "size": size, "dim": dim, "per_class": per_class}
             task |= {"dtype": options.dtype, "turn": options.seconds}
-            task["peers"] = list(options.peers)
+            task["peers"] = options.peers
             found = earlier[name] = measure(task, earlier.get(name), options)
-            written["results"].append(found)
             print(line(row(found)), flush=True)
-            why_not = found["left_out"] | (
-                {"JML": found["why"]} if "why" in found else {}
-            )
-            for peer, why in why_not.items():
-                notes.setdefault((name, peer, why), size)
-            wrong += [
-                f"{name}, B = {size:,}, {p}: {by}"
-                for p, by in found.get("differs", {}).items()
-            ]
-            if options.out:
-                options.out.mkdir(parents=True, exist_ok=True)
-                text = json.dumps([written], indent=1)
-                (options.out / "losses.json").write_text(text)
-        for (name, peer, why), size in notes.items():
-            print(f"{name}, {peer}, from B = {size:,}: {why}")
+            for which, why in found["left_out"].items():
+                notes.setdefault((name, which, why), size)
+            yield found
+        for (name, which, why), size in notes.items():
+            print(f"{name}, {which}, from B = {size:,}: {why}")
+
+
+def main():
+    """Prints tables, and writes them with JSON and a plot where asked."""
+    options = parse()
+    asked = {name: value for name, value in vars(options).items() if name != "out"}
+    results = []
+    written = {"machine": machine(options.peers), "options": asked, "results": results}
+    print(written["machine"])
+    for found in tables(options):
+        results.append(found)
+        if options.out:
+            text = json.dumps([written], indent=1)
+            (options.out / "losses.json").write_text(text)
     if options.out:
-        plot(written["results"], options.out / "losses.png")
+        plot(results, options.out / "losses.png")
+    wrong = [
+        f"{r['loss']}, B = {r['size']:,}, {peer}: {by}"
+        for r in results
+        for peer, by in r.get("differs", {}).items()
+    ]
     if wrong:
         sys.exit("These differ from JML:\n" + "\n".join(wrong))
 
