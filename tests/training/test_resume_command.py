@@ -4,9 +4,10 @@ import json
 import shutil
 import signal
 
+import numpy as np
 import pytest
 
-from jml.training import Config, journal
+from jml.training import Config, journal, objective
 from jml.training.run_folder import RunFolder
 from tests.training.conftest import SMALL_RUN
 
@@ -84,8 +85,14 @@ def test_a_run_without_its_checkpoints_is_not_replaced(train, cut, capsys):
     assert "holds a run but no checkpoint" in err
 
 
-def test_steps_that_are_not_finite_are_passed_over_and_logged(train, tmp_path, capsys):
-    flags = ["--loss=proxy_nca", "--scale=1e38", "--on_nan=skip", "--maxiter=2"]
+def test_steps_that_are_not_finite_are_passed_over_and_logged(
+    train, tmp_path, capsys, monkeypatch
+):
+    contrastive = objective.LOSSES["contrastive"]
+    monkeypatch.setitem(
+        objective.LOSSES, "contrastive", lambda *a, **k: np.nan * contrastive(*a, **k)
+    )
+    flags = ["--loss=contrastive", "--on_nan=skip", "--maxiter=2"]
     assert train(tmp_path, *flags) == 0
     assert "2 steps were not finite and have been skipped" in capsys.readouterr().out
     text = (tmp_path / "a" / "metrics.jsonl").read_text()
