@@ -97,10 +97,11 @@ def work(task):
     start = time.perf_counter()
     try:
         run, program = jml_step(name, batch, dtype=dtype)
+        compile_s = time.perf_counter() - start
         jax.block_until_ready(run())
     except Exception as error:  # the other losses are still to be measured
         return {"why": _first_line(error)}
-    found = {"compile_s": time.perf_counter() - start, "failed": {}}
+    found = {"compile_s": compile_s, "failed": {}}
     steps = {"JML": lambda: jax.block_until_ready(run())}
     if GPU and task["peers"]:
         _forget_earlier_tasks()

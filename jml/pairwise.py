@@ -6,6 +6,7 @@ its negatives. A loss module writes that something as a function of `Rows`; `row
 decides how many rows exist at once, and differentiates.
 """
 
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -151,8 +152,9 @@ def group_by_label(anchors: Items, items: Items) -> Members:
     """Finds the items of each anchor's label in O(n log n), absent ones left out."""
     order = jnp.lexsort((~items.present, items.labels))  # a run begins with the present
     ordered = items.labels[order]
-    first = jnp.searchsorted(ordered, anchors.labels, side="left")
-    end = jnp.searchsorted(ordered, anchors.labels, side="right")
+    # Unrolled, for the turns of a loop cost more than what they do.
+    search = partial(jnp.searchsorted, ordered, anchors.labels, method="scan_unrolled")
+    first, end = search(side="left"), search(side="right")
     upto = jnp.append(0, jnp.cumsum(items.present[order]))
     size = jnp.where(anchors.present, upto[end] - upto[first], 0)
     return Members(order, first, size)
