@@ -24,7 +24,7 @@ from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 64, 16, 4
+STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 32, 16, 4
 TOPIC = "ten training steps'"
 LR, PROXIES_LR, DECAY_EVERY, GAMMA = 1e-4, 1e-2, 4, 0.5
 CASES = {
