@@ -57,6 +57,8 @@ def child(library: str, folder: Path) -> dict:
 
         keep_freed_memory()
         jax.numpy.zeros(()).block_until_ready()
+        device = jax.devices()[0].device_kind
+        alone = products_alone(*x.shape)
 
         def run() -> dict:
             return evaluate(x, labels, clusterings=0, resamples=0).metrics
@@ -65,6 +67,7 @@ def child(library: str, folder: Path) -> dict:
         import torch
         from pytorch_metric_learning.utils import accuracy_calculator
 
+        device, alone = "cpu", None
         names = (*SHARED, "mean_average_precision", "mean_reciprocal_rank")
         calculator = accuracy_calculator.AccuracyCalculator(
             include=names, k="max_bin_count", device=torch.device("cpu")
@@ -75,8 +78,6 @@ def child(library: str, folder: Path) -> dict:
             found = calculator.get_accuracy(x, labels)
             return {SHARED.get(name, name): value for name, value in found.items()}
 
-    ours = library == "jml"
-    alone = products_alone(*x.shape) if ours else None
     before, seconds = peak(), []
     for _ in range(2):
         start = time.perf_counter()
@@ -87,7 +88,7 @@ def child(library: str, folder: Path) -> dict:
         "memory": peak() - before,
         "metrics": metrics,
         "products": alone,
-        "device": jax.devices()[0].device_kind if ours else "cpu",
+        "device": device,
     }
 
 

@@ -22,6 +22,7 @@ from .torchvision_nets import (
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 SHAPE = (4, 64, 64, 3)
 BLOCKS = ("resnet18", "resnet50")  # one of each kind; others have more of the same
+MODES = [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS]
 
 
 def inputs() -> tuple[np.ndarray, np.ndarray]:
@@ -47,10 +48,7 @@ def torch_results(net: torch.nn.Module, train: bool) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize(
-    ("arch", "train"),
-    [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS],
-)
+@pytest.mark.parametrize(("arch", "train"), MODES)
 def test_float64(x64, arch, train):
     net = random_net(arch)
     graphdef, params, stats = same_model(arch, net)
@@ -85,10 +83,7 @@ def test_outputs_in_eval_float64(x64, arch):
     assert_close(outputs, expected, 1e-9, "ResNet, eval, float64")
 
 
-@pytest.mark.parametrize(
-    ("arch", "train"),
-    [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS],
-)
+@pytest.mark.parametrize(("arch", "train"), MODES)
 def test_float32(arch, train):
     # With full branches, rounding alone puts PyTorch's float32 7e-4 from its float64 in
     # ResNet-152; trained networks have small ones, and there 1e-4 says something.
