@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from .distances import inner_products
 from .pairwise import Items, Pairs, Rows, make_rows, vary_like
-from .plan import Plan, scan_blocks
+from .plan import Plan, on_cpu, scan_blocks
 
 T = TypeVar("T")
 Numbers = Any  # a tree of float arrays
@@ -115,9 +115,13 @@ def _sum_blocks(
             terms, make_rows(block, items), numbers, block
         )
         x = block.embeddings
-        by_items = _pull(weights.T, y, x) if both_ends else None
+        by_items = None
+        if both_ends:
+            products = transposed_product(weights, x)
+            by_items = _pull(y, jnp.sum(weights, axis=0), products)
         carry = jax.tree.map(jnp.add, carry, (by_numbers, by_items))
-        return carry, (total, count, _pull(weights, x, y))
+        by_anchors = _pull(x, jnp.sum(weights, axis=1), inner_products(weights, y.T))
+        return carry, (total, count, by_anchors)
 
     zeros = jax.tree.map(jnp.zeros_like, (numbers, y if both_ends else None))
     (by_numbers, by_items), (total, count, by_anchors) = scan_blocks(
@@ -139,7 +143,24 @@ def linearize(terms: Terms, rows: Rows, numbers: Numbers, anchors: Items):
     return total, count, weights, by_numbers
 
 
-def _pull(weights: Float[Array, "b n"], x: Array, y: Array) -> Float[Array, "b d"]:
-    """The gradient by x of the weighted sum of squared distances to y."""
-    row_sums = jnp.sum(weights, axis=1)[:, None]
-    return 2 * (row_sums * x - inner_products(weights, y.T))
+def transposed_product(weights: Float[Array, "b n"], x: Float[Array, "b d"]) -> Array:
+    """``weights.T @ x``.
+
+    XLA's CPU multiplies a transposed matrix at half the speed. There the embeddings,
+    which are smaller, are transposed instead; the barriers keep XLA from undoing that.
+    """
+    if not on_cpu():
+        return inner_products(weights.T, x.T)
+    barrier = jax.lax.optimization_barrier
+    return barrier(inner_products(barrier(x.T), weights.T)).T
+
+
+def _pull(x: Float[Array, "n d"], sums: Float[Array, " n"], products: Array) -> Array:
+    """The gradient by x of the weighted sum of squared distances to others.
+
+    Args:
+        x: the embeddings at one end.
+        sums: of the weights of each.
+        products: of the weights with the embeddings at the other end.
+    """
+    return 2 * (sums[:, None] * x - products)
