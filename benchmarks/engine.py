@@ -18,6 +18,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from arguments import positive
 from timing import median_seconds
 
 from jml.data import augment
@@ -68,8 +69,8 @@ def bare_step(config: Config, images, labels) -> Callable[[], object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--steps", type=positive, default=200)
+    parser.add_argument("--turns", type=positive, default=3)
     args = parser.parse_args()
     keep_freed_memory()
     folder = tempfile.TemporaryDirectory()

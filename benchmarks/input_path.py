@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from arguments import positive
 from PIL import Image
 from timing import PAUSE
 
@@ -212,7 +213,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     names = ("resize", "decode", "feed", "memory")
     parser.add_argument("what", nargs="*", default=names, choices=[*names, []])
-    parser.add_argument("--files", type=int, default=2000, help="for decode and feed")
+    parser.add_argument(
+        "--files", type=positive, default=2000, help="for decode and feed"
+    )
     options = parser.parse_args()
     if "resize" in options.what:
         measure_resize()

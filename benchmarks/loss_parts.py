@@ -7,14 +7,15 @@ products of a loss, whose rate falls for small batches. Parts run one after the 
 in a loss, but XLA may fuse across them: their sum is not the loss's time.
 """
 
-import argparse
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from arguments import positive, run
 from loss_steps import LOSSES, MARGIN, jml_step, make_batch
 from timing import median_seconds
 
+from jml.command import Parser
 from jml.distances import inner_products, squared_distances
 from jml.losses._hardest import nearest_negatives, pair_terms
 from jml.losses._lifted import log_sums, repel_terms
@@ -98,10 +99,10 @@ def parts(size, dim, per_class):
 
 def main():
     """Prints a line for each part and loss."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--per-class", type=int, default=4)
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=positive, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--dim", type=positive, default=128)
+    parser.add_argument("--per-class", type=positive, default=4)
     options = parser.parse_args()
     rate = machine()
     for size in options.sizes:
@@ -117,4 +118,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(__file__, main)

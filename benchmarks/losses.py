@@ -11,16 +11,21 @@ what the compiled program asks for; a peer's is what a step adds to a process at
 peak, where freed memory goes back to the system at once, or to what CUDA allocated.
 """
 
-import argparse
 import itertools
 import json
 import math
 import os
 import platform
 import sys
-from pathlib import Path
+from functools import partial
+from importlib.metadata import version
+from operator import methodcaller
 
+from arguments import run
+from loss_options import packages, parse
 from loss_plot import plot
+
+from jml.errors import UserError
 
 # JAX and PyTorch share the card; this must be set before either is imported.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -55,61 +60,28 @@ def line(cells):
     return "| " + " | ".join(padded) + " |"
 
 
-def machine(peers):
+def machine(installed):
     """What the numbers are taken on."""
-    from importlib.metadata import version
-
     import jax
 
-    packages = ["jax", *(["torch", "pytorch-metric-learning"] if peers else [])]
     return {
         "device": jax.devices()[0].device_kind,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-    } | {name: version(name) for name in packages}
+    } | {name: version(name) for name in installed}
 
 
-def positive(text):
-    """A positive whole number."""
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
-    return int(text)
+def save(path, write):
+    """Replaces a file of this run's by a newer one, whole at any moment."""
+    from jml.training.whole_files import replace
 
-
-def parse():
-    """The options."""
-    from loss_steps import LOSSES, PEERS
-
-    names, sizes = ["products alone", *LOSSES], [64 * 2**i for i in range(9)]
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    several = {"nargs": "+", "type": positive}
-    add = parser.add_argument
-    add("--sizes", **several, default=sizes, help="of batches (64 to 16384)")
-    add("--dims", **several, default=[128, 512], help="numbers an embedding (128 512)")
-    add("--per-class", **several, default=[4, 64], help="items a class (4 64)")
-    add("--losses", nargs="+", default=names, choices=names, help="which (all)")
-    text = "which (all, for which torch and pytorch-metric-learning are needed); none"
-    text += " after the flag: JML alone"
-    add("--peers", nargs="*", default=list(PEERS), choices=PEERS, help=text)
-    add("--dtype", default="float32", choices=["float32", "bfloat16"], help="(float32)")
-    add("--seconds", type=float, default=0.3, help="of one turn, of three (0.3)")
-    add("--limit", type=float, default=120, help="seconds of one peer (120)")
-    add("--most-gib", type=float, default=12, help="memory of one peer (12)")
-    text = "B = 512, D = 128, 4 a class, uncompiled peers"
-    add("--quick", action="store_true", help=text)
-    add("--out", type=Path, help="folder for JSON and a plot")
-    options = parser.parse_args()
-    if options.quick:
-        options.sizes, options.dims, options.per_class = [512], [128], [4]
-        options.peers = [peer for peer in options.peers if "compiled" not in peer]
-    if options.out:
-        try:
-            options.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            parser.error(f"--out: {options.out} cannot be a folder: {error.strerror}")
-    return options
+    try:
+        replace(path, write)
+    except OSError as error:
+        raise UserError(
+            f"--out: cannot write {path}: {error.strerror}; free or choose another "
+            "place."
+        ) from None
 
 
 def tables(options):
@@ -122,6 +94,9 @@ def tables(options):
         earlier, notes = {}, {}
         for size, name in itertools.product(sorted(set(options.sizes)), options.losses):
             if name == "products alone" and size > LARGEST_MATRIX:
+                continue
+            if size == per_class:
+                notes[name, "all", "a single class has no negatives"] = size
                 continue
             task = {"loss": name, "size": size, "dim": dim, "per_class": per_class}
             task |= {"dtype": options.dtype, "turn": options.seconds}
@@ -137,18 +112,22 @@ def tables(options):
 
 def main():
     """Prints tables, and writes them with JSON and a plot where asked."""
-    options = parse()
+    options = parse(__doc__)
     asked = {name: value for name, value in vars(options).items() if name != "out"}
     results = []
-    written = {"machine": machine(options.peers), "options": asked, "results": results}
-    print(written["machine"])
-    for found in tables(options):
-        results.append(found)
-        if options.out:
-            text = json.dumps([written], indent=1)
-            (options.out / "losses.json").write_text(text)
-    if options.out:
-        plot(results, options.out / "losses.png")
+    on = machine(packages(options.peers))
+    text = {"machine": on, "options": asked, "results": results}
+    print(on)
+    try:
+        for found in tables(options):
+            results.append(found)
+            if options.out:
+                write = methodcaller("write_text", json.dumps([text], indent=1))
+                save(options.out / "losses.json", write)
+    finally:  # what was measured before Ctrl-C counts
+        if options.out and results:
+            save(options.out / "losses.png", partial(plot, results))
+            print(f"written: {options.out}/losses.json, losses.png")
     wrong = [
         f"{r['loss']}, B = {r['size']:,}, {peer}: {by}"
         for r in results
@@ -159,4 +138,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(__file__, main)

@@ -10,6 +10,7 @@ import argparse
 
 import jax
 import jax.numpy as jnp
+from arguments import positive
 
 from jml.training import Config
 from jml.training.build import build
@@ -31,9 +32,9 @@ def temporary_memory(config: Config) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--arch", default="resnet50")
-    parser.add_argument("--image_size", type=int, default=224)
-    parser.add_argument("--batch_size", type=int, default=512)
-    parser.add_argument("--microbatch", type=int, default=32)
+    parser.add_argument("--image_size", type=positive, default=224)
+    parser.add_argument("--batch_size", type=positive, default=512)
+    parser.add_argument("--microbatch", type=positive, default=32)
     options = parser.parse_args()
     net = {
         "arch": options.arch,

@@ -21,6 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from arguments import positive, run
+
+from jml.command import Parser
 
 TURNS = 3
 SHARED = {  # JML's names for what both have
@@ -227,10 +230,10 @@ def opening(page: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--items", type=int, default=60_502)
-    parser.add_argument("--classes", type=int, default=11_316)
-    parser.add_argument("--dim", type=int, default=512)
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--items", type=positive, default=60_502)
+    parser.add_argument("--classes", type=positive, default=11_316)
+    parser.add_argument("--dim", type=positive, default=512)
     parts = ("ranking", "clustering", "report")
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -238,6 +241,8 @@ def main() -> None:
     if options.child:
         print(json.dumps(child(options.child[0], Path(options.child[1]))))
         return
+    if options.items < 2:
+        parser.error("--items: there must be two at least")
     if "ranking" in options.parts:
         ranking(options.items, min(options.classes, options.items // 2), options.dim)
     if "clustering" in options.parts:
@@ -247,4 +252,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(__file__, main)

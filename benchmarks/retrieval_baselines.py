@@ -11,6 +11,7 @@ import argparse
 import time
 
 import numpy as np
+from arguments import positive
 
 from jml.data import Dataset, glyphs
 from jml.evaluation import recall_at_k
@@ -48,7 +49,7 @@ def save_sheet(data: Dataset, path: str, rows: int = 20, columns: int = 12) -> N
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image_size", type=int, default=28)
+    parser.add_argument("--image_size", type=positive, default=28)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", metavar="FILE")
     args = parser.parse_args()

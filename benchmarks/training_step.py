@@ -22,6 +22,7 @@ import numpy as np
 import optax
 import torch
 import torchvision
+from arguments import positive
 from timing import median_seconds
 
 from jml.losses import contrastive_loss
@@ -103,8 +104,8 @@ def timed(function: Callable) -> tuple[float, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet18")
-    parser.add_argument("--size", type=int, default=64, help="side of the images")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--size", type=positive, default=64, help="side of the images")
+    parser.add_argument("--batch", type=positive, default=64)
     parser.add_argument("--bfloat16", action="store_true", help="of the convolutions")
     parser.add_argument("--seconds", type=float, default=5, help="of one turn, of 3")
     args = parser.parse_args()

@@ -108,3 +108,16 @@ def check_count(name: str, argument: str, value) -> None:
         raise ValueError(
             f"{name}: `{argument}` must be a positive integer, got {value!r}"
         )
+
+
+def check_key(name: str, argument: str, value) -> None:
+    """Raises ValueError unless `value` is one random key, typed or of integers."""
+    if isinstance(value, jax.Array):
+        typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        integers = (value.dtype, value.ndim) == (jnp.uint32, 1)
+        if integers or (typed and value.ndim == 0):
+            return
+        value = f"{value.dtype} {tuple(value.shape)}"
+    raise ValueError(
+        f"{name}: `{argument}` must be a key from jax.random.key, got {value}"
+    )

@@ -34,7 +34,7 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
 
     Raises:
         ValueError: for a size or dimension that is not a positive integer, or a dtype
-            that is not a float.
+            that is not a float, or is float64 without jax_enable_x64.
 
     Example:
         >>> init_memory(4096, 128).embeddings.shape
@@ -43,7 +43,10 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
     check_count("init_memory", "size", size)
     check_count("init_memory", "dim", dim)
     if not _is_float(dtype):
-        raise ValueError(f"init_memory: `dtype` must be a float, got {dtype!r}")
+        raise ValueError(
+            "init_memory: `dtype` must be a float, such as jnp.bfloat16, or "
+            f"jnp.float64 with jax_enable_x64, got {dtype!r}"
+        )
     return Memory(
         jnp.zeros((size, dim), dtype),
         jnp.zeros(size, int),
@@ -54,9 +57,11 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
 
 def _is_float(dtype) -> bool:
     try:
-        return jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+        kind = None if dtype is None else jnp.dtype(dtype)
     except TypeError:
         return False
+    kept = kind == jax.dtypes.canonicalize_dtype(kind)
+    return kept and jnp.issubdtype(kind, jnp.floating)
 
 
 def update_memory(

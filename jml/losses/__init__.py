@@ -32,7 +32,8 @@ Value and gradient are made together, and the pair matrix is not kept. Second
 derivatives are to be taken forward over reverse, as `jax.hessian` does.
 
 No finite input gives NaN: a batch without a pair or triplet to learn from has loss 0
-and gradient 0.
+and gradient 0, and a number of an embedding, a margin or a scale beyond the fourth root
+of the largest float (4e9 in float32) counts as that.
 """
 
 from ..memory import Memory as Memory

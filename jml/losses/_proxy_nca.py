@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_array, check_batch, check_count, check_kind, check_number
+from .._checks import (
+    check_array,
+    check_batch,
+    check_count,
+    check_key,
+    check_kind,
+    check_number,
+)
 from .._numerics import masked_logsumexp
 from ..distances import as_compute, normalize, row_facts
 from ..mean_loss import mean_loss
@@ -29,12 +36,14 @@ def init_proxies(
         The proxies, in float32.
 
     Raises:
-        ValueError: for a number or dimension that is not a positive integer.
+        ValueError: for a key that is none, or a number or dimension that is not a
+            positive integer.
 
     Example:
         >>> init_proxies(jax.random.key(0), num_classes=100, dim=64).shape
         (100, 64)
     """
+    check_key("init_proxies", "key", key)
     check_count("init_proxies", "num_classes", num_classes)
     check_count("init_proxies", "dim", dim)
     return jax.nn.initializers.glorot_uniform()(key, (num_classes, dim), jnp.float32)

@@ -44,8 +44,9 @@ def triplet_loss(
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
     mean is over all positive pairs, those without a negative included; "paper" leaves
-    both out. Where every negative is exactly as far as p, "semi" takes it in "paper",
-    and the batch's first item, whatever its label, in "original".
+    both out. A negative exactly as far as p counts as before it for "semi" in "paper";
+    in "original" it does not count, and where no other is left, the batch's first item,
+    whatever its label, is taken.
 
     For at most P positives an anchor, among N items (the batch and the memory), time is
     $O(B N D)$ for "hardest" and $O(B N (D + P))$ for the others; for "all" with P

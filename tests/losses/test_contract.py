@@ -282,22 +282,3 @@ def test_choices_and_proxies_are_checked():
     losses.contrastive_loss(X, LABELS, block_size=np.int64(5))
     with pytest.raises(ValueError, match="`proxies` must have 4 columns"):
         losses.proxy_nca_loss(X, LABELS, jnp.zeros((5, 3)))
-
-
-def test_an_item_without_a_proxy_adds_nothing():
-    labels = np.where(LABELS == 4, 9, LABELS)
-    value, grad = jax.value_and_grad(losses.proxy_nca_loss)(X, labels, PROXIES)
-    rest = labels != 9
-    expected = losses.proxy_nca_loss(X[rest], labels[rest], PROXIES) * rest.mean()
-    np.testing.assert_allclose(value, expected, rtol=1e-6)
-    assert not np.any(grad[~rest])
-    assert losses.proxy_nca_loss(X, LABELS * 0, PROXIES[:1]) == 0
-
-
-def test_init_proxies():
-    with pytest.raises(ValueError, match="init_proxies: `num_classes` must be a posit"):
-        losses.init_proxies(jax.random.key(0), num_classes=0, dim=3)
-    proxies = losses.init_proxies(jax.random.key(0), num_classes=300, dim=100)
-    bound = np.sqrt(6 / 400)
-    assert np.abs(proxies).max() <= bound
-    np.testing.assert_allclose(np.std(proxies), bound / np.sqrt(3), rtol=0.02)

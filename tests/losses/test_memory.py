@@ -143,7 +143,7 @@ def test_errors():
         losses.lifted_loss(x, labels, memory=memory._replace(filled=memory.filled[:2]))
     with pytest.raises(ValueError, match=r"`memory\.labels` must be integer"):
         losses.lifted_loss(x, labels, memory=memory._replace(labels=memory.labels / 2))
-    for dtype in (jnp.int32, "flaot"):
+    for dtype in (jnp.int32, "flaot", None, np.float64):
         with pytest.raises(ValueError, match="init_memory: `dtype` must be a float"):
             losses.init_memory(4, 3, dtype=dtype)
 
