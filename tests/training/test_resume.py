@@ -193,7 +193,11 @@ def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
-def test_a_second_signal_ends_at_once(tmp_path):
+def test_a_second_signal_ends_at_once(tmp_path, request):
+    # A job in the background of a shell ignores SIGINT: nothing would end this.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, earlier))
+
     def log(record):
         if record["step"] == 2:
             signal.raise_signal(signal.SIGINT)
