@@ -3,22 +3,23 @@
 import sys
 from collections.abc import Sequence
 
+from jml._output import write_err
 from jml.command import exit_code, leave
 from jml.training import keep_freed_memory, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
+    """Runs the command; returns its exit code, which ``jml.command`` explains."""
 
     def run() -> None:
         config = parse(sys.argv[1:] if arguments is None else arguments)
         for note in config.notes:
-            print(f"train_jax.py: note: {note}", file=sys.stderr)
+            write_err(f"train_jax.py: note: {note}")
         keep_freed_memory()
         # JAX loads only now: --help and mistyped flags need not wait for it.
         from jml.training.loop import train_and_evaluate
 
-        train_and_evaluate(config)
+        train_and_evaluate(config).check()
 
     return exit_code("train_jax.py", run)
 

@@ -1,13 +1,20 @@
-"""What the commands share: arguments that are checked in one line, and exit codes."""
+"""What the commands share: arguments checked in one line, and exit codes.
+
+A command ends with 0; with 1 where its work is done and kept but something that follows
+it failed (a report, a plot, a tracker), which its last line names; with 2 after a
+mistake, which that line says how to mend; with 130 after Ctrl-C and 143 after SIGTERM.
+"""
 
 import argparse
 import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
-from jml.errors import Interrupted, UserError
+from jml._output import write_err
+from jml.errors import IncompleteError, Interrupted, UserError
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,22 +27,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def exit_code(name: str, run: Callable[[], None]) -> int:
-    """Runs a command: 0, or 2 after a user's mistake; 130 after Ctrl-C, 143 SIGTERM."""
+    """Runs a command and returns its exit code; says why it is not 0, in one line."""
     if sys.stderr is None:  # it was closed
         sys.stderr = open(os.devnull, "w")
     earlier = signal.signal(signal.SIGTERM, _interrupt)
     try:
         run()
-    except UserError as error:
-        line = " ".join(str(error).splitlines())
-        print(f"{name}: error: {line}", file=sys.stderr)
-        return 2
+    except (IncompleteError, UserError) as error:
+        write_err(f"{name}: error: {' '.join(str(error).splitlines())}")
+        return 1 if isinstance(error, IncompleteError) else 2
     except Interrupted as error:
         what = f" {error}" if str(error) else ""
-        print(f"{name}: interrupted{what}.", file=sys.stderr)
+        write_err(f"{name}: interrupted{what}.")
         return 128 + error.number
     except KeyboardInterrupt:
-        print(f"{name}: interrupted.", file=sys.stderr)
+        write_err(f"{name}: interrupted.")
         return 130
     finally:
         signal.signal(signal.SIGTERM, earlier)
@@ -50,6 +56,7 @@ def leave(code: int) -> NoReturn:
     """Ends the process; after a signal at once: JAX's threads may still be at work."""
     if code < 128:
         sys.exit(code)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):
+            stream.flush()
     os._exit(code)

@@ -1,4 +1,6 @@
-"""The one exception that stands for a user's mistake."""
+"""The exceptions that stand for something other than a fault of the program."""
+
+from collections.abc import Mapping
 
 
 class UserError(ValueError):
@@ -9,6 +11,30 @@ class UserError(ValueError):
     """
 
 
+class IncompleteError(Exception):
+    """The work itself is done, and something that follows it has failed.
+
+    The command prints what and why in one line and exits with code 1.
+    """
+
+    def __init__(
+        self, problems: Mapping[str, str], done: str = "", advice: str = ""
+    ) -> None:
+        """Remembers the reason of each failure.
+
+        The message says what is `done`, the failures, and what to do about them.
+
+        >>> print(IncompleteError({"a.png": "no room", "b.png": "no room"}, "trained"))
+        trained; a.png, b.png: no room
+        """
+        self.problems = dict(problems)
+        together: dict[str, list[str]] = {}
+        for what, reason in problems.items():
+            together.setdefault(reason, []).append(what)
+        failures = [f"{', '.join(what)}: {why}" for why, what in together.items()]
+        super().__init__("; ".join(filter(None, [done, *failures, advice])))
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked the process to end; the message says what was kept."""
 
@@ -16,3 +42,20 @@ class Interrupted(KeyboardInterrupt):
         """Remembers the number of the signal."""
         super().__init__(message)
         self.number = number
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.png"))
+    "'a.png': No such file or directory"
+    >>> reason_of(ZeroDivisionError("division by zero"))
+    'ZeroDivisionError: division by zero'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename!r}: " if error.filename is not None else ""
+        return f"{place}{error.strerror}"
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError | OSError) and text:
+        return text.rstrip(".")
+    return f"{type(error).__name__}: {text[:200]}".rstrip(": ")

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from jml._output import write_out
 from jml.command import Parser, exit_code, leave
-from jml.errors import UserError
+from jml.errors import UserError, reason_of
 
 PROGRAM = "python -m jml.export"
 SUFFIXES = {"torch": ".pth", "safetensors": ".safetensors", "stablehlo": ".jax"}
@@ -18,7 +19,7 @@ PLATFORMS = ("cpu", "cuda")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
+    """Runs the command; returns its exit code, which ``jml.command`` explains."""
     return exit_code(PROGRAM, partial(_run, arguments))
 
 
@@ -52,14 +53,16 @@ def _run(arguments: Sequence[str] | None) -> None:
     }[options.to]
     try:
         replace(out, partial(write, model=model))
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as error:  # of a full disk PyTorch raises a RuntimeError
+        reason = getattr(error, "strerror", None) or reason_of(error)
         raise UserError(
-            f"--out: cannot write {str(out)!r}: {error.strerror or error}; free or"
-            " choose another place."
+            f"--out: cannot write {str(out)!r}: {reason}; free or choose another place."
         ) from None
-    print(f"written: {out}")
+    write_out(f"written: {out}")
     if options.to != "stablehlo" and config.l2norm:
-        print("its outputs are to be divided by their length: this run has --l2norm")
+        write_out("its outputs are to be divided by their length: the run has --l2norm")
 
 
 def _needs(package: str, load: Callable) -> object:

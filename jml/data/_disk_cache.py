@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from jml._names import name_bytes
+from jml._output import write_err
 from jml.errors import UserError
 
 from ._image_file import fast_decoders
@@ -49,7 +50,7 @@ def disk_cache(
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         if path.exists():
-            print(f"{str(path)!r} is damaged: decoding anew", file=sys.stderr)
+            write_err(f"{str(path)!r} is damaged: decoding anew")
             shutil.rmtree(path)
         partial.mkdir()
         _write(partial, shape, fill)
@@ -75,7 +76,7 @@ def disk_cache(
 def _digest(listing: Listing) -> str:
     digest = hashlib.sha256(f"{FORMAT} {fast_decoders()}".encode())
     for picture in listing.pictures:
-        digest.update(f"{picture.name}\0{picture.stamp()}\0".encode(errors="replace"))
+        digest.update(name_bytes(f"{picture.name}\0{picture.stamp()}\0"))
     return digest.hexdigest()[:16]
 
 

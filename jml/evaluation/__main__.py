@@ -8,12 +8,13 @@ A command stands above all layers: it calls the training package for a run's fol
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jml._names import shell_line
+from jml._output import write_err, write_out
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
@@ -23,7 +24,7 @@ PROGRAM = "python -m jml.evaluation"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 2 (a mistake) or 130 (Ctrl-C)."""
+    """Runs the command; returns its exit code, which ``jml.command`` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     return exit_code(PROGRAM, lambda: _run(given))
 
@@ -76,19 +77,20 @@ def _run(given: list[str]) -> None:
         if of_run:
             from jml.training.report import evaluate_run
 
-            found = evaluate_run(folder, dataroot=options.dataroot, say=_say)
+            evaluate_run(
+                folder, dataroot=options.dataroot, say=write_err, evaluated=_show
+            )
         else:
-            found = _evaluate_files(options, given)
+            _evaluate_files(options, given)
     except OSError as error:  # of the report; what is read has been
         raise UserError(
             f"--out: cannot write to {str(folder)!r}: {error.strerror or error}; free"
             " or choose another place."
         ) from None
-    print(_table(found))
-    print(f"written: {folder / 'report.html'}")
+    write_out(f"written: {folder / 'report.html'}")
 
 
-def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
+def _evaluate_files(options: argparse.Namespace, given: list[str]) -> None:
     from tqdm import tqdm
 
     from jml.evaluation import evaluate
@@ -128,7 +130,7 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         for path, labels in zip(pictures, arrays[1::2], strict=True)
     ]
     class_names = load_class_names(options.class_names)
-    _say("evaluating")
+    write_err("evaluating")
     try:
         found = evaluate(
             *arrays,
@@ -142,8 +144,9 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
+    _show(found)
     if options.clusterings is None and "nmi" not in found.metrics:
-        _say("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
+        write_err("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
     items = [
         Items(x, labels, pictures)
         for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
@@ -157,14 +160,14 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         found,
         class_names=class_names,
         metric=options.metric,
-        reproduce={"Evaluate again": shlex.join(again)},
+        reproduce={"Evaluate again": shell_line(again)},
         seed=options.seed,
-        say=_say,
+        say=write_err,
     )
-    return found
 
 
-def _table(found: Any) -> str:
+def _show(found: Any) -> None:
+    """Prints the metrics, which a report that cannot be written does not cost."""
     lines = [
         f"{found.queries:,} queries" + f", {found.left_out:,} more left out: alone"
         " in their class" * bool(found.left_out)
@@ -175,11 +178,7 @@ def _table(found: Any) -> str:
             low, high = found.intervals[name]
             line += f"  ({100 * low:.2f} to {100 * high:.2f})"
         lines.append(line)
-    return "\n".join(lines)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    write_out("\n".join(lines))
 
 
 if __name__ == "__main__":

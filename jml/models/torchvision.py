@@ -7,6 +7,7 @@ import os
 import pickle  # for its error; nothing is unpickled here
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def load_weights(
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     readers = {".pth": _read_pth, ".pt": _read_pth, ".safetensors": _read_safetensors}
+    if _is_program(path):
+        raise UserError(
+            f"--weights: {str(path)!r} is TorchScript or another exported program,"
+            " which is not run here; where its model is defined, save the tensors"
+            " alone, torch.save(model.state_dict(), 'weights.pth'), and pass that file."
+        )
     if path.suffix not in readers:
         raise UserError(
             f"--weights: {str(path)!r} is neither 'none', 'imagenet', nor a .pth or "
@@ -119,6 +126,17 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
         name: (x.float() if x.dtype == torch.bfloat16 else x).detach().numpy()
         for name, x in state.items()
     }
+
+
+def _is_program(path: Path) -> bool:
+    """Whether an archive holds code: PyTorch would call `torch.jit.load` for it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = {name.partition("/")[2] for name in archive.namelist()}
+    except (OSError, ValueError, zipfile.BadZipFile):  # no file, or no archive
+        return False
+    programs = {"constants.pkl", "model.json", "archive_format"}
+    return bool(programs & inside) or any(name.startswith("code/") for name in inside)
 
 
 def _torch(source: object) -> Any:

@@ -5,12 +5,12 @@ from jaxtyping import Float
 
 
 def embedding_map(
-    embeddings: Float[np.ndarray, "n d"], *, metric: str, seed: int
+    embeddings: Float[np.ndarray, "n d"], *, metric: str, seed: int, tsne: bool = True
 ) -> tuple[Float[np.ndarray, "n 2"], str]:
     """Coordinates from 0 to 1 about the middle, and what they were made with.
 
-    t-SNE (van der Maaten and Hinton, 2008) where scikit-learn is installed and there
-    are enough points for it, otherwise the first two principal components.
+    t-SNE (van der Maaten and Hinton, 2008) where scikit-learn is installed, there are
+    enough points for it and `tsne` is on; else the first two principal components.
     """
     axis = 1 if metric == "cosine" else None
     largest = np.abs(embeddings).max(axis=axis, keepdims=True)
@@ -23,15 +23,15 @@ def embedding_map(
         from threadpoolctl import threadpool_limits
     except ImportError:
         TSNE = None
-    if TSNE is None or len(x) < 10 or not x.any():
+    if not tsne or TSNE is None or len(x) < 10 or not x.any():
         points, method = _principal_components(x), "principal components"
     else:
         perplexity = min(30, (len(x) - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        found = TSNE(perplexity=perplexity, init="pca", random_state=seed)
         # Its threads wait for one another at every step, and where another process
         # holds a core, several take five times as long as one.
         with threadpool_limits(1):
-            points, method = tsne.fit_transform(_principal_components(x, 50)), "t-SNE"
+            points, method = found.fit_transform(_principal_components(x, 50)), "t-SNE"
     low, high = points.min(axis=0), points.max(axis=0)
     return 0.5 + (points - (low + high) / 2) / ((high - low).max() or 1), method
 

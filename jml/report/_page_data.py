@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from jml._names import shown
 from jml.evaluation import Evaluation
 
 from ._contents import Confusion, Looked
@@ -116,17 +118,27 @@ def class_table(
 
 
 def unique_names(labels: Sequence[int], names: Mapping[int, str]) -> list[str]:
-    """One line for each class and none twice, for the page to find classes by name.
+    r"""One line for each class and none twice, for the page to find classes by name.
+
+    Names that look alike, because they are not UTF-8 or of other code points, have
+    their labels with them.
 
     >>> unique_names([0, 1, 2, 3], {0: "wren", 1: " wren ", 2: ""})
     ['wren (0)', 'wren (1)', '2', '3']
+    >>> print(*unique_names([0, 1], {0: "caf\udce8", 1: "caf\udce9"}))
+    caf� (0) caf� (1)
     """
-    plain = [" ".join(str(names.get(label, "")).split()) for label in labels]
-    times = Counter(plain)
-    return [
-        str(label) if not name else name if times[name] == 1 else f"{name} ({label})"
-        for label, name in zip(labels, plain, strict=True)
+    lines = [" ".join(shown(names.get(label, "")).split()) for label in labels]
+    lines = [
+        normalize("NFC", line) or str(label)
+        for label, line in zip(labels, lines, strict=True)
     ]
+    while len(times := Counter(lines)) < len(lines):  # "wren (0)" may be a name, too
+        lines = [
+            line if times[line] == 1 else f"{line} ({label})"
+            for label, line in zip(labels, lines, strict=True)
+        ]
+    return lines
 
 
 def cmc_points(cmc: Float[np.ndarray, " k"]) -> list[tuple[int, float]]:

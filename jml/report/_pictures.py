@@ -1,12 +1,14 @@
 """The report's pictures as PNG files."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+
+from jml._attempts import Attempts
 
 from ._training_plot import BLUE, new_figure, save_plot
 
@@ -20,19 +22,28 @@ def save_pictures(
     data: Mapping[str, Any],
     small: UInt8[np.ndarray, "n s s 3"] | None,
     records: Sequence[Mapping[str, Any]],
+    attempts: Attempts,
 ) -> None:
-    """Draws what the page shows into PNG files of a folder, made if need be."""
+    """Draws what the page shows into PNG files of a folder, made if need be.
+
+    One that fails is noted in `attempts` by the names of folder and file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {"cmc": _cmc(data), "map": _map(data), "queries": _queries(data, small)}
+    draw: dict[str, Callable[[Path], None]] = {
+        "cmc.png": lambda path: _cmc(data).savefig(path),
+        "map.png": lambda path: _map(data).savefig(path),
+        "queries.png": lambda path: _queries(data, small).savefig(path),
+    }
     if data["confusions"]:
-        pictures["confusions"] = _confusions(data)
+        draw["confusions.png"] = lambda path: _confusions(data).savefig(path)
+    if records:
+        draw["training.png"] = lambda path: save_plot(path, records)
     with warnings.catch_warnings():
         # Names may have letters that matplotlib's fonts lack; it draws boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        for name, figure in pictures.items():
-            figure.savefig(folder / f"{name}.png")
-        if records:
-            save_plot(folder / "training.png", records)
+        for name, save in draw.items():
+            with attempts.at(f"{folder.name}/{name}"):
+                save(folder / name)
 
 
 def _cmc(data: Mapping[str, Any]) -> Any:

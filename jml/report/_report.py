@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from jml._attempts import Attempts
 from jml._labels import concatenate_labels
+from jml._names import shown
 from jml.evaluation import Evaluation
 
 from ._contents import (
@@ -74,8 +77,11 @@ def write_report(
         The path of the page.
 
     Raises:
-        OSError: the files cannot be written.
+        OSError: nothing can be written.
+        IncompleteError: a part failed; all others are there, and of its own file an
+            earlier one stays.
     """
+    attempts = Attempts()
     say("report: the nearest neighbours")
     records = readable(records)
     query, *rest = (as_arrays(part) for part in (query, gallery) if part is not None)
@@ -87,40 +93,55 @@ def write_report(
     labels = concatenate_labels(*(part.labels for part in parts))
     known = np.unique(labels)
     classes = np.searchsorted(known, labels)
-    shown = choose_shown(looked, classes)
+    chosen = choose_shown(looked, classes)
     confused = confusions(looked, classes)
     drawn = np.random.default_rng(seed).permutation(len(looked.rows))[:POINTS]
     say(f"report: a map of {len(drawn):,} embeddings")
     mapped = query.embeddings[looked.rows[drawn]]
-    map_of = Map(drawn, *embedding_map(mapped, metric=metric, seed=seed))
+    points_of = partial(embedding_map, mapped, metric=metric, seed=seed)
+    map_of = None
+    with attempts.at("the map by t-SNE"):
+        map_of = Map(drawn, *points_of())
+    map_of = map_of or Map(drawn, *points_of(tsne=False))
 
     say("report: the page and the pictures")
     queries = len(query.labels)
-    data, items = item_table(looked, shown, confused, map_of, classes, queries)
-    small = thumbnails(parts, items)
+    data, items = item_table(looked, chosen, confused, map_of, classes, queries)
+    small, encoded = None, []
+    with attempts.at("the pictures of items in the report"):
+        small = thumbnails(parts, items)
+        encoded = sheets(small)
     data |= {
-        "title": title,
-        "facts": _facts(query, gallery, found, metric, len(shown)),
+        "title": shown(title),
+        "facts": _facts(query, gallery, found, metric, len(chosen)),
         "metrics": metric_rows(found),
         "confidence": found.confidence,
         "counted": found.queries,
         "training": training_curves(records),
         "cmc": cmc_points(found.cmc),
         "classes": class_table(found, known, class_names or {}),
-        "reproduce": list(reproduce.items()),
+        "reproduce": [(heading, shown(text)) for heading, text in reproduce.items()],
     }
     folder.mkdir(parents=True, exist_ok=True)
     # Made beside an earlier report, which stays whole until this one is.
     with TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:
         unfinished = Path(place)
-        (unfinished / PAGE).write_text(render(data, sheets(small)), encoding="utf-8")
-        save_pictures(unfinished / PICTURES, data, small, records)
-        (folder / PICTURES).mkdir(exist_ok=True)
+        with attempts.at(PAGE):
+            page = render(data, encoded)
+            (unfinished / PAGE).write_text(page, encoding="utf-8")
+        with attempts.at(PICTURES):
+            (folder / PICTURES).mkdir(exist_ok=True)
+            save_pictures(unfinished / PICTURES, data, small, records, attempts)
+        failed = attempts.problems
         for name in FILES:
-            if (unfinished / name).exists():
-                os.replace(unfinished / name, folder / name)
-            else:  # an earlier report had one
-                (folder / name).unlink(missing_ok=True)
+            if name in failed or (name != PAGE and PICTURES in failed):
+                continue
+            with attempts.at(name):
+                if (unfinished / name).exists():
+                    os.replace(unfinished / name, folder / name)
+                else:  # an earlier report had one
+                    (folder / name).unlink(missing_ok=True)
+    attempts.check()
     return folder / PAGE
 
 

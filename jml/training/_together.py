@@ -41,16 +41,8 @@ def check_together(config: "Config") -> None:
 
 
 def _check_places(config: "Config") -> None:
-    runs = Path(config.checkpoints_path)
-    try:
-        str(runs).encode()
-    except UnicodeEncodeError:
-        raise UserError(
-            f"--checkpoints_path: {config.checkpoints_path!r} is not UTF-8; choose"
-            " another folder."
-        ) from None
     if config.dataset == "folder":
-        root = Path(config.dataroot).absolute()
+        runs, root = Path(config.checkpoints_path), Path(config.dataroot).absolute()
         if runs.absolute().is_relative_to(root):
             raise UserError(
                 f"--checkpoints_path: {str(runs)!r} is inside --dataroot"

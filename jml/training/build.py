@@ -47,8 +47,21 @@ def pick_devices(cuda: bool | None) -> list[jax.Device]:
         ) from None
 
 
-def build(config: Config, *, num_classes: int, mesh: Mesh | None = None) -> Training:
+def build(
+    config: Config,
+    *,
+    num_classes: int,
+    mesh: Mesh | None = None,
+    initial_weights: bool = True,
+) -> Training:
     """Makes the network, the loss and the optimizer of a run.
+
+    Args:
+        config: of the run.
+        num_classes: of the training images.
+        mesh: the devices that share each batch.
+        initial_weights: False where a checkpoint replaces all parameters: then
+            ``config.weights`` is not read.
 
     Raises:
         UserError: weights, layers or a batch that do not fit.
@@ -59,7 +72,7 @@ def build(config: Config, *, num_classes: int, mesh: Mesh | None = None) -> Trai
         config.arch,
         embedding_dim=config.embedding_dim,
         l2norm=config.l2norm,
-        weights=config.weights,
+        weights=config.weights if initial_weights else "none",
         seed=config.seed,
     )
     params: dict[str, Any] = {"model": model.params}

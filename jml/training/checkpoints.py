@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from jml._names import utf8_path
+from jml._output import write_out
 from jml.errors import UserError
 
 from ._arrays import arrays_of, check_same_arrays, checksum, describe
@@ -38,7 +40,7 @@ class Checkpoints:
         keep: int = 2,
         about: Mapping[str, Any] | None = None,
         check: Callable[[Mapping[str, Any]], None] = lambda about: None,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] = write_out,
     ) -> None:
         """Opens or makes the folder, and clears up after a save that was cut short.
 
@@ -56,6 +58,7 @@ class Checkpoints:
         self.folder = Path(folder).absolute()
         self._about, self._check, self._say = dict(about or {}), check, say
         self._scores: dict[int, float] = {}
+        self._closed = False
         self._known: set[int] = set()  # steps that were restored or saved from here
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(
@@ -64,8 +67,10 @@ class Checkpoints:
         with ExitStack() as stack:  # closed where something below fails
             stack.enter_context(hush())
             with writing(self.folder):
+                # TensorStore, which holds the arrays, takes no other path.
+                way = stack.enter_context(utf8_path(self.folder))
                 self._manager = ocp.CheckpointManager(
-                    self.folder,
+                    way,
                     options=ocp.CheckpointManagerOptions(
                         preservation_policy=LastAndBest(keep, self._scores),
                         cleanup_tmp_directories=True,
@@ -78,7 +83,7 @@ class Checkpoints:
             for step in self.steps:
                 with suppress(Unreadable):  # restoring will say so
                     self.score(step, self._read_about(step).get(BEST, -1))
-            self._hushed = stack.pop_all()
+            self._opened = stack.pop_all()
 
     @property
     def steps(self) -> list[int]:
@@ -167,9 +172,11 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits for what is being saved."""
-        with self._hushed, writing(self.folder):
-            self._manager.close()
+        """Waits for what is being saved; a second time does nothing."""
+        with self._opened.pop_all(), writing(self.folder):
+            if not self._closed:
+                self._closed = True
+                self._manager.close()
 
     def _restore(self, step: int, state: TrainState) -> TrainState:
         about, where = self._read_about(step), str(self.folder / str(step))

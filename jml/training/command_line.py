@@ -12,6 +12,13 @@ from ._values import suggest
 from .config import Config
 from .defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS
 
+EXIT_CODES = """\
+exit codes:
+  0    trained, and all of it written
+  1    trained, but something beside or after it failed: the report, a plot, a tracker
+  2    a mistake that the last line says how to mend
+  130  interrupted by Ctrl-C; 143 by SIGTERM"""
+
 
 def parse(arguments: Sequence[str]) -> Config:
     """Turns command-line arguments into a ``Config``.
@@ -43,7 +50,7 @@ def _make_parser() -> Parser:
         prog="train_jax.py",
         usage="train_jax.py [--flag value ...]",
         description="Train a metric-learning model and measure its retrieval.",
-        epilog=_defaults_table(),
+        epilog=f"{_defaults_table()}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

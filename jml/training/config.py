@@ -3,8 +3,9 @@
 Only the standard library is imported here (see the package docstring).
 """
 
-from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, get_type_hints
 
 from . import _flags as flags
 from ._data_settings import DataSettings
@@ -39,7 +40,9 @@ class Config(DataSettings):
 
     arch: str = flags.model(None, "network", choices=ARCHITECTURES)
     weights: str = flags.model(
-        None, "initial weights: none, imagenet, or a .pth or .safetensors file"
+        None,
+        "initial weights: none, imagenet, or a .pth or .safetensors file",
+        **flags.free,
     )
     embedding_dim: int = flags.model(128, "size of an embedding", **flags.count)
     l2norm: bool = flags.model(None, "scale embeddings to length one")
@@ -159,8 +162,12 @@ class Config(DataSettings):
         None, "true: a GPU or fail; false: CPU; default: if any"
     )
 
+    filled: ClassVar[frozenset[str]] = frozenset()  # the fields that were not given
+
     def __post_init__(self) -> None:
         """Checks what was given, fills in the rest, checks how it fits together."""
+        empty = (item.name for item in fields(self) if getattr(self, item.name) is None)
+        object.__setattr__(self, "filled", frozenset(empty))
         kinds = get_type_hints(Config)
         for item in fields(self):
             value = getattr(self, item.name)
@@ -175,6 +182,15 @@ class Config(DataSettings):
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)  # the dataclass is frozen
+
+    def resumed_from(self, saved: Mapping[str, Any]) -> "Config":
+        """This configuration for a run that a checkpoint of another begins.
+
+        The checkpoint holds all parameters. So the initial weights are those it began
+        with, and so is what hangs on them and was not given.
+        """
+        names = {"weights"} | (BY_WEIGHTS["none"].keys() & self.filled)
+        return replace(self, **{name: saved[name] for name in names & saved.keys()})
 
     @property
     def notes(self) -> tuple[str, ...]:

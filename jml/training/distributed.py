@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jml._names import name_bytes, shown
 from jml.errors import UserError
 
 from .config import Config
@@ -126,10 +127,10 @@ def tell(message: Any) -> Any:
     """What process 0 passes, in every process: anything JSON can hold."""
     if jax.process_count() == 1:
         return message
-    text = json.dumps(message).encode()
+    text = name_bytes(json.dumps(message, ensure_ascii=False))
     padded = np.frombuffer(text.ljust(LONGEST), np.uint8)
     heard = multihost_utils.broadcast_one_to_all(padded)
-    return json.loads(np.asarray(heard).tobytes())
+    return json.loads(np.asarray(heard).tobytes().decode(errors="surrogateescape"))
 
 
 @contextmanager
@@ -146,7 +147,7 @@ def together() -> Iterator[None]:
             raise
         problem = f"{error} (process {jax.process_index()})"
     if jax.process_count() > 1:
-        text = problem.encode()[:LONGEST].ljust(LONGEST)
+        text = shown(problem).encode()[:LONGEST].ljust(LONGEST)
         heard = multihost_utils.process_allgather(np.frombuffer(text, np.uint8))
         for row in np.asarray(heard).reshape(-1, LONGEST):
             if found := row.tobytes().decode(errors="replace").strip():

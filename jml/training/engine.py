@@ -85,6 +85,8 @@ def fit(
     Raises:
         NotFinite: unless the step skips these.
         Interrupted: by a signal, once the state is saved.
+        Exception: what `log`, `evaluate` or `evaluated` raise; of a single process once
+            the state is saved.
     """
     key = jax.random.key(0) if key is None else key
     if mesh is not None:
@@ -98,6 +100,8 @@ def fit(
         return step(state, batch, key, hyper)
 
     feed = _feed(batches, range(first, steps))
+    # Of several processes none may stop alone: the next step tells all.
+    alone = jax.process_count() == 1
     with Interruption() as interruption, closing(feed):
         done = first
         for stop in stops:
@@ -106,8 +110,6 @@ def fit(
             state, problem = _take(advance, state, done, part, interruption, asked, log)
             done, scores = int(state.step), None
             if problem is None and evaluate is not None:
-                # Of several processes none may stop alone: the next step tells all.
-                alone = jax.process_count() == 1
                 try:
                     with interruption.at_once() if alone else nullcontext():
                         scores = evaluate(done, state)
@@ -115,6 +117,10 @@ def fit(
                         evaluated(done, state)
                 except Interrupted as error:
                     problem = Interrupted(error.number, f"after step {done}")
+                except Exception as error:
+                    if not alone:
+                        raise
+                    problem = error
             if checkpoints is not None:
                 checkpoints.save(state, scores)
                 if problem is not None or stop == steps:
@@ -123,7 +129,7 @@ def fit(
                 raise problem
             if done < stop:  # the batches have ended
                 break
-        if interruption.number is not None and jax.process_count() == 1:
+        if interruption.number is not None and alone:
             raise Interrupted(interruption.number, f"after step {done}")
     return state
 
@@ -136,12 +142,12 @@ def _take(
     interruption: Interruption,
     any_asked: Callable[[bool], Any],
     log: Callable[[Record], None] | None,
-) -> tuple[TrainState, Interrupted | NotFinite | None]:
+) -> tuple[TrainState, BaseException | None]:
     """Takes a step for each batch, unless something comes up; says what it was."""
     pending: deque[tuple[Record, Mapping[str, Any], Any]] = deque()
     last = time.perf_counter()
 
-    def finish() -> Interrupted | NotFinite | None:
+    def finish() -> BaseException | None:
         nonlocal last
         record, measured, asked = pending.popleft()
         record |= {k: value.item() for k, value in jax.device_get(measured).items()}
@@ -149,8 +155,13 @@ def _take(
         record["seconds"], last = now - last, now
         if record.pop("halted"):
             return NotFinite(record)
-        if log is not None:
-            log(record)
+        try:
+            if log is not None:
+                log(record)
+        except Exception as error:
+            if jax.process_count() > 1:
+                raise
+            return error
         if asked:
             number = interruption.number or signal.SIGTERM  # or another process's
             return Interrupted(number, f"after step {record['step']}")

@@ -21,6 +21,8 @@ for _byte in range(256):
 class EventFile:
     """A new event file in a folder; TensorBoard merges those of a resumed run."""
 
+    name = "tensorboard"
+
     def __init__(self, folder: Path, *, first_step: int = 0) -> None:
         """Opens the file. What an earlier one has from `first_step` on, it replaces."""
         folder.mkdir(parents=True, exist_ok=True)

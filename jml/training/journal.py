@@ -1,12 +1,14 @@
 """What a run reports while it goes on: to its folder, and to whoever watches."""
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from tqdm import tqdm
+
+from jml._attempts import Attempts
+from jml._output import write_err, write_out
 
 from .config import Config
 from .devices import peak_memory
@@ -31,6 +33,8 @@ class Journal:
         done: int = 0,
     ) -> None:
         """Starts the bar, and goes on with what a resumed run has logged."""
+        # What goes wrong beside the training itself.
+        self.attempts = Attempts(lambda line: self.say(f"{line}; the run goes on"))
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
         self.scores: dict[int, float] = {}  # Recall@1 by step
         self.images_per_second = 0.0
@@ -93,9 +97,13 @@ class Journal:
         group = "train" if "seconds" in record else "test"
         if "baseline" not in record:
             values = {f"{group}/{name}": value for name, value in values.items()}
-            with self._run.writing():
-                for tracker in self._trackers:
+            for tracker in tuple(self._trackers):
+                with self.attempts.at(tracker.name):
                     tracker.log(step, values)
+                if tracker.name in self.attempts.problems:
+                    self._trackers.remove(tracker)
+                    with suppress(Exception):
+                        tracker.close()
 
     def _remember(self, record: Mapping[str, Any]) -> None:
         self.skipped += not record.get("finite", True)
@@ -116,7 +124,7 @@ class Journal:
     def table(self) -> str:
         """The recalls in percent: one line each for pixels, untrained and trained."""
         width = max(map(len, self.recalls))
-        ks = self.recalls["untrained"]
+        ks = next(iter(self.recalls.values()))
         lines = [" " * width + "".join(f"{f'Recall@{k}':>10}" for k in ks)]
         for name, recalls in self.recalls.items():
             cells = (f"{100 * recall:>10.1f}" for recall in recalls.values())
@@ -127,19 +135,25 @@ class Journal:
         """Prints what the run came to."""
         if not self._run.ours:
             return
-        print(f"\n{self.table()}\n")
+        write_out(f"\n{self.table()}\n")
         if self.skipped:
-            print(f"{self.skipped} steps were not finite and have been skipped")
-        print(
+            write_out(f"{self.skipped} steps were not finite and have been skipped")
+        write_out(
             f"{self._config.maxiter} steps, {self.images_per_second:.0f} images/s,"
             f" {seconds:.0f} s in all; written to {self._run.path}"
         )
 
     def close(self) -> None:
         """Leaves the bar as it stands."""
+        self.attempts.report = lambda line: None
+        self.close_trackers()
         self._bar.close()
-        for tracker in self._trackers:
-            with suppress(OSError):  # what could not be written has been reported
+
+    def close_trackers(self) -> None:
+        """Lets them send and write what is left."""
+        while self._trackers:
+            tracker = self._trackers.pop()
+            with self.attempts.at(tracker.name):
                 tracker.close()
 
     def say(self, line: str) -> None:
@@ -147,7 +161,7 @@ class Journal:
         if not self._run.ours:
             return
         self._bar.clear()
-        print(line, file=sys.stderr, flush=True)
+        write_err(line)
         self._bar.refresh()
 
 

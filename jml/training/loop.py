@@ -1,7 +1,7 @@
 """A whole run: data, network, training, evaluation, and what is kept of it."""
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,21 +11,20 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jml.data import Dataset
-from jml.errors import UserError
-from jml.models import save_weights
+from jml.errors import IncompleteError, UserError, reason_of
 
 from .build import build, pick_devices
 from .config import Config
 from .devices import data_mesh, replicate
 from .distributed import check_alike, join, together, wait_for_all
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
+from .evaluations import Evaluations
 from .inputs import load_dataset, make_batches
 from .journal import Journal
 from .report import report_run
-from .resume import checkpoints_of, claim_folder
+from .resume import checkpoints_of, claim_folder, restore
 from .run_folder import RunFolder
 from .run_steps import take_steps
-from .step import TrainState
 from .wandb_log import WandbLog, load_wandb
 
 
@@ -36,10 +35,22 @@ class Summary(NamedTuple):
     recalls: dict[str, Recalls]
     images_per_second: float
     seconds: float
+    problems: dict[str, str]  # what failed beside or after the training, and why
+
+    def check(self) -> None:
+        """Raises an IncompleteError if there are problems."""
+        if self.problems:
+            raise IncompleteError(
+                self.problems,
+                f"trained, and what could be written is in {str(self.folder)!r}",
+                "mend this, and --resume writes weights, plot and report anew.",
+            )
 
 
 def train_and_evaluate(config: Config) -> Summary:
     """Trains and evaluates, showing progress and filling the run folder.
+
+    What fails beside the training, or after it, does not end it: the summary has it.
 
     Raises:
         UserError: a mistake in the flags or the files, a loss that is not finite, or
@@ -52,7 +63,7 @@ def train_and_evaluate(config: Config) -> Summary:
     with together():
         check_alike(config)
     mesh = data_mesh(pick_devices(config.cuda))
-    run = claim_folder(config)
+    run, config = claim_folder(config)
     try:
         own = None if config.cuda is None else mesh.local_devices[0]
         with jax.default_device(own):
@@ -78,14 +89,19 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
         dataset = load_dataset(config)
         batches = make_batches(config, dataset.train, mesh)
         num_classes = len(np.unique(dataset.train.labels))
-        training = build(config, num_classes=num_classes, mesh=mesh)
+        training = build(
+            config,
+            num_classes=num_classes,
+            mesh=mesh,
+            initial_weights=run.saved is None,
+        )
     embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
     state = replicate(mesh, training.state)
     with ExitStack() as stack:
         open_checkpoints = partial(checkpoints_of, stack, config, run, dataset)
         if run.resumed:
             checkpoints = open_checkpoints()
-            state = checkpoints.restore(state)
+            state = restore(checkpoints, state, run)
         done = int(state.step)
         if done > config.maxiter:
             raise UserError(
@@ -105,49 +121,55 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
         _say_what_runs(config, run, dataset, journal, done)
         if not done:
             _log_pixels(config, dataset, journal)
-        embedded, found = None, {}
-
-        def evaluate(step: int, state: TrainState) -> dict[str, float]:
-            nonlocal embedded, found
-            params, batch_stats = state.evaluated
-            embedded = embed_test(params["model"], batch_stats)
-            found = recalls(embedded, dataset)
-            return {f"recall@{k}": recall for k, recall in found.items()}
-
-        def evaluated(step: int, state: TrainState) -> None:
-            params, batch_stats = state.evaluated
-            if step not in journal.scores:
-                journal.evaluation(step, found)
-            if step:
-                trained = {"params": params["model"], "batch_stats": batch_stats}
-                best = found[1] >= max(r for step, r in journal.scores.items() if step)
-                run.save(partial(save_weights, **trained), best=best)
-
+        evaluations = Evaluations(config, run, dataset, journal, embed_test)
         due = done % config.eval_interval == 0 or done == config.maxiter
         if due and (done == config.maxiter or done not in journal.scores):
-            evaluate(done, state)
-            evaluated(done, state)
+            evaluations.evaluate(done, state)
+            evaluations.evaluated(done, state)
         for step, score in journal.scores.items():
             checkpoints.score(step, score)  # one may have been saved without
-        take_steps(
-            config,
-            training,
-            state,
-            batches,
-            journal,
-            checkpoints,
-            mesh=mesh,
-            evaluate=evaluate,
-            evaluated=evaluated,
-        )
-        if run.ours:
-            with run.writing():
+        attempts = journal.attempts
+        try:
+            take_steps(
+                config,
+                training,
+                state,
+                batches,
+                journal,
+                checkpoints,
+                mesh=mesh,
+                evaluate=evaluations.evaluate,
+                evaluated=evaluations.evaluated,
+            )
+            checkpoints.close()
+        except Exception as error:
+            if not (evaluations.kept and run.ours):
+                raise
+            attempts.note("checkpoints", reason_of(error))
+            with suppress(Exception):
+                checkpoints.close()
+        attempts.report = lambda line: None  # the last line will have it
+        if run.ours and evaluations.embedded is not None:
+            with attempts.at("report.html"):
                 report_run(
-                    run.path, config, dataset, embedded, run.records, say=journal.say
+                    run.path,
+                    config,
+                    dataset,
+                    evaluations.embedded,
+                    run.records,
+                    say=journal.say,
                 )
+        journal.close_trackers()
         seconds = time.perf_counter() - began
-        journal.end(seconds)
-        return Summary(run.path, journal.recalls, journal.images_per_second, seconds)
+        with attempts.at("standard output"):
+            journal.end(seconds)
+        return Summary(
+            run.path,
+            journal.recalls,
+            journal.images_per_second,
+            seconds,
+            attempts.problems,
+        )
 
 
 def _say_what_runs(
@@ -158,7 +180,7 @@ def _say_what_runs(
         f"{dataset.name}: {train} classes to train on, {test} others to test on;"
         f" {config.arch}, {config.loss}; run folder {run.path}"
     )
-    for note in dataset.notes:
+    for note in (*run.notes, *dataset.notes):
         journal.say(note)
     if run.resumed and done:
         journal.say(f"resumed after step {done}")

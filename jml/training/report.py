@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
+from jml._names import shell_line
 from jml.data import Dataset
 from jml.evaluation import Evaluation, evaluate
 from jml.report import Items, write_report
@@ -30,8 +30,12 @@ def report_run(
     records: Sequence[Mapping[str, Any]],
     *,
     say: Callable[[str], None],
-) -> Evaluation:
-    """Evaluates the embeddings of a run and writes its report into its folder."""
+    evaluated: Callable[[Evaluation], None] = lambda found: None,
+) -> None:
+    """Evaluates the embeddings of a run and writes its report into its folder.
+
+    What was found is passed to `evaluated` before the report is begun.
+    """
     query, gallery = dataset.query, dataset.gallery
     say("evaluating")
     found = evaluate(
@@ -42,6 +46,7 @@ def report_run(
         seed=config.seed,
         progress=lambda steps: tqdm(steps, "evaluating", leave=False, disable=None),
     )
+    evaluated(found)
     if "nmi" not in found.metrics:
         say("no NMI and AMI: k-means of so many classes would take too long")
     write_report(
@@ -56,7 +61,7 @@ def report_run(
         records=records,
         reproduce={
             "Train": command_of(config),
-            "Evaluate again, and write this report": shlex.join(
+            "Evaluate again, and write this report": shell_line(
                 ["python", "-m", "jml.evaluation", str(folder)]
             ),
             "With": versions(),
@@ -65,18 +70,22 @@ def report_run(
         seed=config.seed,
         say=say,
     )
-    return found
 
 
 def evaluate_run(
-    folder: Path, *, dataroot: str | None, say: Callable[[str], None]
-) -> Evaluation:
+    folder: Path,
+    *,
+    dataroot: str | None,
+    say: Callable[[str], None],
+    evaluated: Callable[[Evaluation], None],
+) -> None:
     """Evaluates the weights in a run's folder and writes its report there.
 
     Args:
         folder: of the run.
         dataroot: where the data set is now; None: where it was.
         say: told what is being done, a line each.
+        evaluated: given what was found before the report is begun.
 
     Raises:
         UserError: the folder holds no finished run, or its data set is not there.
@@ -90,7 +99,7 @@ def evaluate_run(
     say(f"embedding {len(dataset.query.labels):,} images")
     embedded = make_embed_test(graphdef, dataset, config)(params, batch_stats)
     records = read_records(folder)
-    return report_run(folder, config, dataset, embedded, records, say=say)
+    report_run(folder, config, dataset, embedded, records, say=say, evaluated=evaluated)
 
 
 def command_of(config: Config) -> str:
@@ -118,7 +127,7 @@ def command_of(config: Config) -> str:
                 f"--{item.name}",
                 str(value).lower() if value is True or value is False else str(value),
             ]
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def versions() -> str:

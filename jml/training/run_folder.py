@@ -6,20 +6,18 @@ holds an earlier run, is reported at once; until ``start`` nothing in it is chan
 
 import json
 import os
-import shutil
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
-from functools import partial
-from glob import escape
 from pathlib import Path
 from typing import Any
 
+from jml._attempts import Attempts
 from jml.errors import UserError
 from jml.report import FILES as REPORT_FILES
 from jml.report import save_plot
 
+from ._earlier_runs import has_checkpoint, latest_name, new_name
 from ._together import check_same_run
 from .config import Config
 from .finished_run import WEIGHTS, read_config, read_records
@@ -42,6 +40,9 @@ class RunFolder:
             ours: False in processes that leave the writing to another.
         """
         self.path, self.resumed, self.ours = path, resumed, ours
+        # The configuration of the checkpoints that the run goes on from, if there are.
+        self.saved: dict[str, Any] | None = None
+        self.notes: tuple[str, ...] = ()  # what its user should be told, a line each
         self.records: list[dict[str, Any]] = []
         self._metrics: Any = None
         self._lock: int | None = None
@@ -58,7 +59,7 @@ class RunFolder:
                 be resumed.
         """
         with writing(Path(config.checkpoints_path)):
-            name = config.name or (_latest(config) if config.resume else None)
+            name = config.name or (latest_name(config) if config.resume else None)
             run = cls._named(config, name) if name else cls._new(config)
             run._lock = lock_folder(run.path)
             probe = run.path / f".writable-{os.getpid()}"
@@ -71,8 +72,10 @@ class RunFolder:
         run = cls(Path(config.checkpoints_path, name))
         earlier = [name for name in FILES if (run.path / name).exists()]
         if earlier and config.resume:
-            check_same_run(run.path, config, asdict(read_config(run.path)))
+            saved = asdict(read_config(run.path))
+            check_same_run(run.path, config.resumed_from(saved), saved)
             run.resumed = True
+            run.saved = saved if has_checkpoint(run.path) else None
         elif earlier and not config.overwrite:
             raise UserError(
                 f"--name: {str(run.path)!r} holds an earlier run ({earlier[0]}); choose"
@@ -85,8 +88,7 @@ class RunFolder:
 
     @classmethod
     def _new(cls, config: Config) -> "RunFolder":
-        base = f"{_kind(config)}-{time.strftime('%Y%m%d-%H%M%S')}"
-        number = 1
+        base, number = new_name(config), 1
         while True:
             name = base if number == 1 else f"{base}-{number}"
             run = cls(Path(config.checkpoints_path, name))
@@ -124,10 +126,7 @@ class RunFolder:
             tested = [r for r in found if r.get("step", 0) and "recall@1" in r]
             # Before the second a process may die without a checkpoint, but no later.
             if not done and len(tested) > 2:
-                raise UserError(
-                    f"--resume: {str(self.path)!r} holds a run but no checkpoint of it;"
-                    " choose another --name, or pass --overwrite to start again."
-                )
+                raise self.lacks_checkpoint()
             self.records = [r for r in found if r.get("step", 0) <= done and done]
         if not self.ours:
             return
@@ -144,6 +143,13 @@ class RunFolder:
             mode = "a" if self.resumed else "x"
             self._metrics = metrics.open(mode, encoding="utf-8")
 
+    def lacks_checkpoint(self) -> UserError:
+        """The error where there is nothing to go on from."""
+        return UserError(
+            f"--resume: {str(self.path)!r} holds a run but no checkpoint of it;"
+            " choose another --name, or pass --overwrite to start again."
+        )
+
     def log(self, **record: Any) -> None:
         """Appends one line to metrics.jsonl; it is on its way to disk on return."""
         self.records.append(record)
@@ -153,21 +159,25 @@ class RunFolder:
             self._metrics.write(json.dumps(record) + "\n")
             self._metrics.flush()
 
-    def save(self, write_weights: Callable[[Path], None], *, best: bool) -> None:
+    def save(
+        self, write_weights: Callable[[Path], None], *, best: bool, attempts: Attempts
+    ) -> None:
         """Writes weights and plot anew; each file is whole at any moment.
 
         Args:
             write_weights: writes those of now to a path.
             best: they are the best so far, and stay when others follow.
+            attempts: notes the files that cannot be written.
         """
         if not self.ours:
             return
-        with writing(self.path):
-            replace(self.path / WEIGHTS["last"], write_weights)
-            if best:
-                last = self.path / WEIGHTS["last"]
-                replace(self.path / WEIGHTS["best"], partial(shutil.copyfile, last))
-            replace(self.path / "plot.png", lambda path: save_plot(path, self.records))
+        write = {WEIGHTS["last"]: write_weights}
+        if best:
+            write[WEIGHTS["best"]] = write_weights
+        write["plot.png"] = lambda path: save_plot(path, self.records)
+        for name, write_to in write.items():
+            with attempts.at(name), writing(self.path):
+                replace(self.path / name, write_to)
 
     def writing(self) -> AbstractContextManager[None]:
         """Turns a failure to write what else belongs to the run into a UserError."""
@@ -181,17 +191,3 @@ class RunFolder:
         if self._metrics is not None:
             with suppress(OSError):  # what could not be written has been reported
                 self._metrics.close()
-
-
-def _kind(config: Config) -> str:
-    """What the names of runs without a name begin with."""
-    parts = (config.dataset, config.loss, config.mining)
-    return "-".join(part for part in parts if part).replace("/", "-")
-
-
-def _latest(config: Config) -> str | None:
-    """The last run without a name of its own, to be resumed."""
-    number = "[0-9]"
-    when = f"{number * 8}-{number * 6}"
-    runs = Path(config.checkpoints_path).glob(f"{escape(_kind(config))}-{when}*")
-    return max((run.name for run in runs if (run / FILES[0]).exists()), default=None)

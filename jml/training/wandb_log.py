@@ -1,10 +1,13 @@
 """Logging to Weights & Biases, where it is installed."""
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from jml._names import name_bytes, shown, utf8_path
 from jml.errors import UserError
 
 from .config import Config
@@ -25,19 +28,24 @@ def load_wandb() -> Any:
 class WandbLog:
     """A run there with the name of the run folder; resuming goes on with it."""
 
+    name = "wandb"
+
     def __init__(self, config: Config, path: Path, *, resumed: bool) -> None:
         """Starts or resumes it. One that is not resumed replaces an earlier one.
 
         Raises:
             UserError: Weights & Biases is not installed, or does not let us in.
         """
+        self._opened = ExitStack()
         try:
+            way = self._opened.enter_context(utf8_path(path))
+            settings = asdict(config).items()
             self._run = load_wandb().init(
-                project=config.wandb,
-                id=path.name.replace(":", "-"),
-                name=path.name,
-                dir=str(path),
-                config=asdict(config),
+                project=shown(config.wandb),
+                id=_id_of(path.name),
+                name=shown(path.name),
+                dir=str(way),
+                config={k: shown(v) if isinstance(v, str) else v for k, v in settings},
                 resume="allow" if resumed else None,
             )
         except UserError:
@@ -54,4 +62,13 @@ class WandbLog:
 
     def close(self) -> None:
         """Sends what is left."""
-        self._run.finish()
+        with self._opened:
+            self._run.finish()
+
+
+def _id_of(name: str) -> str:
+    """What its service calls a run: of UTF-8, and another for each name."""
+    plain = shown(name).replace(":", "-")
+    if shown(name) == name:
+        return plain
+    return f"{plain}-{hashlib.sha256(name_bytes(name)).hexdigest()[:8]}"

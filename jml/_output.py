@@ -1,0 +1,46 @@
+"""Lines for people, on terminals and in logs of any encoding."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from jml._names import shown
+from jml.errors import UserError
+
+
+def write_out(text: str) -> None:
+    """Prints a result, whatever names are in it and whatever the terminal can show.
+
+    Raises:
+        UserError: standard output cannot be written.
+    """
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        _discard_output()
+        raise UserError(
+            f"standard output: cannot be written: {error.strerror or error}."
+        ) from None
+
+
+def write_err(text: str) -> None:
+    """Prints what is going on, likewise; what cannot be written is no failure."""
+    with suppress(OSError, ValueError):  # the latter of a stream that was closed
+        _write(sys.stderr, text)
+
+
+def _write(stream: Any, text: str) -> None:
+    if stream is None:  # it was closed before the process began
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    encoded = shown(text).encode(encoding, "backslashreplace")
+    print(encoded.decode(encoding), file=stream, flush=True)
+
+
+def _discard_output() -> None:
+    """Lets the process end without a second failure of what is left to print."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

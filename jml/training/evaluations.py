@@ -1,0 +1,70 @@
+"""What a run does every so many steps: it measures the network and keeps it."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import jax
+
+from jml.data import Dataset
+from jml.models import save_weights
+
+from .config import Config
+from .evaluate import Embedded, Recalls, recalls
+from .finished_run import WEIGHTS
+from .journal import Journal
+from .run_folder import RunFolder
+from .step import TrainState
+
+
+class Evaluations:
+    """The arguments ``evaluate`` and ``evaluated`` of ``fit``, and what they leave."""
+
+    def __init__(
+        self,
+        config: Config,
+        run: RunFolder,
+        dataset: Dataset,
+        journal: Journal,
+        embed_test: Callable[[Any, Any], Embedded],
+    ) -> None:
+        """Measures nothing yet."""
+        self.embedded: Embedded | None = None  # by the last evaluation, if it succeeded
+        self.kept = False  # the weights after the last step are on disk
+        self._found: Recalls = {}
+        self._config, self._run, self._dataset = config, run, dataset
+        self._journal, self._embed_test = journal, embed_test
+
+    def evaluate(self, step: int, state: TrainState) -> dict[str, float]:
+        """Embeds the test images and measures their Recall@K.
+
+        Once all steps are taken a failure does not cost them: it is noted.
+        """
+        self.embedded, self._found = None, {}
+        params, batch_stats = state.evaluated
+        attempts, alone = self._journal.attempts, jax.process_count() == 1
+        last = step == self._config.maxiter and alone
+        with attempts.at("evaluation and report") if last else nullcontext():
+            embedded = self._embed_test(params["model"], batch_stats)
+            self._found = recalls(embedded, self._dataset)
+            self.embedded = embedded
+        return {f"recall@{k}": recall for k, recall in self._found.items()}
+
+    def evaluated(self, step: int, state: TrainState) -> None:
+        """Logs what was measured, and writes the weights and the plot."""
+        journal, attempts, found = self._journal, self._journal.attempts, self._found
+        if not found:  # what was measured before is not of these weights
+            journal.recalls.pop("trained", None)
+        elif step not in journal.scores:
+            with attempts.at("metrics.jsonl"):
+                journal.evaluation(step, found)
+        if step:
+            params, batch_stats = state.evaluated
+            trained = {"params": params["model"], "batch_stats": batch_stats}
+            scores = [score for at, score in journal.scores.items() if at]
+            best = bool(found) and found[1] >= max(scores)
+            write_weights = partial(save_weights, **trained)
+            self._run.save(write_weights, best=best, attempts=attempts)
+        lost = WEIGHTS["last"] in attempts.problems
+        self.kept = step == self._config.maxiter and not lost
