@@ -5,12 +5,14 @@ TensorFlow itself is not imported. Only preparing a stock data set may need it, 
 
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jml._names import shown, utf8_path
 from jml.errors import UserError
 
 from ._listing import make_listing
@@ -19,6 +21,8 @@ from ._types import Listing
 LABELS = ("label", "class_id")  # names of the feature, class_id in SOP's builder
 # Where the split of the field is not the first and second half of the classes.
 STANDARD_SPLITS = {"stanford_online_products"}
+# The ways to data roots that are not UTF-8: pictures are read until the process ends.
+_opened = ExitStack()
 
 
 class Record(NamedTuple):
@@ -74,8 +78,12 @@ def tfds(
             " importlib_resources"
         ) from None
     flag = f"--dataset: tfds:{name}"
+    way = root
     try:
-        builder = tensorflow_datasets.builder(name, data_dir=root)
+        if root is not None and shown(path := os.path.abspath(root)) != path:
+            if download or os.path.isdir(path):
+                way = str(_opened.enter_context(utf8_path(Path(path))))
+        builder = tensorflow_datasets.builder(name, data_dir=way)
     except tensorflow_datasets.core.registered.DatasetNotFoundError:
         raise UserError(
             f"{flag} is neither a data set of TFDS nor prepared in {str(root)!r}; check"
@@ -88,9 +96,10 @@ def tfds(
     if not builder.info.splits:
         if not download:
             raise UserError(
-                f"{flag} is not prepared in {str(builder.data_dir)!r}; pass --download."
+                f"{flag} is not prepared in {_place(builder, way, root)}; pass"
+                " --download."
             )
-        builder = _prepare(tensorflow_datasets, flag, name, root)
+        builder = _prepare(tensorflow_datasets, flag, name, way)
     features = builder.info.features
     label = next((key for key in LABELS if key in features), None)
     kind = tensorflow_datasets.features.Image
@@ -107,7 +116,7 @@ def tfds(
             source = builder.as_data_source(split, decoders=dict.fromkeys(images, skip))
         except NotImplementedError:
             raise UserError(
-                f"{flag} is prepared in {str(builder.data_dir)!r} as"
+                f"{flag} is prepared in {_place(builder, way, root)} as"
                 f" {builder.info.file_format.value}, which has no random access;"
                 " prepare it elsewhere: --download and another --dataroot."
             ) from None
@@ -124,6 +133,10 @@ def tfds(
     return make_listing(
         name, pictures, classes, train=train, query=~train, class_name=names
     )
+
+
+def _place(builder, way, root) -> str:
+    return repr(str(builder.data_dir).replace(str(way), str(root)))
 
 
 def _first_half(classes: np.ndarray) -> np.ndarray:
