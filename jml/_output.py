@@ -20,7 +20,7 @@ def write_out(text: str) -> None:
     except OSError as error:
         _discard_output()
         raise UserError(
-            f"standard output: cannot be written: {error.strerror or error}."
+            f"standard output cannot be written: {error.strerror or error}."
         ) from None
 
 

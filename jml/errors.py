@@ -53,8 +53,8 @@ def reason_of(error: BaseException) -> str:
     'ZeroDivisionError: division by zero'
     """
     if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename!r}: " if error.filename is not None else ""
-        return f"{place}{error.strerror}"
+        path = error.filename2 or error.filename  # where to, of a file that is moved
+        return f"{path!r}: {error.strerror}" if path is not None else error.strerror
     text = " ".join(str(error).split())
     if isinstance(error, UserError | OSError) and text:
         return text.rstrip(".")

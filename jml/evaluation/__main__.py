@@ -9,10 +9,11 @@ A command stands above all layers: it calls the training package for a run's fol
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jml._attempts import Attempts
 from jml._names import shell_line
 from jml._output import write_err, write_out
 from jml.command import Parser, exit_code, leave
@@ -73,24 +74,33 @@ def _run(given: list[str]) -> None:
                     "--dataroot: is for the folder of a run, not for files."
                 )
     folder = folder if of_run else Path(options.out)
+    attempts = Attempts()
+
+    def show(found: Any) -> None:  # first: no report costs the metrics, nor they it
+        with attempts.at("the metrics"):
+            write_out(_table(found))
+
     try:
         if of_run:
             from jml.training.report import evaluate_run
 
             evaluate_run(
-                folder, dataroot=options.dataroot, say=write_err, evaluated=_show
+                folder, dataroot=options.dataroot, say=write_err, evaluated=show
             )
         else:
-            _evaluate_files(options, given)
+            _evaluate_files(options, given, show)
     except OSError as error:  # of the report; what is read has been
         raise UserError(
             f"--out: cannot write to {str(folder)!r}: {error.strerror or error}; free"
             " or choose another place."
         ) from None
+    attempts.check()
     write_out(f"written: {folder / 'report.html'}")
 
 
-def _evaluate_files(options: argparse.Namespace, given: list[str]) -> None:
+def _evaluate_files(
+    options: argparse.Namespace, given: list[str], show: Callable[[Any], None]
+) -> None:
     from tqdm import tqdm
 
     from jml.evaluation import evaluate
@@ -144,7 +154,7 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> None:
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
-    _show(found)
+    show(found)
     if options.clusterings is None and "nmi" not in found.metrics:
         write_err("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
     items = [
@@ -166,8 +176,7 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> None:
     )
 
 
-def _show(found: Any) -> None:
-    """Prints the metrics, which a report that cannot be written does not cost."""
+def _table(found: Any) -> str:
     lines = [
         f"{found.queries:,} queries" + f", {found.left_out:,} more left out: alone"
         " in their class" * bool(found.left_out)
@@ -178,7 +187,7 @@ def _show(found: Any) -> None:
             low, high = found.intervals[name]
             line += f"  ({100 * low:.2f} to {100 * high:.2f})"
         lines.append(line)
-    write_out("\n".join(lines))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

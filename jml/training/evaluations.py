@@ -12,7 +12,6 @@ from jml.models import save_weights
 
 from .config import Config
 from .evaluate import Embedded, Recalls, recalls
-from .finished_run import WEIGHTS
 from .journal import Journal
 from .run_folder import RunFolder
 from .step import TrainState
@@ -31,7 +30,7 @@ class Evaluations:
     ) -> None:
         """Measures nothing yet."""
         self.embedded: Embedded | None = None  # by the last evaluation, if it succeeded
-        self.kept = False  # the weights after the last step are on disk
+        self.finished = False  # all steps are taken, and this has followed the last
         self._found: Recalls = {}
         self._config, self._run, self._dataset = config, run, dataset
         self._journal, self._embed_test = journal, embed_test
@@ -66,5 +65,4 @@ class Evaluations:
             best = bool(found) and found[1] >= max(scores)
             write_weights = partial(save_weights, **trained)
             self._run.save(write_weights, best=best, attempts=attempts)
-        lost = WEIGHTS["last"] in attempts.problems
-        self.kept = step == self._config.maxiter and not lost
+        self.finished = step == self._config.maxiter

@@ -19,6 +19,7 @@ from .devices import data_mesh, replicate
 from .distributed import check_alike, join, together, wait_for_all
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
 from .evaluations import Evaluations
+from .finished_run import WEIGHTS
 from .inputs import load_dataset, make_batches
 from .journal import Journal
 from .report import report_run
@@ -128,7 +129,7 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
             evaluations.evaluated(done, state)
         for step, score in journal.scores.items():
             checkpoints.score(step, score)  # one may have been saved without
-        attempts = journal.attempts
+        attempts, lost = journal.attempts, None
         try:
             take_steps(
                 config,
@@ -143,9 +144,11 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
             )
             checkpoints.close()
         except Exception as error:
-            if not (evaluations.kept and run.ours):
+            if not (evaluations.finished and run.ours):
                 raise
             attempts.note("checkpoints", reason_of(error))
+            if WEIGHTS["last"] in attempts.problems:  # all that was trained, that is
+                lost = error
             with suppress(Exception):
                 checkpoints.close()
         attempts.report = lambda line: None  # the last line will have it
@@ -161,8 +164,10 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
                 )
         journal.close_trackers()
         seconds = time.perf_counter() - began
-        with attempts.at("standard output"):
+        with attempts.at("the last table"):
             journal.end(seconds)
+        if lost is not None:
+            raise lost
         return Summary(
             run.path,
             journal.recalls,

@@ -1,0 +1,109 @@
+"""Names are bytes: passed on exactly, and shown to people on any terminal."""
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jml._attempts import Attempts
+from jml._names import name_bytes, shell_line, shown, utf8_path
+from jml._output import write_err, write_out
+from jml.errors import Interrupted, UserError
+
+LATIN, GBK = b"caf\xe9", "中文".encode("gbk")
+NAMES = [LATIN, b"caf\xe8", GBK, "鶴".encode(), b"it's $HOME \\x41\t", b"\xe9a\x80"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_keeps_its_bytes_and_can_be_printed(name):
+    kept = os.fsdecode(name)
+    assert name_bytes(kept) == name
+    assert shown(kept) == name.decode("utf-8", "replace")
+    shown(kept).encode()
+
+
+def test_half_a_pair_of_windows_is_a_name_too():
+    assert name_bytes("\ud83d") != name_bytes("\ud83c")
+    assert "\ufffd" in shown("\ud83d")
+
+
+def test_a_shell_reads_the_names_that_were_written():
+    words = [*map(os.fsdecode, NAMES), "", "plain"]
+    command = f"printf '%s\\0' {shell_line(words)}"
+    assert command.isprintable() or "\t" in command
+    command.encode()
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert done.stdout.split(b"\0")[:-1] == [*NAMES, b"", b"plain"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's /proc")
+def test_there_is_a_way_in_utf8_for_any_process(tmp_path):
+    folder = tmp_path / os.fsdecode(GBK) / "runs" / os.fsdecode(LATIN) / "plain"
+    with utf8_path(folder) as way:
+        str(way).encode()
+        assert way.name == "plain"  # Orbax has its processes agree on this
+        way.mkdir()
+        (folder / "file").write_text("here")
+        read = subprocess.run(["cat", way / "file"], capture_output=True, text=True)
+        assert read.stdout == "here"
+    assert not way.exists()
+    with utf8_path(tmp_path / "plain") as way:
+        assert way == tmp_path / "plain" and not way.exists()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("ascii", rb"caf\ufffd \u9db4"),
+        ("latin-1", rb"caf\ufffd \u9db4"),
+        ("utf-8", "caf\ufffd 鶴".encode()),
+    ],
+)
+def test_any_stream_takes_any_name(monkeypatch, encoding, expected):
+    for name, write in (("stdout", write_out), ("stderr", write_err)):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding)
+        monkeypatch.setattr(sys, name, stream)
+        write(os.fsdecode(LATIN + " 鶴".encode()))
+        assert stream.buffer.getvalue().strip() == expected
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_output_that_cannot_be_written():
+    program = (
+        "import sys\n"
+        "from jml._output import write_err, write_out\n"
+        "from jml.command import exit_code, leave\n"
+        "sys.stderr, kept = open('/dev/full', 'w'), sys.stderr\n"
+        "write_err('lost')\n"
+        "sys.stderr = kept\n"
+        "leave(exit_code('it', lambda: write_out('lost')))\n"
+    )
+    command = [sys.executable, "-c", program]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "it: error: standard output cannot be written: No space left on device.\n"
+    )
+
+
+def test_a_part_that_fails_is_reported_once_and_taken_off_when_it_succeeds():
+    lines: list[str] = []
+    attempts = Attempts(lines.append)
+    for reason in ("full", "full", "broken", None):
+        with attempts.at("plot.png"):
+            if reason is not None:
+                raise UserError(reason + ".")
+    assert lines == ["plot.png: full", "plot.png: broken"]
+    assert attempts.problems == {}
+    for error in (KeyboardInterrupt, Interrupted(15)):
+        with pytest.raises(KeyboardInterrupt), attempts.at("plot.png"):
+            raise error
+    with attempts.at("all"):
+        inner = Attempts()
+        with inner.at("one"):
+            raise FileExistsError(17, "File exists", "from", None, "to")
+        inner.check()
+    assert attempts.problems == {"one": "'to': File exists"}
