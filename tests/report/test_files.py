@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jml.report import FILES, _report
+from jml._names import shell_line
+from jml.errors import IncompleteError, UserError
+from jml.report import FILES, _pictures
 from jml.report._embedding_map import embedding_map
 from jml.report._page import as_json
 from jml.report._thumbnails import BUDGET, SIDE, sheets, thumbnails
 
-from .conftest import NASTY, items, write
+from .conftest import NASTY, RECORDS, items, write
 
 
 def data_of(page):
@@ -60,26 +62,62 @@ def test_pictures_are_drawn_and_stale_ones_removed(report, tmp_path):
     assert (folder / "report" / "mine.txt").exists()
 
 
-def test_a_failure_keeps_the_earlier_page(tmp_path, monkeypatch):
-    page = write(tmp_path, items(12, 2))
-    before = page.read_text()
+def broken(*arguments, **options):
+    raise RuntimeError("broken\ninside")
 
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_report, "save_pictures", full)
-    with pytest.raises(OSError, match="No space"):
-        write(tmp_path, items(12, 2, seed=1))
-    assert page.read_text() == before
+class Gone(np.ndarray):
+    """Pictures whose files are there no longer."""
+
+    def __getitem__(self, rows):
+        raise UserError("cannot read the image 'a.png'")
+
+
+def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch):
+    for path in (tmp_path / name for name in FILES):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("earlier")
+    monkeypatch.setattr("sklearn.manifold.TSNE", broken)
+    monkeypatch.setattr(_pictures, "_queries", broken)
+    (tmp_path / "report" / "cmc.png").unlink()
+    (tmp_path / "report" / "cmc.png" / "mine").mkdir(parents=True)
+    query = items(20, 2)
+    query = query._replace(images=np.array(query.images).view(Gone))
+    with pytest.raises(IncompleteError) as error:
+        write(tmp_path, query, records=RECORDS)
+    assert error.value.problems == {
+        "the map by t-SNE": "RuntimeError: broken inside",
+        "the pictures of items in the report": "cannot read the image 'a.png'",
+        "report/queries.png": "RuntimeError: broken inside",
+        "report/cmc.png": f"{str(tmp_path / 'report/cmc.png')!r}: Is a directory",
+    }
+    assert str(error.value).count("RuntimeError") == 1  # one reason is said once
+    assert (tmp_path / "report" / "queries.png").read_text() == "earlier"
+    for name in ("map.png", "training.png"):
+        assert b"PNG" in (tmp_path / "report" / name).read_bytes()
+    data = data_of(tmp_path / "report.html")
+    assert data["map"]["method"] == "principal components" and not data["pictures"]
     assert not list(tmp_path.glob(".unfinished*"))
 
 
-def test_gallery_without_pictures_and_tiny_sets(tmp_path):
-    data = data_of(
-        write(tmp_path / "a", items(9, 3, images=False), items(7, 3, seed=1))
+def test_gallery_without_pictures_names_and_tiny_sets(tmp_path):
+    page = write(
+        tmp_path / "a",
+        items(9, 3, images=False),
+        items(7, 3, seed=1),
+        class_names={0: "caf\udce8", 1: "caf\udce9", 2: "caf\ufffd (0)"},
+        title="caf\udce9",
+        reproduce={"Again": shell_line(["see", "caf\udce9"]), "Raw": "caf\udce9"},
     )
+    data = data_of(page)
     assert data["pictures"] is False
     assert any(data["items"]["searched"]) and not all(data["items"]["searched"])
+    # Names that are not UTF-8 are shown replaced, and stay apart.
+    assert "<title>caf\ufffd</title>" in page.read_text(encoding="utf-8")
+    names = ["caf\ufffd (0) (0)", "caf\ufffd (1)", "caf\ufffd (0) (2)"]
+    assert data["classes"]["name"] == names
+    again = [["Again", "see $'caf\\xe9'"], ["Raw", "caf\ufffd"]]
+    assert data["reproduce"] == again
     two = items(2, 1)
     assert data_of(write(tmp_path / "b", two))["map"]["points"]
 

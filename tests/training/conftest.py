@@ -80,7 +80,13 @@ def write_pictures():
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """24 classes, the first half for training; read only."""
-    root = tmp_path_factory.mktemp("pictures")
+    """24 classes, the first half for training; read only.
+
+    Some names are not UTF-8, and two of the classes look alike.
+    """
+    root = tmp_path_factory.mktemp("pictures") / "b\udce9b\udce9"
     draw(root, classes=24, images=12)
+    for number, byte in ((22, "\udce8"), (23, "\udce9")):
+        (root / f"class{number}").rename(root / f"class2{byte}")
+    (root / "class00" / "000.png").rename(root / "class00" / "000\udcff.png")
     return root

@@ -28,7 +28,8 @@ def read(folder):
         " for t in tags}))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, str(folder)],
+        [sys.executable, "-W", "ignore", "-c", program, "."],
+        cwd=folder,  # TensorBoard takes no path that is not UTF-8
         capture_output=True,
         text=True,
         check=True,
@@ -85,7 +86,7 @@ class FakeWandb(types.ModuleType):
 
 
 def journal_in(path, **options):
-    config = Config(checkpoints_path=str(path), name="mine", **options)
+    config = Config(checkpoints_path=str(path), **{"name": "mine", **options})
     run = RunFolder.claim(config)
     try:
         trackers = [WandbLog(config, run.path, resumed=True)]
@@ -118,6 +119,32 @@ def test_weights_and_biases(tmp_path, monkeypatch):
     assert wandb.finished == 1
     found = read(tmp_path / "mine" / "tensorboard")
     assert found["train/loss"] == [[1, 0.5]] and found["test/recall@1"][0][0] == 0
+
+
+def test_a_tracker_that_fails_is_left_alone(tmp_path, monkeypatch, capsys):
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    place = tmp_path / "runs\udce9"
+    journal, run = journal_in(place, name="m\udce9", wandb="b\udce9")
+    calls = []
+    wandb.log = lambda *arguments, **options: calls.append(1) / 0
+    for step in (1, 2):
+        journal.step({"step": step, "loss": 0.5, "seconds": 0.1, "finite": True})
+    journal.close_trackers()
+    run.release()
+    assert len(calls) == wandb.finished == 1
+    assert journal.attempts.problems.keys() == {"wandb"}
+    assert capsys.readouterr().err.count("the run goes on") == 1
+    assert len(read(run.path / "tensorboard")["train/loss"]) == 2
+    # What is sent is UTF-8, and a run of another name is another run.
+    other = WandbLog(Config(wandb="b"), tmp_path / "m\udce8", resumed=False)
+    other.close()
+    ids = [options["id"] for options in wandb.started]
+    assert len(set(ids)) == 2
+    for value in (*wandb.started[0].values(), *wandb.started[0]["config"].values()):
+        if isinstance(value, str):
+            value.encode()
+    assert wandb.started[0]["name"] == wandb.started[1]["name"] == "m\ufffd"
 
 
 @pytest.mark.parametrize("broken", [False, True])

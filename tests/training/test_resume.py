@@ -221,6 +221,29 @@ def test_a_signal_at_the_very_end_is_not_lost(tmp_path):
     assert saved(tmp_path / "c") == [4]
 
 
+def test_a_failure_of_what_is_passed_saves_first(trained, tmp_path):
+    def fail(step):
+        if step == 6:
+            raise ValueError("no room")
+
+    for number, options in enumerate(
+        [
+            {"log": lambda record: fail(record["step"])},
+            {"evaluate": lambda step, state: fail(step + 2) or {}},
+            {
+                "evaluate": lambda step, state: {},
+                "evaluated": lambda step, state: fail(step + 2),
+            },
+        ]
+    ):
+        folder = tmp_path / str(number)
+        with pytest.raises(ValueError, match="no room"):
+            run(folder, steps=20, **options)
+        # Steps are on their way when an earlier one is logged.
+        assert saved(folder) == ([4, 8] if number == 0 else [4])
+    equal(run(tmp_path / "0", steps=20), trained[1])
+
+
 def test_what_follows_an_evaluation_is_not_interrupted(tmp_path):
     done = []
 

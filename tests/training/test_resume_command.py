@@ -3,13 +3,19 @@
 import json
 import shutil
 import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jml._names import shown
+from jml.errors import UserError
 from jml.training import Config, journal, objective
+from jml.training.checkpoints import Checkpoints
 from jml.training.run_folder import RunFolder
 from tests.training.conftest import SMALL_RUN
+from tests.training.test_logs import FakeWandb
 
 FLAGS = [*SMALL_RUN, "--maxiter=12", "--eval_interval=5", "--name=a"]
 
@@ -28,7 +34,9 @@ def train(pictures, main):
 @pytest.fixture(scope="module")
 def runs(train, tmp_path_factory):
     """The folder of a run that was not interrupted, and of one that was at step 8."""
-    whole, cut = (tmp_path_factory.mktemp(name) for name in ("whole", "cut"))
+    whole, cut = (
+        tmp_path_factory.mktemp(name) / "r\udce9sum\udce9" for name in ("whole", "cut")
+    )
     assert train(whole) == 0
     step = journal.Journal.step
 
@@ -45,7 +53,7 @@ def runs(train, tmp_path_factory):
 
 @pytest.fixture
 def cut(runs, tmp_path):
-    return shutil.copytree(runs[1], tmp_path / "a")
+    return shutil.copytree(runs[1], tmp_path / "r\udce8sum\udce8" / "a")
 
 
 def logged(folder):
@@ -58,11 +66,69 @@ def logged(folder):
 def test_it_ends_where_an_uninterrupted_run_does(runs, train, cut, capsys):
     with (cut / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99, "loss": 1.0}\n{"step": 100, "lo')  # killed in a write
-    assert train(cut.parent, "--resume") == 0
+    # The checkpoint has all parameters, and the rate that went with its weights.
+    weights = str(cut.parent / "gone\udce9.pth")
+    assert train(cut.parent, "--resume", f"--weights={weights}") == 0
     out, err = capsys.readouterr()
     assert "resumed after step" in err and "untrained" in out and "raw pixels" in out
+    (ignored,) = (line for line in err.splitlines() if "gone" in line)
+    assert ignored == (
+        f"--weights {shown(weights)} is ignored: the checkpoint holds all parameters of"
+        " the run, which began with none"
+    )
+    for settings in (cut / "config.json", runs[0] / "config.json"):
+        found = Config(**json.loads(settings.read_text()))
+        assert (found.weights, found.lr) == ("none", 7e-4)
+        assert Path(found.checkpoints_path).is_dir()  # by its exact bytes
     for name in ("weights.safetensors", "best.safetensors"):
         assert (cut / name).read_bytes() == (runs[0] / name).read_bytes()
+    assert logged(cut) == logged(runs[0])
+
+
+def test_what_has_no_checkpoint_needs_the_starting_weights(
+    train, cut, tmp_path, capsys
+):
+    gone = f"--weights={tmp_path / 'gone.pth'}"
+    for name in ("other", "a"):
+        err = refused(train, cut.parent, capsys, "--resume", gone, f"--name={name}")
+        assert "--weights: no such file" in err
+        shutil.rmtree(cut / "checkpoints", ignore_errors=True)
+
+
+def test_what_fails_beside_and_after_the_training_costs_nothing_else(
+    runs, train, cut, capsys, monkeypatch
+):
+    def broken(*arguments, **options):
+        raise RuntimeError("broken")
+
+    wandb = FakeWandb()
+    wandb.log = broken
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setattr("jml.training.run_folder.save_plot", broken)
+    (cut / "plot.png").unlink()
+    (cut / "report.html").mkdir()
+    save = Checkpoints.save
+
+    def save_or_fail(self, state, scores):
+        if int(state.step) == 12:
+            raise UserError("full.")
+        save(self, state, scores)
+
+    monkeypatch.setattr(Checkpoints, "save", save_or_fail)
+    assert train(cut.parent, "--resume", "--wandb=birds") == 1
+    out, err = capsys.readouterr()
+    assert err.count("wandb: RuntimeError: broken; the run goes on\n") == 1
+    assert err.count("plot.png: RuntimeError: broken; the run goes on\n") == 1
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        f"train_jax.py: error: trained, and what could be written is in {str(cut)!r}; "
+        "wandb, plot.png: RuntimeError: broken; checkpoints: full; report.html: "
+    )
+    assert "Is a directory; mend this, and --resume" in last
+    assert "Traceback" not in err and "trained" in out and wandb.finished == 1
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (cut / name).read_bytes() == (runs[0] / name).read_bytes()
+    assert (cut / "report" / "cmc.png").exists() and not (cut / "plot.png").exists()
     assert logged(cut) == logged(runs[0])
 
 
@@ -143,7 +209,7 @@ def test_a_folder_that_another_run_is_writing(train, cut, capsys):
     other = RunFolder.claim(config)
     for flag in ("--resume", "--overwrite"):
         err = refused(train, cut.parent, capsys, flag)
-        assert "another run is writing" in err and str(cut) in err
+        assert "another run is writing" in err and repr(str(cut)) in err
     other.release()
 
 

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from jml._attempts import Attempts
 from jml.errors import UserError
 from jml.training import Config
 from jml.training.run_folder import RunFolder
@@ -20,7 +21,9 @@ def finished_run(config, weights=b"weights"):
     run.start(config)
     run.log(step=0, **{"recall@1": 0.25})
     run.log(step=1, loss=0.5, lr=0.1)
-    run.save(lambda path: path.write_bytes(weights), best=False)
+    attempts = Attempts()
+    run.save(lambda path: path.write_bytes(weights), best=False, attempts=attempts)
+    attempts.check()
     run.close()
     return run.path
 
@@ -117,22 +120,35 @@ def test_a_read_only_folder_is_one_line(tmp_path):
         RunFolder.claim(config_in(tmp_path))
 
 
-def test_a_full_disk_is_one_line_and_keeps_the_last_whole_files(tmp_path):
+def test_a_full_disk_keeps_the_last_whole_files_and_is_noted(tmp_path, monkeypatch):
     config = config_in(tmp_path, name="mine")
     run = RunFolder.claim(config)
     run.start(config)
-    run.save(lambda path: path.write_bytes(b"good"), best=True)
+    attempts = Attempts()
+    run.save(lambda path: path.write_bytes(b"good"), best=True, attempts=attempts)
+    assert not attempts.problems
 
     def fill(path):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(UserError, match=r"--checkpoints_path: .*No space left"):
-        run.save(fill, best=True)
-    run.close()
-    for name in ("weights.safetensors", "best.safetensors"):
+    plot = (run.path / "plot.png").read_bytes()
+    run.log(step=1, loss=0.5)
+    run.save(fill, best=True, attempts=attempts)
+    weights = {"weights.safetensors", "best.safetensors"}
+    assert attempts.problems.keys() == weights
+    for reason in attempts.problems.values():
+        assert reason.startswith("--checkpoints_path: cannot write ")
+        assert "No space left" in reason and "\n" not in reason
+    for name in weights:
         assert (run.path / name).read_bytes() == b"good"
+    assert (run.path / "plot.png").read_bytes() != plot
     assert not [p for p in run.path.iterdir() if "unfinished" in p.name]
+    monkeypatch.setattr("jml.training.run_folder.save_plot", fill)
+    run.save(lambda path: path.write_bytes(b"new"), best=False, attempts=attempts)
+    assert (run.path / "weights.safetensors").read_bytes() == b"new"
+    assert attempts.problems.keys() == {"best.safetensors", "plot.png"}
+    run.close()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
