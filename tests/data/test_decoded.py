@@ -221,3 +221,14 @@ def test_a_note_cannot_point_outside(listing, folder):
     note.write_text(json.dumps(content | {"bad": [10**9]}))
     data = decode(listing, image_size=8, cache="disk", cache_folder=folder)
     assert len(data.train.labels) == 9
+
+
+def test_pictures_whose_names_look_alike_have_their_own_cache(tmp_path, decoded):
+    roots = [tmp_path / f"caf{byte}" for byte in ("\udce8", "\udce9")]
+    for root in roots:
+        layouts.cub200(root)
+        for path in root.rglob("*.jpg"):
+            os.utime(path, ns=(1, 1))
+    for count, root in enumerate([*roots, *roots], start=1):
+        decode(cub200(root), image_size=8, cache="disk", cache_folder=tmp_path / "c")
+        assert len(decoded) == 18 * min(count, 2)

@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import jax
@@ -213,3 +214,25 @@ def test_a_download_that_fails(server):
     assert "--weights PATH, or --weights none" in message
     IMAGENET["resnet18"] += ".gone"
     assert "cannot download" in fails("imagenet")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_programs_are_refused_and_not_run(tmp_path, monkeypatch):
+    def run(*arguments, **options):
+        raise AssertionError("run")
+
+    script = torch.jit.script(torch.nn.Linear(2, 2))
+    for name in ("w.pth", "w.pt", "w.torchscript", "w.safetensors"):
+        torch.jit.save(script, tmp_path / name)
+    script._save_for_lite_interpreter(str(tmp_path / "lite.pth"))
+    with zipfile.ZipFile(tmp_path / "exported.pt2", "w") as exported:
+        exported.writestr("exported/archive_format", "pt2")  # as torch.export has it
+    monkeypatch.setattr(torch.jit, "load", run)
+    monkeypatch.setattr(torch, "load", run)
+    paths = list(tmp_path.iterdir())
+    assert len(paths) == 6
+    for path in paths:
+        message = fails(path)
+        assert f"'{path}' is TorchScript or another exported program" in message
+        assert "torch.save(model.state_dict(), " in message
+        assert "weights_only" not in message and "jit.load" not in message

@@ -2,12 +2,13 @@
 
 import re
 import shlex
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import pytest
 
 from jml.errors import UserError
 from jml.training import Config, parse
+from jml.training._together import differences
 from jml.training.defaults import (
     ARCHITECTURES,
     BY_DATASET,
@@ -242,3 +243,16 @@ def test_the_command_of_a_configuration_gives_it_again(loss, dataset, weights):
 def test_values_of_another_kind_are_named(value, words):
     with pytest.raises(UserError, match=words):
         Config(**value)
+
+
+def test_what_hangs_on_the_starting_weights_comes_with_the_checkpoint():
+    photos = {"dataroot": "photos"}
+    began = asdict(Config(**photos, weights="none"))
+    for given, lr in (({}, 7e-4), ({"lr": 1e-5}, 1e-5), ({"lr": 0.5}, 0.5)):
+        config = Config(**photos, weights="gone.pth", **given)
+        assert config.lr == given.get("lr", 1e-5)
+        resumed = config.resumed_from(began)
+        assert (resumed.weights, resumed.lr) == ("none", lr)
+        differs = [] if lr == 7e-4 else [f"--lr was 0.0007, is {lr}"]
+        assert differences(resumed, began) == differs
+    assert differences(Config(**photos, lr=7e-4), began) == []  # of weights themselves

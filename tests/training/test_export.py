@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from jml.data import center_crop_normalize
 from jml.export import main
@@ -41,10 +41,11 @@ def trained(tmp_path_factory):
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
 def test_torchvision_gives_the_same_embeddings(trained, tmp_path, kind, capsys):
     folder, _, inputs, expected = trained
-    out = tmp_path / "net"
+    out = tmp_path / "n\udce9t"
     assert main([str(folder), f"--to={kind}", f"--out={out}"]) == 0
     assert "divided by their length" in capsys.readouterr().out
-    state = torch.load(out, weights_only=True) if kind == "torch" else load_file(out)
+    read = {"torch": lambda: torch.load(out, weights_only=True)}
+    state = read.get(kind, lambda: load(out.read_bytes()))()
     net = torchvision.models.resnet18()
     net.fc = torch.nn.Linear(512, 8)
     net.load_state_dict(state, strict=True)
@@ -94,3 +95,14 @@ def test_mistakes_are_one_line(trained, tmp_path, capsys):
         assert error.startswith("python -m jml.export: error: ") and words in error
         assert error.count("\n") == 1
     assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):
+    def full(*arguments):
+        raise RuntimeError("[enforce fail at inline_container.cc]\nfile write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    assert main([str(trained[0]), "--to=torch", f"--out={tmp_path / 'net'}"]) == 2
+    error = capsys.readouterr().err
+    assert "--out: cannot write" in error and "file write failed" in error
+    assert error.count("\n") == 1 and not list(tmp_path.iterdir())

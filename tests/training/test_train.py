@@ -153,6 +153,12 @@ def test_a_finished_run_is_evaluated_again(run, records, capsys):
     assert command.startswith("python train_jax.py --dataset folder --dataroot ")
 
 
+def test_classes_that_look_alike_stay_apart_in_the_report(run):
+    names = data_of(run / "report.html")["classes"]["name"]
+    assert names[-2:] == ["class2\ufffd (22)", "class2\ufffd (23)"]
+    assert len(names) == len(set(names)) == 12
+
+
 def test_a_run_whose_pictures_have_moved(run, pictures, tmp_path, capsys):
     moved = tmp_path / "run"
     shutil.copytree(run, moved)

@@ -1,0 +1,52 @@
+"""What follows the last step may fail, and costs no weights."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jml.data import Dataset, Split
+from jml.training import Config
+from jml.training.evaluate import Embedded
+from jml.training.evaluations import Evaluations
+from jml.training.journal import Journal
+from jml.training.run_folder import RunFolder
+
+
+def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeypatch):
+    def embed_test(params, batch_stats):
+        if params["fails"]:
+            raise MemoryError("no room")
+        return Embedded(np.eye(6, 4, dtype=np.float32), None)
+
+    def write_weights(path, params, batch_stats):
+        path.write_text(str(params["fails"]))
+
+    monkeypatch.setattr("jml.training.evaluations.save_weights", write_weights)
+    config = Config(checkpoints_path=str(tmp_path), name="a", maxiter=4)
+    split = Split(np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) // 2)
+    dataset = Dataset("some", split, split, None, ("a", "b", "c"))
+    run = RunFolder.claim(config)
+    run.start(config)
+    journal = Journal(config, run)
+    evaluations = Evaluations(config, run, dataset, journal, embed_test)
+
+    def evaluate(step, *, fails):
+        state = SimpleNamespace(evaluated=({"model": {"fails": fails}}, {}))
+        scores = evaluations.evaluate(step, state)
+        evaluations.evaluated(step, state)
+        return scores
+
+    assert "recall@1" in evaluate(2, fails=False)
+    assert journal.recalls.keys() == {"trained"} and not evaluations.finished
+    with pytest.raises(MemoryError):  # before the end it is for `fit` to save first
+        evaluations.evaluate(3, SimpleNamespace(evaluated=({"model": {"fails": 1}}, 0)))
+    assert evaluate(4, fails=True) == {}
+    assert evaluations.finished and evaluations.embedded is None
+    problems = journal.attempts.problems
+    assert problems == {"evaluation and report": "MemoryError: no room"}
+    assert (run.path / "weights.safetensors").read_text() == "True"
+    assert (run.path / "best.safetensors").read_text() == "False"
+    assert not journal.recalls  # what was measured is not of these weights
+    journal.close()
+    run.release()
