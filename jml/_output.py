@@ -1,6 +1,5 @@
 """Lines for people, on terminals and in logs of any encoding."""
 
-import os
 import sys
 from contextlib import suppress
 from typing import Any
@@ -18,7 +17,6 @@ def write_out(text: str) -> None:
     try:
         _write(sys.stdout, text)
     except OSError as error:
-        _discard_output()
         raise UserError(
             f"standard output cannot be written: {error.strerror or error}."
         ) from None
@@ -36,11 +34,3 @@ def _write(stream: Any, text: str) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     encoded = shown(text).encode(encoding, "backslashreplace")
     print(encoded.decode(encoding), file=stream, flush=True)
-
-
-def _discard_output() -> None:
-    """Lets the process end without a second failure of what is left to print."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
