@@ -14,6 +14,7 @@ from jml.errors import UserError
 
 from ._disk_cache import disk_cache
 from ._image_file import BadImageError, read_square
+from ._problems import name_some
 from ._types import Dataset, Images, Listing, Picture, Split
 
 CACHES = ("host", "disk", "none")
@@ -68,7 +69,10 @@ def decode(
     if cache == "disk":
         images, bad, path = disk_cache(folder, listing, shape, fill)
         if bad.any() and not skip_bad:  # they were left out when the cache was made
-            read_square(listing.pictures[int(np.argmax(bad))], image_size)
+            try:
+                read_square(listing.pictures[int(np.argmax(bad))], image_size)
+            except BadImageError as error:
+                raise _bad_images(listing.pictures, bad, str(error)) from None
         kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
@@ -117,15 +121,14 @@ class Decoder:
     ) -> Bool[np.ndarray, " n"]:
         """Decodes all pictures into `images`, if any; True where one is bad."""
         bad = np.zeros(len(self), bool)
+        reasons: dict[int, str] = {}
 
         def load(rows: range) -> range:
             for row in rows:
                 try:
                     square = read_square(self._pictures[row], self.shape[1])
-                except BadImageError:
-                    if not skip_bad:
-                        raise
-                    bad[row] = True
+                except BadImageError as error:
+                    bad[row], reasons[row] = True, str(error)
                 else:
                     if images is not None:
                         images[row] = square
@@ -136,11 +139,27 @@ class Decoder:
         done = chain.from_iterable(self._pool.map(load, tasks))
         for _ in progress(done, count):
             pass
+        if reasons and not skip_bad:
+            raise _bad_images(self._pictures, bad, reasons[min(reasons)])
         return bad
 
     def _squares(self, rows: list[int]):
         side = self.shape[1]
         return self._pool.map(lambda row: read_square(self._pictures[row], side), rows)
+
+
+def _bad_images(
+    pictures: Sequence[Picture], bad: Bool[np.ndarray, " n"], first: str
+) -> BadImageError:
+    """The error for all of them, with the reason of the first."""
+    count = np.count_nonzero(bad)
+    if count == 1:
+        return BadImageError(first)
+    names = name_some(pictures[row].name for row in np.flatnonzero(bad))
+    return BadImageError(
+        f"--dataroot: {count:,} of {len(bad):,} images cannot be read: {names}; of the"
+        f" first: {first.removeprefix('--dataroot: ')}"
+    )
 
 
 class Subset:

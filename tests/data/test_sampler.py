@@ -12,14 +12,14 @@ from jml.errors import UserError
 @st.composite
 def draws(draw):
     """Labels in any order, with gaps and uneven classes, and a batch that fits them."""
-    counts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+    counts = draw(st.lists(st.integers(1, 9), min_size=2, max_size=8))
     names = draw(st.lists(st.integers(-5, 99), min_size=8, max_size=8, unique=True))
     labels = draw(st.permutations(np.repeat(names[: len(counts)], counts).tolist()))
     largest = draw(st.sampled_from([1, 4]))
     usable = [c for c in counts if c >= min(2, largest)]
-    assume(usable)
-    k = draw(st.integers(min(2, largest), min(largest, sum(usable))))
-    p = draw(st.integers(1, min(len(usable), sum(usable) // k)))
+    assume(len(usable) > 1)
+    k = draw(st.integers(min(2, largest), min(largest, sum(usable) // 2)))
+    p = draw(st.integers(2, min(len(usable), sum(usable) // k)))
     return np.array(labels), p, k
 
 
@@ -73,9 +73,10 @@ def test_every_image_comes_up_equally_often():
     [
         (LABELS, 30, 4, ("30", "not a multiple of --images_per_class 4", "28")),
         (LABELS, 164, 4, ("164", "160 is the largest")),  # more classes than there are
-        (np.arange(10) // 5, 12, 6, ("12", "6 is the largest")),  # more than 10 images
-        (LABELS, 3, 4, ("3", "160 is the largest")),
-        (LABELS, 0, 4, ("0", "160 is the largest")),
+        (LABELS, 3, 4, ("3", "from 8 does, and 160 is the largest")),
+        (LABELS, 0, 4, ("0", "from 8 does, and 160 is the largest")),
+        (LABELS, 4, 4, ("4", "a single class, it has no negative", "from 8 does")),
+        (np.arange(10) // 5, 9, 3, ("9", "6 is the only one")),
     ],
 )
 def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, words):
