@@ -1,9 +1,15 @@
 """What is wrong with a data set, gathered: one message names all of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Bool
+
 from jml.errors import UserError
+
+from ._image_file import BadImageError
+from ._types import Picture
 
 NAMED = 10  # problems or names that a message spells out
 LONGEST = 160  # characters of a file that a message repeats
@@ -61,6 +67,20 @@ class Problems:
             more = f"; and {rest:,} more" if rest else ""
             listed = "; ".join(self._named)
             raise UserError(f"--dataroot: {count}{listed}{more}; {self._advice}.")
+
+
+def bad_images(
+    pictures: Sequence[Picture], bad: Bool[np.ndarray, " n"], first: str
+) -> BadImageError:
+    """The error for all images that cannot be read, with that of the first of them."""
+    count = np.count_nonzero(bad)
+    if count == 1:
+        return BadImageError(first)
+    names = name_some(pictures[row].name for row in np.flatnonzero(bad))
+    return BadImageError(
+        f"--dataroot: {count:,} of {len(bad):,} images cannot be read: {names}; of the"
+        f" first: {first.removeprefix('--dataroot: ')}"
+    )
 
 
 def name_some(names: Iterable[str]) -> str:

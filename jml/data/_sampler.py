@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from ._batch_sizes import check_pass, check_pk
 from ._singletons import CHOICES
@@ -31,19 +31,6 @@ def group(labels: Int[np.ndarray, " n"], *, fewest: int = 1) -> Classes:
     _, starts, counts = np.unique(grouped, return_index=True, return_counts=True)
     enough = counts >= fewest
     return Classes(order, starts[enough], counts[enough])
-
-
-def drawn(
-    labels: Int[np.ndarray, " n"], *, singletons: str = "skip"
-) -> Bool[np.ndarray, " n"]:
-    """Which images batches are drawn from: those of classes with two or more.
-
-    Args:
-        labels: class of each training image.
-        singletons: "views" draws classes with one image, too; see ``pk_batch``.
-    """
-    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return counts[inverse] >= (1 if singletons == "views" else 2)
 
 
 def pk_batch(

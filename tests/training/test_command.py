@@ -130,7 +130,7 @@ def test_no_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
 
     from jml.training import loop
 
-    def out_of_memory(config):
+    def out_of_memory(config, **options):
         if where == "host":
             raise MemoryError("Unable to allocate 3.73 TiB")
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore")
