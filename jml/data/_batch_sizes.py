@@ -29,7 +29,7 @@ def check_pk(
     k = images_per_class
     _check_classes(counts, labels)
     images = int(np.sum(np.where((counts == 1) & views, k, counts)))
-    held = f"a training set of {len(labels)} images in {len(counts)} classes"
+    held = f"a training set of {counts.sum()} images in {len(counts)} classes"
     if images < 2 * k:
         k = images // 2
         raise UserError(

@@ -5,6 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from jml.errors import UserError
+
 from ._found import find_file, layout_error, open_pictures
 from ._listing import make_listing, read_list
 from ._problems import Problem, Problems, quote
@@ -146,7 +148,13 @@ def _role(word: str) -> str:
 
 
 def _list_file(root: str | os.PathLike, name: str, known: str) -> Path:
-    path = find_file(Path(root), name)
-    if path is None:
-        raise layout_error(Path(root), name, known)
-    return path
+    root = Path(root)
+    path = find_file(root, name)
+    if path is not None:
+        return path
+    above = root.absolute().parent
+    if root.is_dir() and any(os.path.isfile(above / p / name) for p in (".", "Eval")):
+        raise UserError(
+            f"--dataroot: {str(root)!r} is a part of the data set; pass {str(above)!r}."
+        )
+    raise layout_error(root, name, known)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ._found import is_folder, is_hidden
 from ._image_file import readable_extensions
-from ._problems import quote
+from ._problems import counted, name_some
 
 # Formats of pictures, of which Pillow may read some: of phones, cameras, programs.
 FORMATS = frozenset(
@@ -113,16 +113,15 @@ def left_out_note(
     links = [link for found in (*parts, *scans) for link in found.links]
     left = []
     if below:
-        left.append(f"{below:,} images in folders below a class's; --nested reads them")
+        where = "in folders below a class's, which --nested reads"
+        left.append(f"{counted(below, 'image')} {where}")
     if unread:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in unread.most_common())
-        left.append(f"{unread.total():,} in formats that Pillow does not read: {kinds}")
+        left.append(f"files that Pillow does not read: {kinds}")
     if loose:
-        left.append(f"{loose:,} images in no class's folder")
+        left.append(f"{counted(loose, 'image')} in no class's folder")
     if links:
-        left.append(
-            f"{len(links):,} links that lead nowhere, as {quote(links[0])} does"
-        )
+        left.append(f"links that lead nowhere: {name_some(links)}")
     return [f"{name}: left out are {'; '.join(left)}"] if left else []
 
 

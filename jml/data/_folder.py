@@ -12,7 +12,7 @@ from ._class_folders import left_out_note, scan
 from ._inside import Inside
 from ._layouts import check_classes, find_splits, list_folder, splits_notes
 from ._listing import File, make_listing
-from ._problems import Problem, Problems, quote
+from ._problems import Problem, Problems, counted, quote
 from ._splits import canonical_split, roles_of
 from ._table_rows import table_rows
 from ._types import Listing
@@ -101,18 +101,19 @@ def table(path: str | os.PathLike) -> Listing:
         raise UserError(f"--dataroot: {str(path)!r} is a folder; pass the CSV file.")
     inside, problems = Inside(path.parent), Problems("mend that in the table")
     pictures, classes, splits = [], [], []
+    counts: Counter[str] = Counter()
     for number, row in table_rows(path, ("path", "label", "split")):
         with problems.at(path, number):
             split = canonical_split(row["split"])
             if split is None:
                 known = "train, test, val, query or gallery"
                 raise Problem(f"split {quote(row['split'])} is not {known}")
+            counts[split] += 1
             if not row["path"] or not row["label"]:
                 raise Problem("path or label is empty")
             pictures.append(inside.file(row["path"]))
             classes.append(row["label"])
             splits.append(split)
-    counts = Counter(splits)
     try:
         roles = roles_of(counts)
     except Problem as problem:
@@ -130,10 +131,11 @@ def table(path: str | os.PathLike) -> Listing:
         query=role == "query",
         gallery=role == "gallery" if "gallery" in roles else None,
     )
-    note = f"{path.stem}: {counts['val']:,} images of val "
+    if not counts["val"]:
+        return listing
     if "val" in roles:
-        note += "are tested on, as there is no test"
-    elif counts["val"]:
-        note += f"are left out: the splits are {', '.join(roles)}"
-    notes = (note,) if counts["val"] else ()
-    return listing._replace(notes=listing.notes + notes)
+        note = "there is no test set: val is tested on"
+    else:
+        left = counted(counts["val"], "image")
+        note = f"the splits are {', '.join(roles)}; val, with {left}, is left out"
+    return listing._replace(notes=(*listing.notes, f"{path.stem}: {note}"))

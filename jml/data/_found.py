@@ -13,7 +13,7 @@ from ._inside import Inside
 from ._listing import File
 from ._problems import Problems, name_some, quote
 
-DEEP = 3  # folders below the data root that are looked into
+DEEP = 4  # folders below the data root that are looked into
 MOST = 10_000  # folders altogether: the root may be anybody's home
 SAMPLE = 16  # pictures of a list of which one must be there
 
@@ -23,10 +23,10 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def folders_below(root: Path, deep: int = DEEP) -> Iterator[Path]:
+def folders_below(root: Path) -> Iterator[Path]:
     """The root and the folders below it, upper ones first, each level by name."""
     level = [root]
-    for _ in range(deep):
+    for _ in range(DEEP):
         yield from level
         level = [path for folder in level for path in _sub_folders(folder)]
     yield from level
@@ -72,12 +72,12 @@ def find_file(root: Path, pattern: str) -> Path | None:
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
     if "*" not in pattern:
-        return [folder / pattern] if (folder / pattern).is_file() else []
+        return [folder / pattern] if os.path.isfile(folder / pattern) else []
     try:
         names = sorted(name for name in os.listdir(folder) if fnmatch(name, pattern))
     except OSError:
         return []
-    return [folder / name for name in names if (folder / name).is_file()]
+    return [folder / name for name in names if os.path.isfile(folder / name)]
 
 
 def open_pictures(
@@ -120,10 +120,8 @@ def open_pictures(
             pictures.append(inside.file(relative))
     problems.check()
     if folder is None:
-        place = "" if named == "*" else f"{named}/"
-        raise layout_error(
-            root, f"{place}{quote(listed[0])}, which {lines[0][0].name} lists", known
-        )
+        first = quote(listed[0] if named == "*" else f"{named}/{listed[0]}")
+        raise layout_error(root, f"{first}, which {lines[0][0].name} lists", known)
     return pictures
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from jml.errors import UserError
 
 from ._class_folders import Contents, Scan, contents, scan
-from ._problems import Problem, Problems, name_some, quote
+from ._problems import Problem, Problems, counted, name_some, quote
 from ._splits import KNOWN, canonical_split, roles_of
 
 LAYOUT = (
@@ -30,8 +30,8 @@ def list_folder(path: Path) -> Contents:
 def find_splits(root: Path, top: Contents) -> dict[str, Path]:
     """The folder of each role; {} where the folders are classes.
 
-    Other folders may be beside those of splits where these hold no image themselves:
-    they would be no classes.
+    Other folders may be beside those of splits where these have most of their images
+    in folders: as classes they would have few.
     """
     named: dict[str, list[Path]] = {}
     for path in top.folders:
@@ -48,7 +48,7 @@ def find_splits(root: Path, top: Contents) -> dict[str, Path]:
             ) from None
         return {}
     used = [path for split in roles for path in named[split]]
-    if not alone and any(list_folder(path).images for path in used):
+    if not alone and not all(map(_holds_folders, used)):
         return {}
     if len(used) > len(roles):
         raise UserError(
@@ -56,6 +56,11 @@ def find_splits(root: Path, top: Contents) -> dict[str, Path]:
             " of which several mean the same; rename or remove what is no split."
         )
     return {role: named[split][0] for split, role in roles.items()}
+
+
+def _holds_folders(path: Path) -> bool:
+    found = scan(path, nested=False)
+    return found.below > len(found.images)
 
 
 def check_classes(
@@ -68,22 +73,27 @@ def check_classes(
     every = [found for some in scans.values() for found in some]
     empty = [found for found in every if not found.images or found.fault]
     few = len(every) < 4 and not splits
+    hint = _hint(parts[""]) if few else ""
+    if hint:
+        empty = []  # they are no classes
     advice = f"give each an image or remove it from {str(root)!r}"
     if any(found.below for found in empty):
         advice += ", or pass --nested, which reads the folders below"
     flat = [role for role in splits if not scans[role]]
     problems = Problems(LAYOUT if few or flat else advice)
     if few:
+        beside = len(parts[""].images)
+        loose = f"; {counted(beside, 'image')} beside are in none" * bool(beside)
         count = ("no class", "a single class", "two classes", "three classes")
         problems.add(
             f"{str(root)!r} has {count[len(every)]}, and it takes four, two to train"
-            f" and two to test{_hint(parts[''])}"
+            f" and two to test{hint or loose}"
         )
     for role in flat:
         held = len(parts[role].images)
         problems.add(
             f"{str(splits[role])!r} holds no folder of a class"
-            + f", and {held:,} images beside" * bool(held)
+            + f", but {counted(held, 'image')}" * bool(held)
         )
     for found in empty:
         place = str(found.path.relative_to(root))
@@ -102,8 +112,7 @@ def _hint(top: Contents) -> str:
     """Where the classes may be, if not in the root."""
     if len(top.folders) == 1 and len(below := list_folder(top.folders[0]).folders) > 1:
         return f" (is it {str(top.folders[0])!r}, which holds {len(below):,} folders?)"
-    held = f"; {len(top.images):,} images are in none" if top.images else ""
-    return held
+    return ""
 
 
 def splits_notes(name: str, top: Contents, splits: dict[str, Path]) -> list[str]:
@@ -115,10 +124,11 @@ def splits_notes(name: str, top: Contents, splits: dict[str, Path]) -> list[str]
     beside = [path for path in top.folders if path not in splits.values()]
     if beside:
         counts = [len(scan(path, nested=True).images) for path in beside]
+        what = counted(sum(counts), "image")
         held = name_some(path.name for path in beside)
         used = name_some(path.name for path in splits.values())
         notes.append(
-            f"{name}: the splits are {used}; {held} beside them, with"
-            f" {sum(counts):,} images, {'is' if len(beside) == 1 else 'are'} left out"
+            f"{name}: the splits are {used}; {held} beside them, with {what},"
+            f" {'is' if len(beside) == 1 else 'are'} left out"
         )
     return notes

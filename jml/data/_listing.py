@@ -55,7 +55,7 @@ def read_list(
         lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        problems.add(f"cannot read {str(path)!r}: {reason}")
+        problems.add_first(f"cannot read {str(path)!r}: {reason}")
         return
     for number, line in enumerate(lines, 1):
         cells = line.split()

@@ -40,6 +40,11 @@ class Problems:
         if self._count <= NAMED:
             self._named.append(problem)
 
+    def add_first(self, problem: str) -> None:
+        """Gathers one that is said before the others: a whole file, not a line."""
+        self._count += 1
+        self._named = [problem, *self._named][:NAMED]
+
     def at(self, path: Path, number: int) -> "Problems":
         """A block about one line of a list."""
         self._place = path, number
@@ -95,6 +100,15 @@ def name_some(names: Iterable[str]) -> str:
     listed = ", ".join(map(quote, names[:NAMED]))
     rest = len(names) - NAMED
     return listed + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def quote(text: str) -> str:
