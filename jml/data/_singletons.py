@@ -46,8 +46,8 @@ def left_out_queries(
         UserError: none has.
     """
     if gallery is None:
-        _, inverse, counts = np.unique(query, return_inverse=True, return_counts=True)
-        alone = np.count_nonzero(counts[inverse] == 1)
+        _, counts = np.unique(query, return_counts=True)
+        alone = np.count_nonzero(counts == 1)  # as many classes as images
         note = (
             f"{name}: {alone:,} of {len(counts):,} test classes have a single image,"
             " which stays in the gallery and is no query"
