@@ -74,7 +74,8 @@ def scan(path: Path, *, nested: bool) -> Scan:
     """
     images: list[str] = []
     below, unread, links, fault = 0, Counter(), [], None
-    pending, seen = [path], {_identity(folder) for folder in (path, *path.parents)}
+    above = (path, *path.absolute().parents)
+    pending, seen = [path], {_identity(folder) for folder in above}
     while pending:
         folder = pending.pop()
         try:
