@@ -14,6 +14,8 @@ from jml.errors import UserError
 
 from ._disk_cache import disk_cache
 from ._image_file import BadImageError, read_square
+from ._problems import bad_images
+from ._singletons import singletons_note
 from ._types import Dataset, Images, Listing, Picture, Split
 
 CACHES = ("host", "disk", "none")
@@ -30,6 +32,7 @@ def decode(
     cache_folder: str | os.PathLike | None = None,
     workers: int = 4,
     skip_bad: bool = False,
+    singletons: str = "skip",
     progress: Progress = lambda pictures, count: pictures,
 ) -> Dataset:
     """Makes the pictures of a listing available as squares of uint8.
@@ -44,6 +47,8 @@ def decode(
         cache_folder: where those files are; by default ``jml`` in the user's cache.
         workers: threads that decode.
         skip_bad: leave out pictures that cannot be read, instead of an error.
+        singletons: what ``pk_batch`` will be told about training classes of which a
+            single image can be read: "skip" or "views". It is noted.
         progress: wraps what goes through all pictures and has the given length.
 
     Returns:
@@ -68,7 +73,10 @@ def decode(
     if cache == "disk":
         images, bad, path = disk_cache(folder, listing, shape, fill)
         if bad.any() and not skip_bad:  # they were left out when the cache was made
-            read_square(listing.pictures[int(np.argmax(bad))], image_size)
+            try:
+                read_square(listing.pictures[int(np.argmax(bad))], image_size)
+            except BadImageError as error:
+                raise bad_images(listing.pictures, bad, str(error)) from None
         kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
@@ -77,7 +85,7 @@ def decode(
     else:
         images = decoder
         bad = fill(None) if skip_bad else np.zeros(count, bool)
-    return _dataset(listing, images, bad)
+    return _dataset(listing, images, bad, singletons)
 
 
 def default_cache_folder() -> Path:
@@ -117,15 +125,14 @@ class Decoder:
     ) -> Bool[np.ndarray, " n"]:
         """Decodes all pictures into `images`, if any; True where one is bad."""
         bad = np.zeros(len(self), bool)
+        reasons: dict[int, str] = {}
 
         def load(rows: range) -> range:
             for row in rows:
                 try:
                     square = read_square(self._pictures[row], self.shape[1])
-                except BadImageError:
-                    if not skip_bad:
-                        raise
-                    bad[row] = True
+                except BadImageError as error:
+                    bad[row], reasons[row] = True, str(error)
                 else:
                     if images is not None:
                         images[row] = square
@@ -136,6 +143,8 @@ class Decoder:
         done = chain.from_iterable(self._pool.map(load, tasks))
         for _ in progress(done, count):
             pass
+        if reasons and not skip_bad:
+            raise bad_images(self._pictures, bad, reasons[min(reasons)])
         return bad
 
     def _squares(self, rows: list[int]):
@@ -160,12 +169,17 @@ class Subset:
         return self._images[self._rows[rows]]
 
 
-def _dataset(listing: Listing, images: Images, bad: np.ndarray) -> Dataset:
+def _dataset(
+    listing: Listing, images: Images, bad: np.ndarray, singletons: str
+) -> Dataset:
     def split(rows: np.ndarray) -> Split:
         rows = rows[~bad[rows]]
         return Split(Subset(images, rows), listing.labels[rows])
 
-    notes = listing.notes
+    train = split(listing.train)
+    before = singletons_note(listing.name, listing.labels[listing.train])
+    notes = tuple(note for note in listing.notes if note not in before)
+    notes += singletons_note(listing.name, train.labels, singletons)
     if bad.any():
         first = listing.pictures[int(np.argmax(bad))].name
         notes += (
@@ -174,7 +188,7 @@ def _dataset(listing: Listing, images: Images, bad: np.ndarray) -> Dataset:
         )
     dataset = Dataset(
         listing.name,
-        split(listing.train),
+        train,
         split(listing.query),
         None if listing.gallery is None else split(listing.gallery),
         listing.class_names,

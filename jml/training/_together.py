@@ -70,6 +70,11 @@ def _check_batch(config: "Config") -> None:
             f" {size}; change one of them."
         )
     if config.sampler != "pk":
+        if config.singletons == "views":
+            raise UserError(
+                f"--singletons: views fills the K places of a class, which --sampler"
+                f" {config.sampler} does not have; pass --sampler pk or skip."
+            )
         return
     if size % config.images_per_class:
         raise UserError(
@@ -117,6 +122,8 @@ def notes(config: "Config") -> tuple[str, ...]:
     ]
     if config.dataset == "glyphs" and config.dataroot is not None:
         lines.append("--dataroot has no effect with --dataset glyphs")
+    if config.nested and config.dataset != "folder":
+        lines.append(f"--nested has no effect with --dataset {config.dataset}")
     if config.download and not config.dataset.startswith("tfds:"):
         lines.append(f"--download has no effect with --dataset {config.dataset}")
     return tuple(lines)

@@ -75,10 +75,9 @@ def train_and_evaluate(config: Config) -> Summary:
 def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
     began = time.perf_counter()
     with together():
-        dataset = load_dataset(config)
+        dataset = load_dataset(config, to_train=True)
         batches = make_batches(config, dataset.train, mesh)
-        num_classes = len(np.unique(dataset.train.labels))
-        training = build(config, num_classes=num_classes, mesh=mesh)
+        training = build(config, num_classes=batches.num_classes, mesh=mesh)
     embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
     state = replicate(mesh, training.state)
     with ExitStack() as stack:
