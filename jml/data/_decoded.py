@@ -11,7 +11,7 @@ from jml.errors import UserError
 
 from ._decoder import Checked, Decoder, Progress
 from ._disk_cache import disk_cache
-from ._image_file import read_square
+from ._image_file import need_pillow, read_square
 from ._types import Dataset, Images, Listing, Split
 
 CACHES = ("host", "disk", "none")
@@ -47,8 +47,10 @@ def decode(
         nearly black because their 16 bits hold no more than 12.
 
     Raises:
-        UserError: a picture cannot be read, or the cache cannot be written.
+        UserError: a picture cannot be read, Pillow is missing, or the cache cannot be
+            written.
     """
+    need_pillow()
     count = len(listing.pictures)
     shape = (count, image_size, image_size, 3)
     size = int(np.prod(shape, dtype=np.int64))

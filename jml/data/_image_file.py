@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from jml._optional import need
 from jml.errors import UserError
 
 from ._sample_range import kind_of_tiff, samples_of, to_levels
@@ -26,15 +27,16 @@ def readable_extensions() -> frozenset[str]:
     Raises:
         UserError: Pillow is missing.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise UserError(
-            "--dataroot: images are read by Pillow, which is not installed; run:"
-            " pip install pillow"
-        ) from None
+    need_pillow()
+    from PIL import Image
+
     extensions = Image.registered_extensions()
     return frozenset(name for name, kind in extensions.items() if kind in Image.OPEN)
+
+
+def need_pillow() -> None:
+    """Raises a ``UserError`` if Pillow is missing."""
+    need("--dataroot: reading images", "PIL")
 
 
 class Square(NamedTuple):
@@ -61,6 +63,7 @@ def read_square(picture: Picture, side: int) -> UInt8[np.ndarray, "side side 3"]
 
 def decode_square(picture: Picture, side: int) -> Square:
     """The same as ``read_square``, and whether the image is dark."""
+    need_pillow()
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     data = b""

@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from jml._optional import need
+
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#a0aec0"
 
 
 def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Draws the records of a run's metrics.jsonl into a PNG file."""
+    """Draws the records of a run's metrics.jsonl into a PNG file.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    need("a plot", "matplotlib", "PIL")
     figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     _draw_loss(left, [r for r in records if "loss" in r])

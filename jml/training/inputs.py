@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Int
-from tqdm import tqdm
 
+from jml._optional import progress_bar
 from jml.data import (
     Dataset,
     Images,
@@ -61,9 +61,7 @@ def load_dataset(config: Config) -> Dataset:
         cache_folder=config.cache_folder,
         workers=config.nworkers,
         skip_bad=config.on_bad_image == "skip",
-        progress=lambda pictures, count: tqdm(
-            pictures, "decoding", count, leave=False, disable=None
-        ),
+        progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
     )
 
 
