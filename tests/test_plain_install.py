@@ -42,8 +42,7 @@ arrays = np.load("x.npy"), np.load("labels.npy")
 assert main(["x.npy", "labels.npy", "--clusterings=0"]) == 0
 found = evaluate(*arrays, clusterings=0)
 
-net = models.create("resnet18", embedding_dim=2)
-params = net.params, net.batch_stats
+params = {{}}, {{}}
 picture = type("Picture", (), dict(name="a", read=bytes, stamp=str))()
 rows = np.arange(2)
 listing = data.Listing("a", [picture] * 2, rows, ("a", "b"), rows, rows, None)

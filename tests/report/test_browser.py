@@ -187,7 +187,7 @@ def test_steps_are_ticked_at_whole_numbers_from_0(visit, report):
     assert caption == "Recall@1 on the test images; dashed: raw pixels 20.0%"
 
 
-@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize("width", [390, 320])
 def test_the_menu_is_whole_and_leads_below_itself(visit, report, width):
     page = visit(report, width=width)
     links = page.locator("nav a")
