@@ -2,9 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +9,15 @@ from jaxtyping import Bool, Int, UInt8
 
 from jml.errors import UserError
 
+from ._decoder import Checked, Decoder, Progress
 from ._disk_cache import disk_cache
-from ._image_file import BadImageError, read_square
+from ._image_file import BadImageError, need_pillow, read_square
 from ._problems import bad_images
 from ._singletons import singletons_note
-from ._types import Dataset, Images, Listing, Picture, Split
+from ._types import Dataset, Images, Listing, Split
 
 CACHES = ("host", "disk", "none")
 SMALL = 2**28  # bytes of pictures that are not worth a file
-TASK = 16  # pictures that a thread decodes before it reports to the main one
-Progress = Callable[[Iterable, int], Iterable]
 
 
 def decode(
@@ -52,11 +48,14 @@ def decode(
         progress: wraps what goes through all pictures and has the given length.
 
     Returns:
-        The data set; its notes say how many pictures were left out.
+        The data set; its notes say how many pictures were left out, and how many are
+        nearly black because their 16 bits hold no more than 12.
 
     Raises:
-        UserError: a picture cannot be read, or the cache cannot be written.
+        UserError: a picture cannot be read, Pillow is missing, or the cache cannot be
+            written.
     """
+    need_pillow()
     count = len(listing.pictures)
     shape = (count, image_size, image_size, 3)
     size = int(np.prod(shape, dtype=np.int64))
@@ -66,12 +65,12 @@ def decode(
         cache = "host" if size <= SMALL else "disk" if room else "none"
     decoder = Decoder(listing.pictures, image_size, workers)
 
-    def fill(images: np.ndarray | None) -> Bool[np.ndarray, " n"]:
+    def fill(images: np.ndarray | None) -> Checked:
         return decoder.fill(images, skip_bad, progress)
 
     images: Images
     if cache == "disk":
-        images, bad, path = disk_cache(folder, listing, shape, fill)
+        images, (bad, dark), path = disk_cache(folder, listing, shape, fill)
         if bad.any() and not skip_bad:  # they were left out when the cache was made
             try:
                 read_square(listing.pictures[int(np.argmax(bad))], image_size)
@@ -81,10 +80,12 @@ def decode(
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
         images = np.empty(shape, np.uint8)
-        bad = fill(images)
+        bad, dark = fill(images)
     else:
         images = decoder
-        bad = fill(None) if skip_bad else np.zeros(count, bool)
+        bad, dark = fill(None) if skip_bad else decoder.find_dark(progress)
+    if dark.any():
+        listing = listing._replace(notes=(*listing.notes, _dark_note(listing, dark)))
     return _dataset(listing, images, bad, singletons)
 
 
@@ -97,59 +98,6 @@ def _room(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-class Decoder:
-    """Squares decoded whenever they are asked for, by worker threads."""
-
-    def __init__(self, pictures: Sequence[Picture], side: int, workers: int) -> None:
-        """Decodes nothing yet."""
-        self.shape = (len(pictures), side, side, 3)
-        self._pictures = pictures
-        self._pool = ThreadPoolExecutor(workers)
-
-    def __len__(self) -> int:
-        """The number of pictures."""
-        return len(self._pictures)
-
-    def __getitem__(self, rows) -> UInt8[np.ndarray, "b s s 3"]:
-        """Decodes some of the pictures, in order."""
-        chosen = np.arange(len(self))[rows].tolist()
-        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for image, square in zip(images, self._squares(chosen), strict=True):
-            image[...] = square
-        return images
-
-    def fill(
-        self, images: np.ndarray | None, skip_bad: bool, progress: Progress
-    ) -> Bool[np.ndarray, " n"]:
-        """Decodes all pictures into `images`, if any; True where one is bad."""
-        bad = np.zeros(len(self), bool)
-        reasons: dict[int, str] = {}
-
-        def load(rows: range) -> range:
-            for row in rows:
-                try:
-                    square = read_square(self._pictures[row], self.shape[1])
-                except BadImageError as error:
-                    bad[row], reasons[row] = True, str(error)
-                else:
-                    if images is not None:
-                        images[row] = square
-            return rows
-
-        count = len(self)
-        tasks = [range(at, min(at + TASK, count)) for at in range(0, count, TASK)]
-        done = chain.from_iterable(self._pool.map(load, tasks))
-        for _ in progress(done, count):
-            pass
-        if reasons and not skip_bad:
-            raise bad_images(self._pictures, bad, reasons[min(reasons)])
-        return bad
-
-    def _squares(self, rows: list[int]):
-        side = self.shape[1]
-        return self._pool.map(lambda row: read_square(self._pictures[row], side), rows)
 
 
 class Subset:
@@ -167,6 +115,15 @@ class Subset:
     def __getitem__(self, rows) -> UInt8[np.ndarray, "b s s 3"]:
         """Those of them."""
         return self._images[self._rows[rows]]
+
+
+def _dark_note(listing: Listing, dark: Bool[np.ndarray, " n"]) -> str:
+    first = listing.pictures[int(np.argmax(dark))].name
+    return (
+        f"{dark.sum():,} of {len(dark):,} images have 16 bits, no declared range and no"
+        " value above 4,095; they are nearly black, for white is 65,535: if they hold"
+        f" 12 bits, declare it in the TIFF tag MaxSampleValue; the first is {first!r}"
+    )
 
 
 def _dataset(

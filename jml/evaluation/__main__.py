@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jml._optional import progress_bar
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
@@ -71,6 +72,8 @@ def _run(given: list[str]) -> None:
                 raise UserError(
                     "--dataroot: is for the folder of a run, not for files."
                 )
+    from jml.report import missing_packages
+
     folder = folder if of_run else Path(options.out)
     try:
         if of_run:
@@ -85,35 +88,22 @@ def _run(given: list[str]) -> None:
             " or choose another place."
         ) from None
     print(_table(found))
-    print(f"written: {folder / 'report.html'}")
+    if not missing_packages():
+        print(f"written: {folder / 'report.html'}")
 
 
 def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
-    from tqdm import tqdm
-
     from jml.evaluation import evaluate
-    from jml.report import FILES, Items, write_report
+    from jml.report import Items, missing_packages, write_report
 
     if len(options.what) not in (2, 4):
         raise UserError(
             f"pass embeddings and labels, or those and a gallery's, got"
             f" {len(options.what)} files."
         )
-    out = Path(options.out)
-    earlier = next((name for name in FILES if (out / name).exists()), None)
-    if earlier and not options.overwrite:
-        raise UserError(
-            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
-            " --overwrite to replace that report."
-        )
-    place = out
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(
-            f"--out: cannot write to {options.out!r}; choose a folder that you may"
-            " write to."
-        )
+    out, problem = Path(options.out), missing_packages()
+    if not problem:
+        _check_out(out, options.overwrite)
     pictures = [options.images, options.gallery_images][: len(options.what) // 2]
     if (options.gallery_images is not None and len(pictures) < 2) or (
         None in pictures and any(pictures)
@@ -138,12 +128,15 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             clusterings=options.clusterings,
             resamples=options.resamples,
             seed=options.seed,
-            progress=lambda steps: tqdm(steps, leave=False, disable=None),
+            progress=progress_bar,
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
     if options.clusterings is None and "nmi" not in found.metrics:
         _say("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
+    if problem:
+        _say(f"no report: it needs {problem}")
+        return found
     items = [
         Items(x, labels, pictures)
         for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
@@ -162,6 +155,25 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         say=_say,
     )
     return found
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    from jml.report import FILES
+
+    earlier = next((name for name in FILES if (out / name).exists()), None)
+    if earlier and not overwrite:
+        raise UserError(
+            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
+            " --overwrite to replace that report."
+        )
+    place = out
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserError(
+            f"--out: cannot write to {str(out)!r}; choose a folder that you may write"
+            " to."
+        )
 
 
 def _table(found: Any) -> str:

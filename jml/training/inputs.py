@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Int
-from tqdm import tqdm
 
+from jml._optional import progress_bar
 from jml.data import (
     Dataset,
     Images,
@@ -70,9 +70,7 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         workers=config.nworkers,
         skip_bad=config.on_bad_image == "skip",
         singletons=config.singletons,
-        progress=lambda pictures, count: tqdm(
-            pictures, "decoding", count, leave=False, disable=None
-        ),
+        progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
     )
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jml._optional import need
 from jml.data import Dataset
 from jml.errors import UserError
 from jml.models import save_weights
@@ -46,8 +47,10 @@ def train_and_evaluate(config: Config) -> Summary:
             a device without enough memory.
         Interrupted: by a signal; what was trained is kept.
     """
+    # What is missing is reported before the long work.
+    need("training by this command", "matplotlib", "PIL", "safetensors", "tqdm")
     if config.wandb is not None:
-        load_wandb()  # its absence is reported before the long work
+        load_wandb()
     join(config)
     with together():
         check_alike(config)

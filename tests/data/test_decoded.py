@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jml.data import _decoder, cub200, decode
 from jml.data import _disk_cache as disk_cache_module
-from jml.data import cub200, decode
 from jml.errors import UserError
 from tests.data import layouts
 
@@ -55,13 +55,13 @@ def test_any_rows_in_any_order(listing, folder):
 def decoded(monkeypatch):
     """How many pictures were decoded."""
     count = []
-    original = decode.__globals__["read_square"]
+    original = _decoder.decode_square
 
     def counted(picture, side):
         count.append(picture)
         return original(picture, side)
 
-    monkeypatch.setitem(decode.__globals__, "read_square", counted)
+    monkeypatch.setattr(_decoder, "decode_square", counted)
     return count
 
 
