@@ -63,10 +63,12 @@ def contrastive_loss(
         Hadsell, Chopra, LeCun: Dimensionality Reduction by Learning an Invariant
         Mapping, 2006, https://doi.org/10.1109/CVPR.2006.100
     """
-    check_batch("contrastive_loss", embeddings, labels, where)
+    embeddings, labels, where = check_batch(
+        "contrastive_loss", embeddings, labels, where
+    )
     margin = check_number("contrastive_loss", "margin", margin)
     check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
-    check_memory("contrastive_loss", memory, embeddings)
+    memory = check_memory("contrastive_loss", memory, embeddings)
     plan = make_plan("contrastive_loss", block_size, axis_name)
     return _contrastive_loss(
         embeddings, labels, margin, where, memory, convention, plan

@@ -73,10 +73,10 @@ def lifted_loss(
         Oh Song, Xiang, Jegelka, Savarese: Deep Metric Learning via Lifted Structured
         Feature Embedding, 2016, https://arxiv.org/abs/1511.06452
     """
-    check_batch("lifted_loss", embeddings, labels, where)
+    embeddings, labels, where = check_batch("lifted_loss", embeddings, labels, where)
     margin = check_number("lifted_loss", "margin", margin)
     check_choice("lifted_loss", "convention", convention, CONVENTIONS)
-    check_memory("lifted_loss", memory, embeddings)
+    memory = check_memory("lifted_loss", memory, embeddings)
     plan = make_plan("lifted_loss", block_size, axis_name)
     return _lifted_loss(embeddings, labels, margin, where, memory, convention, plan)
 
