@@ -74,14 +74,14 @@ def squared_distances(
     $$S_{ij} = \max(0, |x_i|^2 - 2 x_i \cdot y_j + |y_j|^2)$$
 
     An entry that rounding made negative is 0 and passes no gradient; nor does one
-    beyond the largest float, which is infinite. Identical rows are
-    at distance exactly 0: rounding would put them at about the square root of the
-    machine epsilon.
+    beyond the largest float, which is infinite. Identical rows are at distance exactly
+    0: rounding would put them at about the square root of the machine epsilon.
 
     Args:
         x: rows.
         y: other rows, `x` itself by default.
-        x_facts: `row_facts` of `x`, where they are known already.
+        x_facts: `row_facts` of `x`, where they are known already, of rows whose squares
+            do not overflow.
         y_facts: those of `y`, likewise.
 
     Returns:
@@ -94,17 +94,20 @@ def squared_distances(
     """
     x, y = _in_one_dtype(x, y)
     products = gram(x) if y is None else inner_products(x, y)
-    x_facts = row_facts(x) if x_facts is None else x_facts
+    prepared = x_facts is not None  # by `as_compute`: nothing overflows
+    x_facts = x_facts if prepared else row_facts(x)
     if y_facts is None:
         y_facts = x_facts if y is None else row_facts(y)
     x_norms, x_sums = (fact[:, None] for fact in x_facts)
     y_norms, y_sums = (fact[None, :] for fact in y_facts)
-    norms = x_norms + y_norms
-    squared = norms - 2 * products  # in this order symmetric to the bit
-    squared = jnp.where(jnp.isinf(norms), jnp.inf, squared)  # where it would be a NaN
+    squared = x_norms + y_norms - 2 * products  # in this order symmetric to the bit
     # Rows with one checksum by chance are hardly ever near each other as well.
     noise = 2 * x.shape[1] ** 0.5 * float(jnp.finfo(x.dtype).eps)
-    identical = (x_sums == y_sums) & (squared <= noise * x_norms)
+    near = squared <= noise * x_norms
+    if not prepared:  # instead of infinity - infinity
+        beyond = jnp.isinf(x_norms + y_norms)
+        squared, near = jnp.where(beyond, jnp.inf, squared), near | beyond
+    identical = (x_sums == y_sums) & near
     return jnp.where((squared < 0) | identical, 0, squared)
 
 
