@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jml._names import shown, utf8_path
+from jml._optional import need
 from jml.errors import UserError
 
 from ._listing import make_listing
@@ -71,7 +72,9 @@ def tfds(
     """
     try:
         import tensorflow_datasets
-    except ImportError:
+
+        tensorflow_datasets.core  # noqa: B018 - imported when it is asked for
+    except (ImportError, AttributeError):
         raise UserError(
             f"--dataset: tfds:{name} is read by tensorflow-datasets, which is not"
             " installed; run: pip install tensorflow-datasets array_record"
@@ -100,6 +103,8 @@ def tfds(
                 " --download."
             )
         builder = _prepare(tensorflow_datasets, flag, name, way)
+    if builder.info.file_format.value == "array_record":
+        need(flag, "array_record")
     features = builder.info.features
     label = next((key for key in LABELS if key in features), None)
     kind = tensorflow_datasets.features.Image

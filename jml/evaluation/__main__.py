@@ -15,6 +15,7 @@ from typing import Any
 
 from jml._attempts import Attempts
 from jml._names import shell_line
+from jml._optional import progress_bar
 from jml._output import write_err, write_out
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
@@ -73,6 +74,8 @@ def _run(given: list[str]) -> None:
                 raise UserError(
                     "--dataroot: is for the folder of a run, not for files."
                 )
+    from jml.report import missing_packages
+
     folder = folder if of_run else Path(options.out)
     attempts = Attempts()
 
@@ -95,37 +98,24 @@ def _run(given: list[str]) -> None:
             " or choose another place."
         ) from None
     attempts.check()
-    write_out(f"written: {folder / 'report.html'}")
+    if not missing_packages():
+        write_out(f"written: {folder / 'report.html'}")
 
 
 def _evaluate_files(
     options: argparse.Namespace, given: list[str], show: Callable[[Any], None]
 ) -> None:
-    from tqdm import tqdm
-
     from jml.evaluation import evaluate
-    from jml.report import FILES, Items, write_report
+    from jml.report import Items, missing_packages, write_report
 
     if len(options.what) not in (2, 4):
         raise UserError(
             f"pass embeddings and labels, or those and a gallery's, got"
             f" {len(options.what)} files."
         )
-    out = Path(options.out)
-    earlier = next((name for name in FILES if (out / name).exists()), None)
-    if earlier and not options.overwrite:
-        raise UserError(
-            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
-            " --overwrite to replace that report."
-        )
-    place = out
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(
-            f"--out: cannot write to {options.out!r}; choose a folder that you may"
-            " write to."
-        )
+    out, problem = Path(options.out), missing_packages()
+    if not problem:
+        _check_out(out, options.overwrite)
     pictures = [options.images, options.gallery_images][: len(options.what) // 2]
     if (options.gallery_images is not None and len(pictures) < 2) or (
         None in pictures and any(pictures)
@@ -150,13 +140,16 @@ def _evaluate_files(
             clusterings=options.clusterings,
             resamples=options.resamples,
             seed=options.seed,
-            progress=lambda steps: tqdm(steps, leave=False, disable=None),
+            progress=progress_bar,
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
     show(found)
     if options.clusterings is None and "nmi" not in found.metrics:
         write_err("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
+    if problem:
+        write_err(f"no report: it needs {problem}")
+        return
     items = [
         Items(x, labels, pictures)
         for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
@@ -174,6 +167,25 @@ def _evaluate_files(
         seed=options.seed,
         say=write_err,
     )
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    from jml.report import FILES
+
+    earlier = next((name for name in FILES if (out / name).exists()), None)
+    if earlier and not overwrite:
+        raise UserError(
+            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
+            " --overwrite to replace that report."
+        )
+    place = out
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserError(
+            f"--out: cannot write to {str(out)!r}; choose a folder that you may write"
+            " to."
+        )
 
 
 def _table(found: Any) -> str:

@@ -1,5 +1,6 @@
 """All that is measured of embeddings, in one call."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,11 +8,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._clustering import adjusted_mutual_information, normalized_mutual_information
-from ._inputs import SEEDS, Search, check_at_most, make_search
+from ._inputs import SEEDS, check_at_most
 from ._kmeans import kmeans
 from ._ranks import Progress
 from ._recall import measure
 from ._retrieval import bootstrap_intervals, class_means
+from ._search import Search, count_equal_rows, make_search
 
 CLUSTERINGS = 5
 CLUSTERING_WORK = 2e10  # multiplications
@@ -38,10 +40,14 @@ def evaluate(
     gallery: Float[Array, "m d"] | None = None,
     gallery_labels: Int[Array, " m"] | None = None,
     *,
-    ks: Sequence[int] | None = None,
-    map_ks: Sequence[int] = (),
+    ks: Sequence[int] | int | None = None,
+    map_ks: Sequence[int] | int = (),
     metric: str = "euclidean",
     self_index: Int[Array, " n"] | None = None,
+    ids: Int[Array, " n"] | None = None,
+    gallery_ids: Int[Array, " m"] | None = None,
+    groups: Int[Array, " n"] | None = None,
+    gallery_groups: Int[Array, " m"] | None = None,
     clusterings: int | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
@@ -78,12 +84,16 @@ def evaluate(
 
     The time is that of one matrix product of queries and gallery, half of it where the
     queries are searched for among themselves, and of R comparisons for each of its
-    entries: these prevail where classes have hundreds of items. The matrix is never
-    stored. The ranks are
-    whole numbers, the same on one device and on several. Kinds of devices round
-    distances differently, and so may order two items whose distances differ in the
-    last digits of float32; float64 embeddings are computed in float64 only where JAX
-    has it enabled.
+    entries or, where R exceeds some hundreds, of sorting its rows. The matrix is never
+    stored.
+
+    Ranks are those of the float64 distances of the vectors given, but that two
+    distances that differ by less than 1e-5 of themselves may be taken for equal or come
+    in either order. Where vectors are much nearer to each other than to their common
+    centre, float32 products are not enough. Such pairs are subtracted first; where they
+    are most of the pairs, as in a few tight groups far apart, products are made anew in
+    float64, and the whole takes about three times as long. Equal rows are tied, and
+    ranks are the same on one device and on several.
 
     Args:
         embeddings: one row per query.
@@ -96,6 +106,14 @@ def evaluate(
         metric: "euclidean" or "cosine". The cosine with a row of zeros is 0.
         self_index: where in the gallery each query itself is, to be left out; -1 where
             it is not. Without a gallery, a query is left out of its own ranking anyway.
+        ids: which item each query is, where `self_index` does not say it: gallery
+            items with the id of a query, however many, are left out of its ranking.
+            Ids below 0 are equal to none.
+        gallery_ids: those of the gallery.
+        groups: of the queries, such as the camera or the sequence that each is from.
+            Gallery items with the label and the group of a query are neither relevant
+            nor ranked, as in Market-1501's protocol. Groups below 0 are equal to none.
+        gallery_groups: of the gallery.
         clusterings: how many times k-means runs; 0 for no nmi and ami. By default 5,
             or 0 where a single step of it takes over 2e10 multiplications: hours for
             the whole, with the classes of Stanford Online Products on a few cores.
@@ -131,11 +149,17 @@ def evaluate(
         gallery_labels,
         metric=metric,
         self_index=self_index,
+        ids=ids,
+        gallery_ids=gallery_ids,
+        groups=groups,
+        gallery_groups=gallery_groups,
     )
+    if gallery is not None and self_index is None and ids is None:
+        _warn_of_copies(search)
     neighbours = search.neighbours
     classes = len(np.unique(search.classes))
     if clusterings is None:
-        work = search.queries.size * classes
+        work = search.vectors.x.size * classes
         clusterings = CLUSTERINGS if work <= CLUSTERING_WORK else 0
     check_at_most("evaluate", 10**6, clusterings=clusterings, resamples=resamples)
     check_at_most("evaluate", SEEDS - clusterings, seed=seed)
@@ -162,7 +186,7 @@ def evaluate(
         metrics |= {name: float(np.mean(runs)) for name, runs in scores.items()}
         intervals |= {name: (min(runs), max(runs)) for name, runs in scores.items()}
 
-    count = len(search.queries)
+    count = len(search.classes)
     per_query = np.full((count, len(names)), np.nan)
     per_query[queries] = table
     present, index = np.unique(search.classes, return_inverse=True)
@@ -181,13 +205,27 @@ def evaluate(
     )
 
 
+def _warn_of_copies(search: Search) -> None:
+    copies = count_equal_rows(search.vectors.x, search.vectors.y)
+    if copies:
+        warnings.warn(
+            f"evaluate: {copies:,} of {len(search.classes):,} queries equal a gallery"
+            " row bit for bit, and so are their own nearest neighbours; pass"
+            " `self_index` or `ids` to leave them out of their own rankings",
+            stacklevel=3,
+        )
+
+
 def _clustering_scores(
     search: Search, seeds: Sequence[int], progress: Progress
 ) -> dict[str, list[float]]:
     classes = len(np.unique(search.classes))
+    vectors = search.vectors
+    cosine = vectors.metric == "cosine"
+    x = vectors.rows(0, slice(None)).astype(vectors.x.dtype) if cosine else vectors.x
     scores: dict[str, list[float]] = {"nmi": [], "ami": []}
     for seed in progress(seeds):
-        clusters = kmeans(search.queries, classes, seed=seed).clusters
+        clusters = kmeans(x, classes, seed=seed).clusters
         scores["nmi"].append(normalized_mutual_information(search.classes, clusters))
         scores["ami"].append(adjusted_mutual_information(search.classes, clusters))
     return scores

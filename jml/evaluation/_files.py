@@ -1,10 +1,11 @@
 """What the command reads: arrays and names from files that may hold anything."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from jml._names import shown
+from jml._text_files import read_lines
 from jml.errors import UserError
 
 ARGUMENTS = ("embeddings", "labels", "gallery", "gallery_labels")
@@ -48,8 +49,9 @@ def load_class_names(path: str | None) -> dict[int, str]:
     if path is None:
         return {}
     try:
-        return dict(enumerate(Path(path).read_text("utf-8-sig").split("\n")))
-    except (OSError, ValueError) as error:
+        lines = enumerate(map(str.strip, read_lines(path)))
+        return {number: shown(line) for number, line in lines if line}
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"--class_names: cannot read {path!r}: {error}; pass a text file."
         ) from None

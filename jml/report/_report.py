@@ -13,6 +13,7 @@ from jaxtyping import Int
 from jml._attempts import Attempts
 from jml._labels import concatenate_labels
 from jml._names import shown
+from jml._optional import missing, need
 from jml.evaluation import Evaluation
 
 from ._contents import (
@@ -40,6 +41,12 @@ from ._thumbnails import sheets, thumbnails
 
 PAGE, PICTURES = "report.html", "report"
 FILES = (PAGE, *(f"{PICTURES}/{name}" for name in PICTURE_FILES))
+PACKAGES = ("matplotlib", "PIL")
+
+
+def missing_packages() -> str | None:
+    """What to say where packages that a report needs are missing; else None."""
+    return missing(*PACKAGES)
 
 
 def write_report(
@@ -77,10 +84,12 @@ def write_report(
         The path of the page.
 
     Raises:
+        UserError: matplotlib or Pillow is not installed.
         OSError: nothing can be written.
         IncompleteError: a part failed; all others are there, and of its own file an
             earlier one stays.
     """
+    need("a report", *PACKAGES)
     attempts = Attempts()
     say("report: the nearest neighbours")
     records = readable(records)

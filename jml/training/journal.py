@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tqdm import tqdm
-
 from jml._attempts import Attempts
 from jml._output import write_err, write_out
 
@@ -33,6 +31,8 @@ class Journal:
         done: int = 0,
     ) -> None:
         """Starts the bar, and goes on with what a resumed run has logged."""
+        from tqdm import tqdm
+
         # What goes wrong beside the training itself.
         self.attempts = Attempts(lambda line: self.say(f"{line}; the run goes on"))
         self.recalls: dict[str, Recalls] = {}  # by row of the final table

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from tqdm import tqdm
 
 from jml._names import shell_line
+from jml._optional import progress_bar
 from jml.data import Dataset
 from jml.evaluation import Evaluation, evaluate
-from jml.report import Items, write_report
+from jml.report import Items, missing_packages, write_report
 
 from .config import Config
 from .evaluate import Embedded, make_embed_test
@@ -44,11 +44,14 @@ def report_run(
         embedded.gallery,
         None if gallery is None else gallery.labels,
         seed=config.seed,
-        progress=lambda steps: tqdm(steps, "evaluating", leave=False, disable=None),
+        progress=lambda steps: progress_bar(steps, "evaluating"),
     )
     evaluated(found)
     if "nmi" not in found.metrics:
         say("no NMI and AMI: k-means of so many classes would take too long")
+    if problem := missing_packages():
+        say(f"no report: it needs {problem}")
+        return
     write_report(
         folder,
         f"{dataset.name}: {config.loss}" + f", {config.mining}" * bool(config.mining),

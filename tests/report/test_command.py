@@ -5,6 +5,7 @@ import pytest
 
 from jml.evaluation import evaluate
 from jml.evaluation.__main__ import main
+from jml.evaluation._files import load_class_names
 
 from .conftest import NASTY, items
 from .test_files import data_of
@@ -19,7 +20,8 @@ def files(tmp_path, monkeypatch):
         np.save(f"{name}.npy", part.embeddings)
         np.save(f"{name}-labels.npy", part.labels)
         np.save(f"{name}-images.npy", part.images)
-    (tmp_path / "names.txt").write_text(f"{NASTY}\nwren\n")
+    names = f"{NASTY}\r\nwren \t\r\n"  # as an editor of Windows saves them
+    (tmp_path / "names.txt").write_bytes(names.encode("utf-16"))
     np.save("nan.npy", np.where(np.arange(30)[:, None] == 7, np.nan, query.embeddings))
     np.save("floats.npy", query.labels / 2)
     np.save("flat.npy", query.images[:, 0])
@@ -57,6 +59,19 @@ def test_the_table_is_the_evaluation(files, capsys):
     assert data["classes"]["name"] == [NASTY, "wren", "2", "3"]
     assert data["pictures"] is True
     assert "--metric=cosine" in data["reproduce"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"\xef\xbb\xbfcat\r\n\r\nsong thrush\t\n", {0: "cat", 2: "song thrush"}),
+        (b"caf\xe9\rcat", {0: "caf\ufffd", 1: "cat"}),
+        ("a\u2028b\n".encode(), {0: "a\u2028b"}),
+    ],
+)
+def test_class_names_from_any_editor(tmp_path, content, names):
+    (tmp_path / "names.txt").write_bytes(content)
+    assert load_class_names(str(tmp_path / "names.txt")) == names
 
 
 def test_an_earlier_report_is_replaced_only_if_asked(files, capsys):
