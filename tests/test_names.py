@@ -1,12 +1,15 @@
 """Names are bytes: passed on exactly, and shown to people on any terminal."""
 
+import ast
 import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import jml
 from jml._attempts import Attempts
 from jml._names import name_bytes, shell_line, shown, utf8_path
 from jml._output import write_err, write_out
@@ -107,3 +110,14 @@ def test_a_part_that_fails_is_reported_once_and_taken_off_when_it_succeeds():
             raise FileExistsError(17, "File exists", "from", None, "to")
         inner.check()
     assert attempts.problems == {"one": "'to': File exists"}
+
+
+def test_all_output_goes_where_any_name_can():
+    root = Path(jml.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        calls = [
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        assert "print" not in calls or path.name == "_output.py", path
