@@ -163,7 +163,8 @@ class Subset:
 def _dataset(listing: Listing, images: Images, bad: np.ndarray) -> Dataset:
     def split(rows: np.ndarray) -> Split:
         rows = rows[~bad[rows]]
-        return Split(Subset(images, rows), listing.labels[rows])
+        known = (None if a is None else a[rows] for a in (listing.ids, listing.groups))
+        return Split(Subset(images, rows), listing.labels[rows], *known)
 
     notes = listing.notes
     if bad.any():

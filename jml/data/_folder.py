@@ -8,6 +8,7 @@ import numpy as np
 
 from jml.errors import UserError
 
+from ._groups import assign_groups
 from ._image_file import readable_extensions
 from ._listing import File, bad_line, file_below, make_listing
 from ._types import Listing
@@ -86,7 +87,9 @@ def table(path: str | os.PathLike) -> Listing:
     """Lists the images of a CSV file with the columns path, label and split.
 
     Paths count from the folder of the table and stay below it. The splits are train and
-    test, or train, query and gallery.
+    test, or train, query and gallery. A fourth column, group, may name the camera or
+    the sequence of an image: a query's ranking leaves out the images of its class and
+    group, as Market-1501's protocol does. An empty cell is no group.
 
     Args:
         path: the table, UTF-8, its first line the names of the columns.
@@ -101,7 +104,7 @@ def table(path: str | os.PathLike) -> Listing:
     path = Path(path)
     if path.is_dir():
         raise UserError(f"--dataroot: {str(path)!r} is a folder; pass the CSV file.")
-    pictures, classes, roles = [], [], []
+    pictures, classes, roles, groups = [], [], [], []
     for number, row in _rows(path):
         if row["split"] not in ("train", "test", "query", "gallery"):
             problem = f"split {row['split']!r} is not train, test, query or gallery"
@@ -111,6 +114,7 @@ def table(path: str | os.PathLike) -> Listing:
         pictures.append(file_below(path.parent, row["path"], path, number))
         classes.append(row["label"])
         roles.append(row["split"])
+        groups.append(row.get("group", ""))
     role = np.array(roles, dtype=str)
     if "test" in roles and not {"query", "gallery"}.isdisjoint(roles):
         raise UserError(
@@ -132,7 +136,7 @@ def table(path: str | os.PathLike) -> Listing:
                 f"--dataroot: {str(path)!r}: class {listing.class_names[label]!r} has"
                 " only one training image; give it two or more, or remove the line."
             )
-    return listing
+    return assign_groups(listing, groups)
 
 
 def _rows(path: Path):
