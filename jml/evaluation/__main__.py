@@ -17,7 +17,14 @@ from typing import Any
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
-from ._files import about_files, load_array, load_class_names, load_images
+from ._files import (
+    about_files,
+    load_array,
+    load_class_names,
+    load_groups,
+    load_images,
+    paths_of,
+)
 
 PROGRAM = "python -m jml.evaluation"
 
@@ -54,6 +61,8 @@ def _make_parser() -> Parser:
     add("--seed", type=int, default=0, metavar="N", help="of all randomness")
     add("--images", metavar="FILE.npy", help="what the embeddings are of: uint8 NHWC")
     add("--gallery_images", metavar="FILE.npy", help="the same for the gallery")
+    add("--groups", metavar="FILE.npy", help="camera or sequence of each item, or -1")
+    add("--gallery_groups", metavar="FILE.npy", help="the same for the gallery")
     add("--class_names", metavar="FILE.txt", help="line i, from 0, names class i")
     return parser
 
@@ -114,18 +123,19 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             f"--out: cannot write to {options.out!r}; choose a folder that you may"
             " write to."
         )
-    pictures = [options.images, options.gallery_images][: len(options.what) // 2]
-    if (options.gallery_images is not None and len(pictures) < 2) or (
-        None in pictures and any(pictures)
-    ):
-        raise UserError(
-            "--gallery_images: goes with --images and a gallery, and they with it; pass"
-            " both or none."
-        )
+    pictures, grouping = (
+        paths_of(options, name, len(options.what) // 2) for name in ("images", "groups")
+    )
     arrays = [load_array(path) for path in options.what]
     images = [
         load_images(path, labels)
         for path, labels in zip(pictures, arrays[1::2], strict=True)
+    ]
+    groups = [
+        load_groups(option, path, labels)
+        for option, path, labels in zip(
+            ("--groups", "--gallery_groups"), grouping, arrays[1::2], strict=False
+        )
     ]
     class_names = load_class_names(options.class_names)
     _say("evaluating")
@@ -138,15 +148,20 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             clusterings=options.clusterings,
             resamples=options.resamples,
             seed=options.seed,
+            **dict(zip(("groups", "gallery_groups"), groups, strict=False)),
             progress=lambda steps: tqdm(steps, leave=False, disable=None),
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
     if options.clusterings is None and "nmi" not in found.metrics:
         _say("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
+    if options.groups is not None:
+        _say("groups are in use: a ranking leaves out the query's class and group")
     items = [
-        Items(x, labels, pictures)
-        for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
+        Items(x, labels, pictures, groups=group)
+        for x, labels, pictures, group in zip(
+            arrays[::2], arrays[1::2], images, groups, strict=True
+        )
     ]
     again = [*PROGRAM.split(), *given, *["--overwrite"] * (not options.overwrite)]
     write_report(
@@ -165,10 +180,9 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
 
 
 def _table(found: Any) -> str:
-    lines = [
-        f"{found.queries:,} queries" + f", {found.left_out:,} more left out: alone"
-        " in their class" * bool(found.left_out)
-    ]
+    lines = [f"{found.queries:,} queries"]
+    if found.left_out:
+        lines[0] += f", {found.left_out:,} more left out: none of their class to find"
     for name, value in found.metrics.items():
         line = f"{name:<16}{100 * value:6.2f} %"
         if name in found.intervals:

@@ -1,5 +1,6 @@
 """What the command reads: arrays and names from files that may hold anything."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,19 @@ def load_array(path: str, *, mapped: bool = False) -> np.ndarray:
         ) from None
 
 
+def paths_of(options: Namespace, name: str, parts: int) -> list[str | None]:
+    """An option's files for the queries and, where there are two parts, the gallery."""
+    option, other = f"--{name}", f"--gallery_{name}"
+    paths = [getattr(options, name), getattr(options, f"gallery_{name}")]
+    given = [path is not None for path in paths]
+    if given not in ([False, False], [True, parts == 2]):
+        raise UserError(
+            f"{other}: goes with {option} and a gallery, and they with it; pass both or"
+            " none."
+        )
+    return paths[:parts]
+
+
 def load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
     if path is None:
         return None
@@ -37,11 +51,23 @@ def load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
             f"{path!r}: images must be uint8 [n, side, side, 3], got {images.dtype}"
             f" {images.shape}."
         )
-    if len(images) != len(labels):
+    if len(images) != labels.size:
         raise UserError(
-            f"{path!r} holds {len(images)} images for {len(labels)} labels."
+            f"{path!r} holds {len(images)} images for {labels.size} labels."
         )
     return images
+
+
+def load_groups(option: str, path: str | None, labels: np.ndarray) -> np.ndarray | None:
+    if path is None:
+        return None
+    groups = load_array(path)
+    if groups.shape != (labels.size,) or not np.issubdtype(groups.dtype, np.integer):
+        raise UserError(
+            f"{option}: {path!r} must be integer [{labels.size}], one for each label,"
+            f" got {groups.dtype} {groups.shape}; -1 is no group."
+        )
+    return groups
 
 
 def load_class_names(path: str | None) -> dict[int, str]:
@@ -60,6 +86,7 @@ def about_files(message: str, paths: Sequence[str]) -> str:
     message = message.removeprefix("evaluate: ")
     for argument, path in zip(ARGUMENTS, paths, strict=False):
         message = message.replace(f"`{argument}`", repr(path))
-    for option in ("ks", "map_ks", "clusterings", "resamples", "seed"):
+    numbers = ("ks", "map_ks", "clusterings", "resamples", "seed")
+    for option in (*numbers, "groups", "gallery_groups"):
         message = message.replace(f"`{option}`", f"--{option}")
     return message + "."

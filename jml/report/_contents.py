@@ -20,6 +20,8 @@ class Items(NamedTuple):
     embeddings: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     images: Any = None  # squares of uint8, by slice or array of indices; None: unknown
+    ids: Int[np.ndarray, " n"] | None = None  # as ``evaluate`` takes them,
+    groups: Int[np.ndarray, " n"] | None = None  # and these
 
 
 class Looked(NamedTuple):
@@ -39,7 +41,7 @@ def as_arrays(items: Items) -> Items:
     embeddings = np.asarray(items.embeddings)
     if embeddings.dtype != np.float64:
         embeddings = embeddings.astype(np.float32)
-    return Items(embeddings, np.asarray(items.labels), items.images)
+    return items._replace(embeddings=embeddings, labels=np.asarray(items.labels))
 
 
 def look(

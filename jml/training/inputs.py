@@ -32,6 +32,7 @@ from jml.data import (
 from .config import Config
 from .devices import own_rows, replicate, split_batch
 from .devices import split as by_rows
+from .evaluate import check_findable
 
 READERS = {
     "folder": folder,
@@ -54,7 +55,7 @@ def load_dataset(config: Config) -> Dataset:
         listing = tfds(name, config.dataroot, download=config.download)
     else:
         listing = READERS[kind](config.dataroot)
-    return decode(
+    dataset = decode(
         listing,
         image_size=side,
         cache=None if config.cache == "device" else config.cache,
@@ -65,6 +66,8 @@ def load_dataset(config: Config) -> Dataset:
             pictures, "decoding", count, leave=False, disable=None
         ),
     )
+    check_findable(dataset)
+    return dataset
 
 
 class Batches(NamedTuple):
