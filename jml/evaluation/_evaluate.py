@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._clustering import adjusted_mutual_information, normalized_mutual_information
-from ._inputs import SEEDS, Search, check_at_most, make_search
+from ._inputs import SEEDS, check_at_most
 from ._kmeans import kmeans
 from ._ranks import Progress
 from ._recall import measure
 from ._retrieval import bootstrap_intervals, class_means
+from ._search import Search, make_search
 
 CLUSTERINGS = 5
 CLUSTERING_WORK = 2e10  # multiplications
@@ -38,10 +39,14 @@ def evaluate(
     gallery: Float[Array, "m d"] | None = None,
     gallery_labels: Int[Array, " m"] | None = None,
     *,
-    ks: Sequence[int] | None = None,
-    map_ks: Sequence[int] = (),
+    ks: Sequence[int] | int | None = None,
+    map_ks: Sequence[int] | int = (),
     metric: str = "euclidean",
     self_index: Int[Array, " n"] | None = None,
+    ids: Int[Array, " n"] | None = None,
+    gallery_ids: Int[Array, " m"] | None = None,
+    groups: Int[Array, " n"] | None = None,
+    gallery_groups: Int[Array, " m"] | None = None,
     clusterings: int | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
@@ -96,6 +101,14 @@ def evaluate(
         metric: "euclidean" or "cosine". The cosine with a row of zeros is 0.
         self_index: where in the gallery each query itself is, to be left out; -1 where
             it is not. Without a gallery, a query is left out of its own ranking anyway.
+        ids: which item each query is, where `self_index` does not say it: gallery
+            items with the id of a query, however many, are left out of its ranking.
+            Ids below 0 are equal to none.
+        gallery_ids: those of the gallery.
+        groups: of the queries, such as the camera or the sequence that each is from.
+            Gallery items with the label and the group of a query are neither relevant
+            nor ranked, as in Market-1501's protocol. Groups below 0 are equal to none.
+        gallery_groups: of the gallery.
         clusterings: how many times k-means runs; 0 for no nmi and ami. By default 5,
             or 0 where a single step of it takes over 2e10 multiplications: hours for
             the whole, with the classes of Stanford Online Products on a few cores.
@@ -131,11 +144,15 @@ def evaluate(
         gallery_labels,
         metric=metric,
         self_index=self_index,
+        ids=ids,
+        gallery_ids=gallery_ids,
+        groups=groups,
+        gallery_groups=gallery_groups,
     )
     neighbours = search.neighbours
     classes = len(np.unique(search.classes))
     if clusterings is None:
-        work = search.queries.size * classes
+        work = search.vectors.x.size * classes
         clusterings = CLUSTERINGS if work <= CLUSTERING_WORK else 0
     check_at_most("evaluate", 10**6, clusterings=clusterings, resamples=resamples)
     check_at_most("evaluate", SEEDS - clusterings, seed=seed)
@@ -162,7 +179,7 @@ def evaluate(
         metrics |= {name: float(np.mean(runs)) for name, runs in scores.items()}
         intervals |= {name: (min(runs), max(runs)) for name, runs in scores.items()}
 
-    count = len(search.queries)
+    count = len(search.classes)
     per_query = np.full((count, len(names)), np.nan)
     per_query[queries] = table
     present, index = np.unique(search.classes, return_inverse=True)
@@ -185,9 +202,12 @@ def _clustering_scores(
     search: Search, seeds: Sequence[int], progress: Progress
 ) -> dict[str, list[float]]:
     classes = len(np.unique(search.classes))
+    vectors = search.vectors
+    cosine = vectors.metric == "cosine"
+    x = vectors.rows(0, slice(None)).astype(vectors.x.dtype) if cosine else vectors.x
     scores: dict[str, list[float]] = {"nmi": [], "ami": []}
     for seed in progress(seeds):
-        clusters = kmeans(search.queries, classes, seed=seed).clusters
+        clusters = kmeans(x, classes, seed=seed).clusters
         scores["nmi"].append(normalized_mutual_information(search.classes, clusters))
         scores["ami"].append(adjusted_mutual_information(search.classes, clusters))
     return scores

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 
@@ -17,8 +18,8 @@ def inner_products(x: Float[Array, "t d"], y: Float[Array, "s d"]) -> Array:
 def distances(
     products: Float[Array, "t s"], offsets: Float[Array, " s"]
 ) -> Float[Array, "t s"]:
-    """Numbers that order each row as its distances do, see ``comparable``."""
-    order = offsets - 2 * products
+    """Numbers that order each row as its distances do, see ``Products``."""
+    order = offsets[None] - 2 * products
     return jnp.where(order == 0, 0, order)  # -0 and 0 are one distance
 
 
@@ -36,3 +37,20 @@ def keys(ordering: Float[Array, "t s"]) -> Int[Array, "t s"]:
 def key_dtype(dtype: jnp.dtype) -> jnp.dtype:
     """The integers as wide as these floats."""
     return jnp.dtype(jnp.int64 if dtype == jnp.float64 else jnp.int32)
+
+
+def order_of(keys: Int[np.ndarray, " *k"]) -> Float[np.ndarray, " *k"]:
+    """The numbers that ``keys`` made integers of."""
+    bits = np.where(keys < 0, keys ^ np.iinfo(keys.dtype).max, keys)
+    return bits.view(np.dtype(f"f{keys.dtype.itemsize}"))
+
+
+def keys_up_to(
+    order: Float[np.ndarray, " *k"], dtype: np.dtype
+) -> Int[np.ndarray, " *k"]:
+    """The keys of float64 numbers, rounded up to floats of this dtype."""
+    rounded = order.astype(dtype)
+    rounded = np.nextafter(rounded, dtype.type(np.inf), dtype=dtype)
+    bits = np.where(rounded == 0, 0, rounded).astype(dtype)
+    bits = bits.view(np.dtype(f"i{dtype.itemsize}"))
+    return np.where(bits < 0, bits ^ np.iinfo(bits.dtype).max, bits)

@@ -5,21 +5,49 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import Search
+from ._search import Search
+from ._vectors import Products
 
 TILE = 1008  # rows of a tile; powers of two would fall onto one another in the caches
 TARGETS_PER_PASS = 4  # targets that one pass over a tile counts for
+PARTS = 64  # of the gallery, in each of which near items are counted apart, at most
 
 
-class Queries(NamedTuple):
-    """Blocks of queries; what fills up the last one has no relevant items."""
+class Sorted(NamedTuple):
+    """The gallery in the order of its classes, the rarest first."""
 
-    x: Float[Array, "b t d"]
-    self_index: Int[Array, "b t"]  # place in the sorted gallery, or -1
-    first: Int[Array, "b t"]  # place of the class in the sorted gallery
-    relevant: Int[Array, "b t"]  # number of relevant items
-    indices: Int[Array, "b r t"]  # of the relevant items in the gallery as given
-    passes: Int[Array, " b"]  # over a tile, to count for all targets of the block
+    order: Int[np.ndarray, " m"]  # from places there to places in the gallery as given
+    first: Int[np.ndarray, " n"]  # place of each query's class there
+    members: Int[np.ndarray, " n"]  # how many items that class has,
+    relevant: Int[np.ndarray, " n"]  # and how many of them are not left out
+
+
+def sort_by_class(search: Search) -> Sorted:
+    """Sorts the gallery, and finds where each query's class stands."""
+    counts = np.bincount(search.gallery_classes, minlength=len(search.labels))
+    by_size = np.argsort(counts, kind="stable")
+    starts = np.empty_like(counts)
+    starts[by_size] = np.cumsum(counts[by_size]) - counts[by_size]
+    order = np.argsort(starts[search.gallery_classes], kind="stable")
+    members = counts[search.classes]
+    out = search.excluded.count_within(search.classes, search.gallery_classes)
+    return Sorted(order, starts[search.classes], members, members - out)
+
+
+def relevant_places(
+    search: Search, laid: Sorted, queries: Int[np.ndarray, " q"]
+) -> Int[np.ndarray, "q r"]:
+    """Where in the sorted gallery the relevant items of some queries are, else -1."""
+    number = np.arange(laid.members[queries].max(), dtype=np.int32)
+    places = laid.first[queries, None].astype(np.int32) + number
+    valid = number < laid.members[queries, None]
+    items = laid.order[np.minimum(places, len(laid.order) - 1)]
+    valid &= ~search.excluded.pairs(queries[:, None], items)
+    places = np.where(valid, places, -1)
+    if (valid.sum(axis=1) < laid.members[queries]).any():
+        front = np.argsort(~valid, axis=1, kind="stable")
+        places = np.take_along_axis(places, front, axis=1)
+    return places[:, : laid.relevant[queries].max()]
 
 
 class Gallery(NamedTuple):
@@ -28,25 +56,54 @@ class Gallery(NamedTuple):
     y: Float[Array, "g s d"]
     offsets: Float[Array, "g s"]
     index: Int[Array, "g s"]  # in the gallery as given
+    ids: Int[Array, "g s"]
+    groups: Int[Array, "g s"] | None
 
 
-def sort_by_class(search: Search) -> tuple[Int[np.ndarray, " n"], ...]:
-    """The gallery's order with rare classes first, and where queries stand to it.
+class Queries(NamedTuple):
+    """Blocks of queries; what fills up the last one finds nothing."""
 
-    That is, for each query: its own place, or -1; the first place of its class; and the
-    number of items that are relevant to it.
-    """
-    counts = np.bincount(search.gallery_classes, minlength=len(search.labels))
-    by_size = np.argsort(counts, kind="stable")
-    starts = np.empty_like(counts)
-    starts[by_size] = np.cumsum(counts[by_size]) - counts[by_size]
-    order = np.argsort(starts[search.gallery_classes], kind="stable")
-    place = np.argsort(order)
-    has_own = search.self_index >= 0
-    own = np.where(has_own, place[search.self_index], -1)
-    alike = search.gallery_classes[search.self_index] == search.classes
-    relevant = counts[search.classes] - (has_own & alike)
-    return order, own, starts[search.classes], relevant
+    x: Float[Array, "b t d"]
+    ids: Int[Array, "b t"]
+    groups: Int[Array, "b t"] | None
+
+
+class Thresholds(NamedTuple):
+    """What is counted for each query of a block: items before each of these."""
+
+    keys: Int[Array, "b r t"]
+    index: Int[Array, "b r t"]  # items of the same key are before, if their index is
+    passes: Int[Array, " b"]  # over a tile, to count for all of the block
+    near: Int[Array, "b t"]  # a key; items up to it are counted by parts of the gallery
+    any_near: Int[Array, " b"]  # 1 where a query of the block has one
+
+
+def make_gallery(
+    search: Search, products: Products, order: Int[np.ndarray, " m"], columns: int
+) -> Gallery:
+    """Sorts the gallery and cuts it into blocks."""
+    out = search.excluded
+    groups = None
+    if out.gallery_groups is not None:
+        groups = blocks(_int32(out.gallery_groups[order]), columns, -2)
+    return Gallery(
+        blocks(products.y[order], columns, 0),
+        blocks(products.offsets[order], columns, np.inf),
+        blocks(_int32(order), columns, -1),
+        blocks(_int32(out.gallery_ids[order]), columns, -2),
+        groups,
+    )
+
+
+def make_queries(
+    search: Search, x: Float[Array, "b t d"], queries: Int[np.ndarray, " q"]
+) -> Queries:
+    """Puts what is to know of some queries beside their blocks."""
+    out, tile = search.excluded, x.shape[1]
+    groups = None
+    if out.groups is not None:
+        groups = blocks(_int32(out.groups[queries]), tile, -1)
+    return Queries(x, blocks(_int32(out.ids[queries]), tile, -1), groups)
 
 
 def tile_rows(size: int) -> int:
@@ -55,41 +112,25 @@ def tile_rows(size: int) -> int:
     return -(-size // (16 * tiles)) * 16
 
 
+def padded_targets(most: int) -> int:
+    """A power of two, for blocks of rare and of frequent classes to share a program."""
+    rows = TARGETS_PER_PASS
+    while rows < most:
+        rows *= 2
+    return rows
+
+
 def blocks(a: np.ndarray, tile: int, fill: float) -> np.ndarray:
     """Rows in blocks, the last of them filled up."""
     padding = [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1)
     return np.pad(a, padding, constant_values=fill).reshape(-1, tile, *a.shape[1:])
 
 
-def make_queries(
-    x, own, first, relevant, order, columns: int
-) -> tuple[Queries, Int[np.ndarray, "b 2"]]:
-    """Makes `Queries` of these blocks, for a gallery in this order.
+def across(a: Int[np.ndarray, "q r"], tile: int, rows: int, fill) -> np.ndarray:
+    """Blocks [b, rows, tile] of what is known of each target of each query."""
+    a = np.pad(a, ((0, 0), (0, rows - a.shape[1])), constant_values=fill)
+    return np.ascontiguousarray(blocks(a, tile, fill).transpose(0, 2, 1))
 
-    Also returns, for each block, the range of the gallery's blocks that hold what is
-    relevant to it.
-    """
-    tile = x.shape[1]
-    # A power of two, for blocks of rare and of frequent classes to share a program.
-    rows = TARGETS_PER_PASS
-    while rows < relevant.max():
-        rows *= 2
-    places = first[:, None] + np.arange(rows)
-    # A query that belongs to the class is none of its own relevant items.
-    within = (first <= own) & (own <= first + relevant)
-    places += within[:, None] & (places >= own[:, None])
-    valid = np.arange(rows) < relevant[:, None]
-    indices = np.where(valid, order[np.minimum(places, len(order) - 1)], -1)
-    low = blocks(np.where(valid, places, len(order)).min(axis=1), tile, len(order))
-    high = blocks(np.where(valid, places, -1).max(axis=1), tile, -1)
-    near = low.min(axis=1) // columns, high.max(axis=1) // columns + 1
-    relevant = blocks(relevant.astype(np.int32), tile, 0)
-    queries = Queries(
-        x,
-        blocks(own.astype(np.int32), tile, -1),
-        blocks(first.astype(np.int32), tile, 0),
-        relevant,
-        blocks(indices.astype(np.int32), tile, -1).transpose(0, 2, 1),
-        -(-relevant.max(axis=1) // TARGETS_PER_PASS),
-    )
-    return queries, np.stack(near, axis=1)
+
+def _int32(a: np.ndarray) -> np.ndarray:
+    return a.astype(np.int32)

@@ -1,25 +1,23 @@
 """The nearest items themselves, for looking at them."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jml._checks import check_choice
-
-from ._inputs import (
-    METRICS,
-    check_columns,
-    check_count,
-    checked_embeddings,
-    checked_index,
-    comparable,
-)
+from ._close import exact_keys
+from ._inputs import as_array, check_count, checked_labels
 from ._keys import distances, inner_products
+from ._layout import blocks
+from ._ranks import width
+from ._search import Excluded, make_excluded, make_vectors, numbered
+from ._vectors import CHUNK, Products, Vectors
 
 TILE = 496  # rows of a tile
+MORE = 32  # candidates beyond k, among which products may have lost some of the k
 
 
 def nearest_neighbours(
@@ -30,11 +28,17 @@ def nearest_neighbours(
     rows: Int[Array, " q"] | None = None,
     metric: str = "euclidean",
     self_index: Int[Array, " n"] | None = None,
+    ids: Int[Array, " n"] | None = None,
+    gallery_ids: Int[Array, " m"] | None = None,
+    labels: Int[Array, " n"] | None = None,
+    gallery_labels: Int[Array, " m"] | None = None,
+    groups: Int[Array, " n"] | None = None,
+    gallery_groups: Int[Array, " m"] | None = None,
 ) -> Int[np.ndarray, "q k"]:
     """Gallery indices of each query's k nearest items, the nearest first.
 
     Equally near ones come by index. Without a gallery every item is searched for among
-    the others.
+    the others. Distances are as exact as in ``evaluate``.
 
     Args:
         embeddings: one row per query.
@@ -43,6 +47,13 @@ def nearest_neighbours(
         rows: the queries to search for, all by default.
         metric: "euclidean" or "cosine".
         self_index: as in ``evaluate``.
+        ids: which item each query is, as in ``evaluate``.
+        gallery_ids: those of the gallery.
+        labels: class of each query, needed for `groups` alone.
+        gallery_labels: those of the gallery.
+        groups: of the queries, as in ``evaluate``: items of a query's label and group
+            are left out.
+        gallery_groups: of the gallery.
 
     Returns:
         A row of indices for each query.
@@ -58,35 +69,127 @@ def nearest_neighbours(
                [1, 0]], dtype=int32)
     """
     name = "nearest_neighbours"
-    check_choice(name, "metric", metric, METRICS)
-    parts = [checked_embeddings(name, "embeddings", embeddings)]
-    if gallery is not None:
-        parts.append(checked_embeddings(name, "gallery", gallery))
-        check_columns(name, parts[1], parts[0])
-    if gallery is None and self_index is not None:
-        raise ValueError(f"{name}: `self_index` must be None without a `gallery`")
-    own = checked_index(name, self_index, len(parts[0]), len(parts[-1]))
-    if gallery is None:
-        own = np.arange(len(parts[0]))
-    neighbours = len(parts[-1]) - bool((own >= 0).any())
-    check_count(name, "`k`", k, neighbours)
-    parts, offsets = comparable(parts, metric)
-    x, y = parts[0], parts[-1]
-    rows = np.arange(len(x)) if rows is None else _checked_rows(name, rows, len(x))
-    tile = min(TILE, -(-len(y) // 16) * 16)
-    y = jax.device_put(_filled(y, tile).reshape(-1, tile, y.shape[1]))
-    offsets = np.pad(offsets, (0, -len(offsets) % tile), constant_values=np.inf)
-    offsets = offsets.reshape(-1, tile)  # what fills up the last tile is far away
-    found = []
+    vectors = make_vectors(name, embeddings, gallery, metric)
+    n, m = len(vectors.x), len(vectors.y)
+    excluded = make_excluded(
+        name,
+        vectors,
+        self_index=self_index,
+        ids=ids,
+        gallery_ids=gallery_ids,
+        groups=groups,
+        gallery_groups=gallery_groups,
+        classes=_checked_classes(name, labels, gallery_labels, n, m, gallery is None),
+    )
+    rows = np.arange(n) if rows is None else _checked_rows(name, rows, n)
+    check_count(name, "`k`", k, m - int(excluded.count()[rows].max()))
+    wide = vectors.wide and jax.config.jax_enable_x64
+    dtype = np.dtype(np.float64 if wide else np.float32)
+    with width(dtype):
+        return _search(vectors, excluded, rows, k, vectors.products(dtype))
+
+
+def _search(
+    vectors: Vectors, excluded: Excluded, rows: np.ndarray, k: int, products: Products
+) -> Int[np.ndarray, "q k"]:
+    tile = min(TILE, -(-len(vectors.y) // 16) * 16)
+    groups = excluded.gallery_groups
+    if groups is not None:
+        groups = blocks(groups.astype(np.int32), tile, -2)
+    gallery = _Gallery(
+        blocks(products.y, tile, 0),
+        blocks(products.offsets, tile, np.inf),  # what fills up is far away
+        blocks(excluded.gallery_ids.astype(np.int32), tile, -2),
+        groups,
+    )
+    gallery = jax.device_put(gallery)
+    count = min(k + MORE, len(vectors.y))
+    found = np.empty((len(rows), k), np.int32)
     for at in range(0, len(rows), tile):
-        some = _filled(x[rows[at : at + tile]], tile)
-        itself = _filled(own[rows[at : at + tile]], tile)
-        found.append(np.asarray(_nearest(some, itself, y, offsets, k=k)))
-    return np.concatenate(found)[: len(rows)]
+        some = rows[at : at + tile]
+        (x,) = blocks(products.x[some], tile, 0)
+        (ids,) = blocks(excluded.ids[some].astype(np.int32), tile, -1)
+        if excluded.groups is not None:
+            (groups,) = blocks(excluded.groups[some].astype(np.int32), tile, -1)
+        order, items = _nearest(x, ids, groups, gallery, k=count)
+        order, items = (np.asarray(a)[: len(some)] for a in (order, items))
+        found[at : at + tile] = _settled(
+            vectors, excluded, products, some, order, items, k
+        )
+    return found
+
+
+class _Gallery(NamedTuple):
+    y: Float[Array, "g t d"]
+    offsets: Float[Array, "g t"]
+    ids: Int[Array, "g t"]
+    groups: Int[Array, "g t"] | None
+
+
+def _settled(
+    vectors: Vectors,
+    excluded: Excluded,
+    products: Products,
+    some: Int[np.ndarray, " q"],
+    order: Float[np.ndarray, "q c"],
+    items: Int[np.ndarray, "q c"],
+    k: int,
+) -> Int[np.ndarray, "q k"]:
+    """The k nearest of the candidates, those that products cannot order by differences.
+
+    Where the candidates end before the last that may be among the k, all items are
+    looked at.
+    """
+    squares = order + products.base[some][:, None]
+    close = squares[:, :k] < products.close[some][:, None]
+    limit = np.where(close, squares[:, :k], -np.inf).max(axis=1) + products.slack[some]
+    inside = squares <= limit[:, None]
+    cut_off = inside[:, -1] & (items.shape[1] < len(vectors.y))
+    inside &= ~cut_off[:, None]
+    row, column = np.nonzero(inside)
+    keys = np.full(items.shape, np.iinfo(np.int64).max)
+    keys[row, column] = exact_keys(vectors, some[row], items[row, column])
+    # Those beyond the limit keep their order, behind the others.
+    by_key = np.lexsort((np.where(inside, items, 0), keys))
+    items = np.take_along_axis(items, by_key, axis=1)[:, :k]
+    if cut_off.any():
+        items[cut_off] = _of_all(vectors, excluded, some[cut_off], k)
+    return items
+
+
+def _of_all(
+    vectors: Vectors, excluded: Excluded, queries: Int[np.ndarray, " q"], k: int
+) -> Int[np.ndarray, "q k"]:
+    """The k nearest of all items: candidates by float64 products, then differences."""
+    products, everything = vectors.products(np.float64), np.arange(len(vectors.y))
+    found = np.empty((len(queries), k), np.int64)
+    step = max(1, CHUNK // len(vectors.y))
+    for at in range(0, len(queries), step):
+        some = queries[at : at + step]
+        order = products.offsets - 2 * (products.x[some] @ products.y.T)
+        order[excluded.pairs(some[:, None], everything)] = np.inf
+        limit = np.partition(order, k - 1, axis=1)[:, k - 1] + products.slack[some]
+        row, item = np.nonzero(order <= limit[:, None])
+        keys = exact_keys(vectors, some[row], item)
+        by_key = np.lexsort((item, keys, row))
+        starts = np.searchsorted(row, np.arange(len(some)))
+        found[at : at + step] = item[by_key][starts[:, None] + np.arange(k)]
+    return found
+
+
+def _checked_classes(
+    name: str, labels, gallery_labels, n: int, m: int, among_themselves: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
+    if labels is None:
+        return None
+    labels = others = checked_labels(name, "labels", labels, n)
+    if not among_themselves:
+        others = checked_labels(name, "gallery_labels", gallery_labels, m)
+    return numbered(labels, others)[1:]
 
 
 def _checked_rows(name: str, rows, count: int) -> np.ndarray:
-    rows = np.asarray(rows)
+    rows = as_array(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise ValueError(
             f"{name}: `rows` must be integer [q], at least one, got {rows.dtype}"
@@ -100,18 +203,15 @@ def _checked_rows(name: str, rows, count: int) -> np.ndarray:
     return rows
 
 
-def _filled(a: np.ndarray, tile: int) -> np.ndarray:
-    """With zeros up to a multiple: tiles of one shape round alike."""
-    return np.pad(a, [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1))
-
-
 @partial(jax.jit, static_argnames="k")
-def _nearest(queries, itself, gallery, offsets, *, k):
-    def distances_to(tile):
-        y, offset = tile
-        return distances(inner_products(queries, y), offset)
+def _nearest(x, ids, groups, gallery: _Gallery, *, k):
+    def order_of(tile: _Gallery):
+        order = distances(inner_products(x, tile.y), tile.offsets)
+        out = ids[:, None] == tile.ids[None]
+        if groups is not None:
+            out |= groups[:, None] == tile.groups[None]
+        return jnp.where(out, jnp.inf, order)
 
-    rows = jnp.moveaxis(jax.lax.map(distances_to, (gallery, offsets)), 0, 1)
-    rows = rows.reshape(len(queries), -1)
-    absent = jnp.arange(rows.shape[1]) == itself[:, None]
-    return jax.lax.top_k(jnp.where(absent, -jnp.inf, -rows), k)[1]
+    rows = jnp.moveaxis(jax.lax.map(order_of, gallery), 0, 1).reshape(len(x), -1)
+    farness, items = jax.lax.top_k(-rows, k)
+    return -farness, items

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import Search, check_count, make_search
+from ._inputs import check_count
 from ._ranks import Progress, relevant_ranks
 from ._retrieval import retrieval_metrics
+from ._search import Search, make_search
 
 KS = (1, 2, 4, 8)
 
@@ -18,7 +19,11 @@ def recall_at_k(
     gallery: Float[Array, "m d"] | None = None,
     gallery_labels: Int[Array, " m"] | None = None,
     *,
-    ks: Sequence[int] | None = None,
+    ks: Sequence[int] | int | None = None,
+    ids: Int[Array, " n"] | None = None,
+    gallery_ids: Int[Array, " m"] | None = None,
+    groups: Int[Array, " n"] | None = None,
+    gallery_groups: Int[Array, " m"] | None = None,
 ) -> dict[int, float]:
     """Recall@k alone, as ``evaluate`` measures it, in less time for large classes.
 
@@ -29,6 +34,10 @@ def recall_at_k(
         gallery_labels: their classes.
         ks: how many neighbours to look at, each from 1 to the number of them; by
             default 1, 2, 4 and 8 where there are so many.
+        ids: which item each row is, as in ``evaluate``.
+        gallery_ids: those of the gallery.
+        groups: of the queries, as in ``evaluate``.
+        gallery_groups: of the gallery.
 
     Returns:
         A fraction from 0 to 1 for each k, in the order of `ks`.
@@ -42,9 +51,21 @@ def recall_at_k(
         {1: 0.6666666666666666, 3: 1.0}
     """
     name = "recall_at_k"
-    search = make_search(name, embeddings, labels, gallery, gallery_labels)
+    search = make_search(
+        name,
+        embeddings,
+        labels,
+        gallery,
+        gallery_labels,
+        ids=ids,
+        gallery_ids=gallery_ids,
+        groups=groups,
+        gallery_groups=gallery_groups,
+    )
     ks = _checked(name, "ks", ks, search)
-    parts = [ranks[:, 0] for _, ranks in relevant_ranks(search, nearest_only=True)]
+    parts = [
+        ranks[:, 0].copy() for _, ranks in relevant_ranks(search, nearest_only=True)
+    ]
     first = np.concatenate(_some(name, parts))
     return {int(k): float(np.mean(first < k)) for k in ks}
 
@@ -53,8 +74,8 @@ def measure(
     name: str,
     search: Search,
     *,
-    ks: Sequence[int] | None,
-    map_ks: Sequence[int],
+    ks: Sequence[int] | int | None,
+    map_ks: Sequence[int] | int,
     progress: Progress,
 ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
     """The queries that count, in order; each metric of each; their first hit's rank.
@@ -65,10 +86,10 @@ def measure(
     map_ks = _checked(name, "map_ks", map_ks, search)
     queries, firsts, parts = [], [], []
     for some, ranks in relevant_ranks(search, progress=progress):
-        relevant = np.sum(ranks < len(search.gallery), axis=1)
+        relevant = np.sum(ranks < len(search.gallery_classes), axis=1)
         parts.append(retrieval_metrics(ranks, relevant, ks=ks, map_ks=map_ks))
         queries.append(some)
-        firsts.append(ranks[:, 0])
+        firsts.append(ranks[:, 0].copy())  # a view would keep all ranks
     order = np.argsort(np.concatenate(_some(name, queries)))
     values = {
         metric: np.concatenate([part[metric] for part in parts])[order]
@@ -78,10 +99,12 @@ def measure(
 
 
 def _checked(
-    name: str, argument: str, ks: Sequence[int] | None, search: Search
+    name: str, argument: str, ks: Sequence[int] | int | None, search: Search
 ) -> Sequence[int]:
     if ks is None:
         return [k for k in KS if k <= search.neighbours]
+    if isinstance(ks, int | np.integer):
+        ks = (ks,)
     for k in ks:
         check_count(name, f"each of `{argument}`", k, search.neighbours)
     return ks

@@ -1,0 +1,163 @@
+r"""The vectors that are compared: products for most pairs, differences for close ones.
+
+With a centre $c$, the squared distance of a query and a gallery item is
+$|x_i - c|^2 + |y_j - c|^2 - 2 (x_i - c) \cdot (y_j - c)$: one matrix product makes all
+of them. Its rounding error grows with the squared norms, so that products cannot order
+distances that are small beside the norms. Such pairs are subtracted first.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+REACH = 20  # powers of two from 1, within which the squares of float32 are harmless
+CHUNK = 2**22  # numbers that exist at once where pairs are subtracted
+# Distances that differ by less than this fraction of themselves may be taken for equal.
+TOLERANCE = {4: 1e-5, 8: 1e-7}  # by the bytes of a float that the products are made in
+
+
+class Products(NamedTuple):
+    """Rows that matrix products are made of: d² = base_i + offsets_j - 2 x_i . y_j."""
+
+    x: Float[np.ndarray, "n d"]
+    y: Float[np.ndarray, "m d"]  # `x` itself where that is searched
+    offsets: Float[np.ndarray, " m"]
+    base: Float[np.ndarray, " n"]  # float64, and so the next two
+    close: Float[np.ndarray, " n"]  # products do not order squared distances below
+    slack: Float[np.ndarray, " n"]  # more than how far off products are there
+
+
+class Vectors:
+    """Queries and gallery as they were given, and the metric between them.
+
+    The cosine is taken as the distance of vectors of unit length, whose square is
+    2 - 2 cos. A row of zeros has the cosine 0 with every other, the square 2.
+    """
+
+    def __init__(
+        self,
+        x: Float[np.ndarray, "n d"],
+        y: Float[np.ndarray, "m d"],
+        metric: str,
+    ) -> None:
+        """Finds norms and scale, and copies nothing; `y` may be `x` itself."""
+        self.x, self.y, self.metric = x, y, metric
+        self.parts = [x] if y is x else [x, y]
+        self.wide = np.result_type(x, y) == np.float64
+        self.exponents: list = []
+        self.norms: list = []
+        if metric == "cosine":
+            for part in self.parts:
+                exponents = np.frexp(np.abs(part).max(axis=1, keepdims=True))[1]
+                self.exponents.append(exponents)
+                scaled = (s for s in _chunks(part, np.float64, exponents))
+                squares = [np.einsum("ij,ij->i", s, s) for s in scaled]
+                self.norms.append(np.sqrt(np.concatenate(squares))[:, None])
+        else:
+            largest = max(max(part.max(), -part.min()) for part in self.parts)
+            exponent = int(np.frexp(largest)[1])
+            # A power of two scales exactly: no order changes, and ties stay ties.
+            self.exponents = [exponent if abs(exponent) > REACH else 0] * 2
+        self.any_zeros = any((norms == 0).any() for norms in self.norms)
+
+    def rows(self, part: int, at: Int[np.ndarray, " k"] | slice) -> np.ndarray:
+        """Rows of the queries (0) or of the gallery (-1), scaled, in float64."""
+        rows = self.parts[part][at].astype(np.float64)
+        exponents = self.exponents[part]
+        if self.metric == "euclidean":
+            return np.ldexp(rows, -exponents) if exponents else rows
+        norms = self.norms[part][at]
+        return np.ldexp(rows, -exponents[at]) / np.where(norms > 0, norms, 1)
+
+    def squared_distances(
+        self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
+    ) -> Float[np.ndarray, " k"]:
+        """Those of single pairs, from differences in float64."""
+        found = np.empty(len(queries))
+        step = max(1, CHUNK // self.x.shape[1])
+        for at in range(0, len(queries), step):
+            q, j = queries[at : at + step], items[at : at + step]
+            difference = self.rows(-1, j) - self.rows(0, q)
+            found[at : at + step] = np.einsum("ij,ij->i", difference, difference)
+        if self.any_zeros:
+            zero = [(norms == 0)[:, 0] for norms in self.norms]
+            found[zero[0][queries] | zero[-1][items]] = 2
+        return found
+
+    def exact_keys(self, squares: Float[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+        """Integers of the same order, rounded down to the digits that vectors have.
+
+        What float64 makes of equal distances of float32 vectors differs in its last
+        digits.
+        """
+        bits = squares.view(np.int64)
+        return bits if self.wide else bits >> 29
+
+    @cached_property
+    def representatives(self) -> Int[np.ndarray, " m"]:
+        """For each gallery item the first that is equal to it."""
+        rows = np.ascontiguousarray(self.y) + 0  # -0 and 0 are equal
+        kind = np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))
+        _, first, inverse = np.unique(
+            rows.view(kind).ravel(), return_index=True, return_inverse=True
+        )
+        return first[inverse]
+
+    @cached_property
+    def centre(self) -> Float[np.ndarray, " d"]:
+        """A common centre, that is about where the rows huddle."""
+        if self.any_zeros:  # to a row of zeros all are equally near: exactly
+            return np.zeros(self.x.shape[1])
+        # An odd number of rows: their median is made of entries, and no number is new.
+        steps = [slice(None, None, len(part) // 128 + 1) for part in self.parts]
+        sample = np.concatenate([self.rows(i, step) for i, step in enumerate(steps)])
+        return np.median(sample[len(sample) % 2 == 0 :], axis=0).astype(self.x.dtype)
+
+    def products(self, dtype: np.dtype) -> Products:
+        """What matrix products in this dtype are made of, and how exact they are."""
+        dtype = np.dtype(dtype)
+        parts = [self._centred(i, dtype) for i in range(len(self.parts))]
+        squares = [np.einsum("ij,ij->i", p, p, dtype=np.float64) for p in parts]
+        if self.any_zeros:
+            squares = [np.ones(len(p)) for p in parts]
+        base, largest = squares[0], squares[-1].max()
+        # In units of the squared norms, about seven standard deviations of the error of
+        # a difference of two products; `benchmarks/precision.py` measures it.
+        eps = np.finfo(dtype).eps
+        error = eps * (1 + 0.3 * self.x.shape[1] ** 0.5)
+        tolerance = TOLERANCE[dtype.itemsize]
+        if self.wide and dtype == np.float64:
+            tolerance = TOLERANCE[4] * eps / np.finfo(np.float32).eps
+        ratio = error / tolerance
+        # The norm of a near item is at most that of the query and their distance.
+        close = ratio * (base + largest)
+        if ratio < 1:
+            relative = ratio + np.sqrt(ratio**2 + 2 * ratio * (1 - ratio))
+            close = np.minimum(close, base * (relative / (1 - ratio)) ** 2)
+        slack = 2 * tolerance * close
+        x, y = parts[0], parts[-1]
+        return Products(x, y, squares[-1].astype(dtype), base, close, slack)
+
+    def _centred(self, part: int, dtype: np.dtype) -> Float[np.ndarray, "n d"]:
+        rows = self.parts[part]
+        if self.metric == "euclidean" and rows.dtype == dtype:
+            exponent = self.exponents[part]
+            rows = np.ldexp(rows, -exponent) if exponent else rows
+            return rows - self.centre.astype(dtype)
+        centred = np.empty(rows.shape, dtype)
+        for at in _slices(*rows.shape):
+            centred[at] = self.rows(part, at) - self.centre
+        return centred
+
+
+def _slices(count: int, width: int) -> Iterator[slice]:
+    step = max(1, CHUNK // width)
+    yield from (slice(at, at + step) for at in range(0, count, step))
+
+
+def _chunks(rows: np.ndarray, dtype: np.dtype, exponents) -> Iterator[np.ndarray]:
+    for at in _slices(*rows.shape):
+        yield np.ldexp(rows[at].astype(dtype), -exponents[at])
