@@ -39,7 +39,9 @@ def everything():
                 found = evaluate(x, labels, *gallery, map_ks=[5], **RETRIEVAL)
             ranks.append(
                 {
-                    str(query): [rank for rank in row if rank < len(search.gallery_classes)]
+                    str(query): [
+                        rank for rank in row if rank < len(search.gallery_classes)
+                    ]
                     for queries, rows in parts
                     for query, row in zip(queries, rows.tolist(), strict=True)
                 }
