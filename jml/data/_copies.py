@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +26,10 @@ def file_content(path: str, depth: int) -> Hashable:
         OSError: there is no such file, it is empty, or it cannot be read.
     """
     if depth == SIZE:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
-            raise OSError("no file, or an empty one")
-        return status.st_size
+        size = os.stat(path).st_size
+        if not size:  # of a pipe, too, which would have a reader wait
+            raise OSError("nothing to read")
+        return size
     with open(path, "rb", buffering=0) as file:
         if depth == ALL:
             return hashlib.file_digest(file, "blake2b").digest()

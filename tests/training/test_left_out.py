@@ -102,7 +102,7 @@ def test_all_that_measures_leaves_out_the_same(
 
 def test_no_query_with_anything_to_find_is_one_line(tmp_path, rows):
     train, query = rows[:4], rows[4]
-    copies = [("g0", "0", "gallery", "1"), ("g1", "0", "gallery", "1")]
+    copies = [("g0", "0", "gallery", "1"), ("g1", "0", "gallery", "2")]
     others = [("g30", "0", "gallery", "2"), ("g31", "1", "gallery", "")]
     query = ("q0", "0", "query", "2")
     with pytest.raises(
