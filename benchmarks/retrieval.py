@@ -157,6 +157,25 @@ def ranking(items: int, classes: int, dim: int) -> None:
         )
 
 
+def large_classes(items: int = 60_000, dim: int = 128, classes: int = 10) -> None:
+    """All metrics of a few large classes, NMI and AMI included."""
+    from jml.evaluation import evaluate
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(items) % classes
+    x = 0.3 * rng.normal(size=(classes, dim))[labels] + rng.normal(size=(items, dim))
+    x, before = x.astype(np.float32), resource.getrusage(resource.RUSAGE_SELF)
+    start = time.perf_counter()
+    found = evaluate(x, labels, resamples=0).metrics
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{items:,} x {dim} in {classes} classes, all metrics")
+    print(f"  {seconds:.0f} s, {cpu:.0f} CPU-seconds, {peak():.2f} GiB in all")
+    print(f"  recall@1 {found['recall@1']:.4f}, map {found['map']:.4f}")
+    print(f"  nmi {found['nmi']:.4f}, ami {found['ami']:.4f}")
+
+
 def clustering(items: int = 5924, dim: int = 128, classes: int = 100) -> None:
     """k-means beside scikit-learn's, at the size of CUB-200-2011's test classes."""
     from sklearn.cluster import KMeans
@@ -234,7 +253,7 @@ def main() -> None:
     parser.add_argument("--items", type=positive, default=60_502)
     parser.add_argument("--classes", type=positive, default=11_316)
     parser.add_argument("--dim", type=positive, default=512)
-    parts = ("ranking", "clustering", "report")
+    parts = ("ranking", "large", "clustering", "report")
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -245,6 +264,8 @@ def main() -> None:
         parser.error("--items: there must be two at least")
     if "ranking" in options.parts:
         ranking(options.items, min(options.classes, options.items // 2), options.dim)
+    if "large" in options.parts:
+        large_classes()
     if "clustering" in options.parts:
         clustering()
     if "report" in options.parts:

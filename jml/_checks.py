@@ -1,6 +1,7 @@
 """Checks at the entrance of public functions, on what is known before running."""
 
 import math
+import warnings
 from collections.abc import Collection
 from typing import Any
 
@@ -9,8 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def check_array(name: str, argument: str, value, *, shape: str, ndim: int) -> None:
-    """Raises ValueError unless `value` is an array of `ndim` dimensions."""
+def as_array(value: Any) -> Any:
+    """The array within an object that JAX takes for one, such as a parameter of Flax.
+
+    Anything else is returned as it is.
+    """
+    if isinstance(value, jax.Array | np.ndarray):
+        return value
+    return value.__jax_array__() if hasattr(value, "__jax_array__") else value
+
+
+def check_array(name: str, argument: str, value, *, shape: str, ndim: int) -> Any:
+    """Raises ValueError unless `value` is an array of `ndim` dimensions.
+
+    Returns:
+        The array, taken out of an object that holds one.
+    """
+    value = as_array(value)
     if not isinstance(value, jax.Array | np.ndarray):
         kind = type(value).__name__
         raise ValueError(
@@ -21,20 +37,26 @@ def check_array(name: str, argument: str, value, *, shape: str, ndim: int) -> No
         raise ValueError(
             f"{name}: `{argument}` must have shape {shape}, got {tuple(value.shape)}"
         )
+    return value
 
 
-def check_batch(name: str, embeddings, labels, where=None) -> None:
-    """Raises ValueError unless these are floats [B, D], integers [B], booleans [B]."""
-    check_array(name, "embeddings", embeddings, shape="[B, D]", ndim=2)
-    check_array(name, "labels", labels, shape="[B]", ndim=1)
+def check_batch(name: str, embeddings, labels, where=None) -> tuple[Any, Any, Any]:
+    """Raises ValueError unless these are floats [B, D], integers [B], booleans [B].
+
+    Returns:
+        The arrays.
+    """
+    embeddings = check_array(name, "embeddings", embeddings, shape="[B, D]", ndim=2)
+    labels = check_array(name, "labels", labels, shape="[B]", ndim=1)
     check_kind(name, "embeddings", embeddings, jnp.floating, "floating")
     check_kind(name, "labels", labels, jnp.integer, "integer")
     check_length(name, "labels", labels, len(embeddings))
     check_width(name, labels)
     if where is not None:
-        check_array(name, "where", where, shape="[B]", ndim=1)
+        where = check_array(name, "where", where, shape="[B]", ndim=1)
         check_kind(name, "where", where, jnp.bool_, "boolean")
         check_length(name, "where", where, len(embeddings))
+    return embeddings, labels, where
 
 
 def check_width(name: str, labels) -> None:
@@ -50,6 +72,32 @@ def check_width(name: str, labels) -> None:
         )
 
 
+def warn_of_classes(name: str, labels, where, classes: int) -> None:
+    """Warns the caller's caller of labels without a proxy, if labels are known by now.
+
+    The words are the same for every batch, so that Python says them once for a place.
+    """
+    known = [known_array(a) for a in (labels, where) if a is not None]
+    if any(a is None for a in known):
+        return
+    beyond = known[0] >= classes
+    if np.any(beyond if where is None else beyond & known[1]):
+        warnings.warn(
+            f"{name}: `labels` of {classes} and above have no proxy, and add 0 to the "
+            f"loss; they count from 0, so pass labels - 1 if yours are 1 to {classes}",
+            stacklevel=3,
+        )
+
+
+def known_array(value) -> np.ndarray | None:
+    """The numbers of an array, or None where they are traced or in other processes."""
+    if isinstance(value, jax.core.Tracer):
+        return None
+    if isinstance(value, jax.Array) and not value.is_fully_addressable:
+        return None
+    return np.asarray(jax.device_get(value))
+
+
 def check_kind(name: str, argument: str, value, kind, word: str) -> None:
     """Raises ValueError unless the dtype of `value` is of `kind`."""
     if not jnp.issubdtype(value.dtype, kind):
@@ -62,6 +110,7 @@ def check_number(name: str, argument: str, value) -> Any:
     Returns:
         It, or the float nearest to it: `jax.jit` would compile anew for an integer.
     """
+    value = as_array(value)
     array = isinstance(value, jax.Array | np.ndarray | np.generic)
     if array and (value.ndim or not _is_real(value.dtype)):
         found = f"{value.dtype} {tuple(value.shape)}"
@@ -110,13 +159,18 @@ def check_count(name: str, argument: str, value) -> None:
         )
 
 
-def check_key(name: str, argument: str, value) -> None:
-    """Raises ValueError unless `value` is one random key, typed or of integers."""
+def check_key(name: str, argument: str, value) -> Any:
+    """Raises ValueError unless `value` is one random key, typed or of integers.
+
+    Returns:
+        The key, taken out of an object that holds one.
+    """
+    value = as_array(value)
     if isinstance(value, jax.Array):
         typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
         integers = (value.dtype, value.ndim) == (jnp.uint32, 1)
         if integers or (typed and value.ndim == 0):
-            return
+            return value
         value = f"{value.dtype} {tuple(value.shape)}"
     raise ValueError(
         f"{name}: `{argument}` must be a key from jax.random.key, got {value}"

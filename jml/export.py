@@ -3,17 +3,21 @@
 python -m jml.export RUN --to torch        # a state dict, for torchvision's ResNet
 python -m jml.export RUN --to safetensors  # the same, without PyTorch
 python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alone
+
+JAX reads the last with flatbuffers, which writes it, too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from jml._optional import need
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
 PROGRAM = "python -m jml.export"
 SUFFIXES = {"torch": ".pth", "safetensors": ".safetensors", "stablehlo": ".jax"}
+PACKAGES = {"torch": "torch", "safetensors": "safetensors", "stablehlo": "flatbuffers"}
 PLATFORMS = ("cpu", "cuda")
 
 
@@ -37,6 +41,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         raise UserError(
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
+    need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
     from jml.training.finished_run import load_model, read_config
     from jml.training.whole_files import replace
 
@@ -58,26 +63,20 @@ def _run(arguments: Sequence[str] | None) -> None:
             " choose another place."
         ) from None
     print(f"written: {out}")
+    if options.to == "stablehlo":
+        print(
+            "to read it: jax.export.deserialize(bytearray(open(path, 'rb').read())), by"
+            " jax and flatbuffers (pip install jax flatbuffers)"
+        )
     if options.to != "stablehlo" and config.l2norm:
         print("its outputs are to be divided by their length: this run has --l2norm")
 
 
-def _needs(package: str, load: Callable) -> object:
-    try:
-        return load()
-    except ImportError:
-        raise UserError(f"--to: this format needs {package}; install it.") from None
-
-
 def _write_torch(path: Path, model) -> None:
-    def load():
-        import torch
-
-        return torch
+    import torch
 
     from jml.models import to_state_dict
 
-    torch = _needs("torch", load)
     state = to_state_dict(model.params, model.batch_stats)
     torch.save({name: torch.from_numpy(a) for name, a in state.items()}, path)
 
@@ -102,7 +101,7 @@ def _write_stablehlo(path: Path, model, *, crop: int) -> None:
     (batch,) = jax.export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, crop, crop, 3), jnp.uint8)
     exported = jax.export.export(jax.jit(embed_images), platforms=PLATFORMS)(images)
-    path.write_bytes(_needs("flatbuffers", exported.serialize))
+    path.write_bytes(exported.serialize())
 
 
 if __name__ == "__main__":

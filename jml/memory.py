@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ._checks import check_array, check_batch, check_count, check_kind, check_length
+from ._checks import (
+    as_array,
+    check_array,
+    check_batch,
+    check_count,
+    check_kind,
+    check_length,
+)
 from ._numerics import saturating_cast
 from ._sharding import on_auto_axes
 
@@ -100,12 +107,12 @@ def update_memory(
         Wang, Zhang, Huang, Scott: Cross-Batch Memory for Embedding Learning, 2020,
         https://arxiv.org/abs/1912.06798
     """
-    check_batch("update_memory", embeddings, labels, where)
+    embeddings, labels, where = check_batch("update_memory", embeddings, labels, where)
     if memory is None:
         raise ValueError(
             "update_memory: `memory` must come from `init_memory`, got None"
         )
-    check_memory("update_memory", memory, embeddings)
+    memory = check_memory("update_memory", memory, embeddings)
     held, given = (
         jax.dtypes.canonicalize_dtype(a.dtype) for a in (memory.labels, labels)
     )
@@ -142,13 +149,19 @@ def _write_batch(memory, embeddings, labels, where):
 
 def check_memory(
     name: str, memory: Memory | None, embeddings: Float[Array, "n d"]
-) -> None:
-    """Raises ValueError unless `memory` is None or holds embeddings of that size."""
+) -> Memory | None:
+    """Raises ValueError unless `memory` is None or holds embeddings of that size.
+
+    Returns:
+        The memory, of plain arrays.
+    """
     if memory is None:
-        return
+        return None
+    memory = as_array(memory)  # in Flax, a variable may hold it
     if not isinstance(memory, Memory):
         kind = type(memory).__name__
         raise ValueError(f"{name}: `memory` must come from `init_memory`, got a {kind}")
+    memory = Memory(*map(as_array, memory))
     check_array(name, "memory.embeddings", memory.embeddings, shape="[M, D]", ndim=2)
     held, given = memory.embeddings.shape[1], embeddings.shape[1]
     if held != given:
@@ -165,3 +178,4 @@ def check_memory(
         check_array(name, argument, value, shape="[M]", ndim=1)
         check_kind(name, argument, value, kind, word)
         check_length(name, argument, value, len(memory.embeddings))
+    return memory

@@ -9,6 +9,7 @@ from tests import parity
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+jax.config.update("jax_numpy_rank_promotion", "raise")  # as some users have it
 torch.set_num_threads(1)  # the tests may share their cores with one another
 
 

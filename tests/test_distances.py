@@ -1,12 +1,21 @@
 """Distances of rows that are close, and of rows that are the same."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 from jml import losses
-from jml.distances import checksums, squared_distances
+from jml.distances import (
+    checksums,
+    euclidean_distances,
+    normalize,
+    squared_distances,
+)
 from tests.parity import assert_close
 
 
@@ -57,3 +66,128 @@ def test_checksums_tell_rows_apart(dtype):
     x = x.at[1 + jnp.arange(256), jnp.arange(256) % 16].mul(1.01)
     rows = np.unique(np.asarray(x, np.float32), axis=0)
     assert len(np.unique(checksums(x))) == len(rows) > 130
+
+
+HALVES = [jnp.float16, jnp.bfloat16]
+DTYPES = [*HALVES, jnp.float32, jnp.float64]
+
+
+def wide_of(dtype):
+    return dtype if dtype == jnp.float64 else jnp.float32
+
+
+def rows(dtype, number, seed=0):
+    """Random rows, and one that all dtypes can hold."""
+    x = 100 * np.random.default_rng(seed).normal(size=(number, 5))
+    x[-1] = [1, 2, 3, 4, 5]
+    return jnp.asarray(x, dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "other"),
+    [*zip(HALVES, HALVES[::-1], strict=True), *zip(HALVES, DTYPES[2:], strict=True)],
+)
+def test_distances_of_half_precision_are_float32(x64, dtype, other):
+    """Float64 beside float64; gradients are in the dtype of their rows."""
+    x, y = rows(dtype, 7), rows(other, 4, seed=1)
+    wide = wide_of(other)
+    gaps = np.asarray(x, float)[:, None] - np.asarray(y, float)[None]
+    exact, weights = (gaps**2).sum(2), np.arange(28).reshape(7, 4) % 5 - 1.0
+
+    def weigh(x, y):
+        found = squared_distances(x, y)
+        return jnp.sum(weights * found), (found, squared_distances(y, x).T)
+
+    gradients, both = jax.jit(jax.grad(weigh, (0, 1), has_aux=True))(x, y)
+    for found in both:
+        assert found.dtype == wide
+        assert_close(found, exact, 1e-6 if wide == jnp.float32 else 1e-14)
+        assert found[6, 3] == 0
+    weighted = 2 * weights[:, :, None] * gaps
+    expected = weighted.sum(1), -weighted.sum(0)
+    for found, right, given in zip(gradients, expected, (x, y), strict=True):
+        assert found.dtype == given.dtype
+        assert_close(found, right, jnp.finfo(given.dtype).eps + 1e-12)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_what_is_close_in_half_precision(dtype):
+    """The last bits of a row are its distance; float16's largest do not overflow."""
+    largest = jnp.finfo(dtype).max if dtype == jnp.float16 else 1e18
+    x = jnp.asarray([[1, 1], [1 + 2**-7, 1], [largest, -largest]], dtype)
+    wide = np.asarray(x, float)
+    exact = ((wide[:, None] - wide[None]) ** 2).sum(2)
+    found = squared_distances(x)
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+    slope = jax.grad(lambda s: jnp.sum(euclidean_distances(s)))
+    gradient = slope(jnp.zeros((1, 2), dtype))
+    assert gradient.dtype == dtype and not np.any(gradient)
+    roots = euclidean_distances(found.astype(dtype).at[2].set(4))
+    assert roots.dtype == jnp.float32 and np.all(roots[2] == 2)
+
+
+def test_gradients_beyond_float16_are_its_largest():
+    """Backward, mapped, forward and twice; infinity still shows."""
+    x = jnp.array([[60000, 1], [-60000, 1]], jnp.float16)
+
+    def loss(x, scale):
+        return scale * jnp.sum(squared_distances(x))
+
+    gradient = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(x, jnp.array([1, jnp.inf]))
+    assert gradient[0].tolist() == [[65504, 0], [-65504, 0]]
+    assert not np.isfinite(gradient[1, 0, 0])
+    slope = jax.jit(lambda x: jax.jvp(partial(loss, scale=1.0), (x,), (x,))[1])(x)
+    np.testing.assert_allclose(slope, 4 * 120000.0**2, rtol=1e-6)
+    twice = jax.jit(jax.hessian(partial(loss, scale=0.25)))(x)
+    assert twice[:, 0, :, 0].tolist() == [[1, -1], [-1, 1]]
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_beyond_the_largest_float(dtype):
+    x = jnp.asarray([[3e38, 0], [3e38, 0], [-3e38, 1], [1e19, 1e19], [0, 1]], dtype)
+    found = np.asarray(squared_distances(x))
+    identical = np.eye(5, dtype=bool)
+    identical[0, 1] = identical[1, 0] = True
+    assert np.all((found == 0) == identical)
+    assert np.all(np.isinf(found[:3, 3:])) and np.all(np.isinf(found[0, 2]))
+    gradient = jax.grad(lambda x: jnp.sum(squared_distances(x)))(x)
+    assert np.all(np.isfinite(gradient))
+
+
+NORMS = [0, 1e-30, 1e-13, 1e-12, 1.01e-12, 1e-8, 6e-8, 1e-6, 1e-4, 1, 6e4, 1e18, 1e30]
+
+
+def directions():
+    """Rows of these norms, one with a single entry; none is smaller than the others."""
+    y = np.random.default_rng(3).normal(size=(len(NORMS), 4))
+    y = np.sign(y) * (1 + np.abs(y))
+    y[NORMS.index(1e-12)] = [1, 0, 0, 0]
+    return np.array(NORMS)[:, None] * y / np.linalg.norm(y, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalize_is_pytorchs_above_the_floor(x64, dtype):
+    """Beside PyTorch in float64; below, its value, and gradient 0."""
+    limits = jnp.finfo(dtype)
+    x = jnp.asarray(np.clip(directions(), limits.min, limits.max), dtype)
+    g = jnp.asarray(np.random.default_rng(4).normal(size=x.shape), dtype)
+
+    def product(x):
+        found = normalize(x)
+        return jnp.sum(found.astype(float) * g), found
+
+    gradient, found = jax.jit(jax.grad(product, has_aux=True))(x)
+    assert found.dtype == gradient.dtype == dtype
+
+    given = torch.tensor(np.asarray(x, float), requires_grad=True)
+    values = functional.normalize(given)
+    torch.sum(values * torch.tensor(np.asarray(g, float))).backward()
+    eps = 4 * max(float(limits.eps), float(jnp.finfo(wide_of(dtype)).eps))
+    assert_close(found, values.detach(), eps)
+    long = np.linalg.norm(np.asarray(x, float), axis=1) > 1e-12
+    assert 3 <= np.sum(long) < len(NORMS)
+    assert not np.any(gradient[~long])
+    gradient = np.asarray(gradient, float)
+    right = given.grad.numpy().clip(float(limits.min), float(limits.max))
+    error = np.abs(gradient - right).max(1) - float(limits.smallest_subnormal)
+    assert np.all(error[long] <= 4 * eps * np.abs(right).max(1)[long])

@@ -2,13 +2,36 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from jml.errors import UserError
 
-from ._listing import file_below, find_root, make_listing
-from ._types import Listing
+from ._found import find_file, find_pictures, layout_error, open_pictures
+from ._listing import make_listing
+from ._problems import Problems
+from ._types import Listing, Picture
+
+KNOWN = (
+    "car_ims and cars_annos.mat; or with cars_train, cars_test, devkit and"
+    " cars_test_annos_withlabels.mat"
+)
+ADVICE = "unpack the data set anew"
+# The two layouts: one file for all, or one for each half and one for the names.
+ALL = "cars_annos.mat"
+HALVES = {
+    "cars_train": "cars_train_annos.mat",
+    "cars_test": "cars_test_annos_withlabels*.mat",
+}
+NAMES = "cars_meta.mat"
+
+
+class Entry(NamedTuple):
+    """A line of an annotation file."""
+
+    line: tuple[Path, int, str]
+    label: int
 
 
 def cars196(root: str | os.PathLike) -> Listing:
@@ -16,7 +39,8 @@ def cars196(root: str | os.PathLike) -> Listing:
 
     Args:
         root: the folder with car_ims and cars_annos.mat; or with cars_train, cars_test
-            and the devkit, in which cars_test_annos_withlabels.mat must be too.
+            and the devkit, in which cars_test_annos_withlabels.mat must be too; or one
+            that holds these. Of two layouts the one whose pictures are there is read.
 
     Returns:
         The listing; every test image is searched for among the others.
@@ -27,28 +51,12 @@ def cars196(root: str | os.PathLike) -> Listing:
     References:
         Krause et al.: 3D Object Representations for Fine-Grained Categorization, 2013
     """
-    root = Path(root)
-    if (root / "cars_annos.mat").exists():
-        annotations = root / "cars_annos.mat"
-        entries = _annotations(annotations, "relative_im_path", root)
-        names = annotations
-    else:
-        trained = "cars_train_annos.mat"
-        needs = "pass the folder with car_ims, or with cars_train and cars_test"
-        devkit = find_root(root, trained, "devkit", needs=needs)
-        tested = "cars_test_annos_withlabels.mat"
-        labelled = find_root(root, tested, "devkit", needs="download that file too")
-        entries = [
-            *_annotations(devkit / trained, "fname", root / "cars_train"),
-            *_annotations(labelled / tested, "fname", root / "cars_test"),
-        ]
-        names = devkit / "cars_meta.mat"
+    pictures, classes, names = _one_folder(Path(root)) or _halves(Path(root))
     class_names = [str(name) for name in _load_mat(names, "class_names")]
-    pictures, classes = zip(*entries, strict=True)
-    if not 1 <= min(classes) <= max(classes) <= len(class_names):
+    if classes and not 1 <= min(classes) <= max(classes) <= len(class_names):
         raise UserError(
             f"--dataroot: {str(names)!r} names {len(class_names)} classes, and the"
-            f" images have classes up to {max(classes)}; unpack the data set anew."
+            f" images have classes from {min(classes)} to {max(classes)}; {ADVICE}."
         )
     train = np.asarray(classes) <= 98
     return make_listing(
@@ -62,19 +70,61 @@ def cars196(root: str | os.PathLike) -> Listing:
     )
 
 
-def _annotations(path: Path, field: str, root: Path) -> list:
-    """Picture and class of every entry of an annotation file."""
-    entries = _load_mat(path, "annotations")
+def _one_folder(root: Path) -> tuple[list[Picture], list[int], Path] | None:
+    """The layout with one folder; None where the list or its pictures are missing."""
+    path = find_file(root, ALL)
+    if path is None:
+        return None
+    entries = _annotations(path, "relative_im_path")
+    listed = [entry.line[2] for entry in entries]
+    shorter = [name.partition("/")[2] for name in listed]
+    if not any(find_pictures(root, path.parent, names) for names in (listed, shorter)):
+        return None
+    lines, classes = map(list, zip(*entries, strict=True))
+    return (
+        open_pictures(root, lines, Problems(ADVICE), KNOWN, prefixed=True),
+        classes,
+        path,
+    )
+
+
+def _halves(root: Path) -> tuple[list[Picture], list[int], Path]:
+    """The layout with a folder for each half."""
+    wanted = [*HALVES.values(), NAMES]
+    found = {name: find_file(root, name) for name in wanted}
+    # The names of classes are in both kinds of files.
+    found[NAMES] = found[NAMES] or find_file(root, ALL)
+    missing = [name.replace("*", "") for name in wanted if found[name] is None]
+    if missing:
+        note = ""
+        if find_file(root, ALL) is not None:
+            note = f"image that {ALL} lists, nor "
+        raise layout_error(root, note + " and ".join(missing), KNOWN)
+    pictures, classes = [], []
+    for folder, name in HALVES.items():
+        entries = _annotations(found[name], "fname")
+        lines, labels = map(list, zip(*entries, strict=True))
+        pictures += open_pictures(root, lines, Problems(ADVICE), KNOWN, named=folder)
+        classes += labels
+    return pictures, classes, found[NAMES]
+
+
+def _annotations(path: Path, field: str) -> list[Entry]:
+    """The entries of an annotation file, of which there are some."""
+    annotations = _load_mat(path, "annotations")
     try:
-        return [
-            (file_below(root, str(e[field]), path, i + 1), int(e["class"]))
-            for i, e in enumerate(entries)
+        entries = [
+            Entry((path, i, str(e[field])), int(e["class"]))
+            for i, e in enumerate(annotations, 1)
         ]
     except (IndexError, ValueError, TypeError):
+        entries = []
+    if not entries:
         raise UserError(
-            f"--dataroot: {str(path)!r} has annotations without {field} and class;"
-            " unpack the data set anew."
-        ) from None
+            f"--dataroot: {str(path)!r} has no annotations with {field} and class;"
+            f" {ADVICE}."
+        )
+    return entries
 
 
 def _load_mat(path: Path, variable: str) -> np.ndarray:
@@ -85,6 +135,5 @@ def _load_mat(path: Path, variable: str) -> np.ndarray:
     except Exception as error:  # the parser raises many kinds, all about this file
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise UserError(
-            f"--dataroot: cannot read {str(path)!r}: {reason}; unpack the data set"
-            " anew."
+            f"--dataroot: cannot read {str(path)!r}: {reason}; {ADVICE}."
         ) from None

@@ -2,9 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +9,15 @@ from jaxtyping import Bool, Int, UInt8
 
 from jml.errors import UserError
 
+from ._decoder import Checked, Decoder, Progress
 from ._disk_cache import disk_cache
-from ._image_file import BadImageError, read_square
-from ._types import Dataset, Images, Listing, Picture, Split
+from ._image_file import BadImageError, need_pillow, read_square
+from ._problems import bad_images
+from ._singletons import singletons_note
+from ._types import Dataset, Images, Listing, Split
 
 CACHES = ("host", "disk", "none")
 SMALL = 2**28  # bytes of pictures that are not worth a file
-TASK = 16  # pictures that a thread decodes before it reports to the main one
-Progress = Callable[[Iterable, int], Iterable]
 
 
 def decode(
@@ -30,6 +28,7 @@ def decode(
     cache_folder: str | os.PathLike | None = None,
     workers: int = 4,
     skip_bad: bool = False,
+    singletons: str = "skip",
     progress: Progress = lambda pictures, count: pictures,
 ) -> Dataset:
     """Makes the pictures of a listing available as squares of uint8.
@@ -44,14 +43,19 @@ def decode(
         cache_folder: where those files are; by default ``jml`` in the user's cache.
         workers: threads that decode.
         skip_bad: leave out pictures that cannot be read, instead of an error.
+        singletons: what ``pk_batch`` will be told about training classes of which a
+            single image can be read: "skip" or "views". It is noted.
         progress: wraps what goes through all pictures and has the given length.
 
     Returns:
-        The data set; its notes say how many pictures were left out.
+        The data set; its notes say how many pictures were left out, and how many are
+        nearly black because their 16 bits hold no more than 12.
 
     Raises:
-        UserError: a picture cannot be read, or the cache cannot be written.
+        UserError: a picture cannot be read, Pillow is missing, or the cache cannot be
+            written.
     """
+    need_pillow()
     count = len(listing.pictures)
     shape = (count, image_size, image_size, 3)
     size = int(np.prod(shape, dtype=np.int64))
@@ -61,23 +65,28 @@ def decode(
         cache = "host" if size <= SMALL else "disk" if room else "none"
     decoder = Decoder(listing.pictures, image_size, workers)
 
-    def fill(images: np.ndarray | None) -> Bool[np.ndarray, " n"]:
+    def fill(images: np.ndarray | None) -> Checked:
         return decoder.fill(images, skip_bad, progress)
 
     images: Images
     if cache == "disk":
-        images, bad, path = disk_cache(folder, listing, shape, fill)
+        images, (bad, dark), path = disk_cache(folder, listing, shape, fill)
         if bad.any() and not skip_bad:  # they were left out when the cache was made
-            read_square(listing.pictures[int(np.argmax(bad))], image_size)
+            try:
+                read_square(listing.pictures[int(np.argmax(bad))], image_size)
+            except BadImageError as error:
+                raise bad_images(listing.pictures, bad, str(error)) from None
         kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
         images = np.empty(shape, np.uint8)
-        bad = fill(images)
+        bad, dark = fill(images)
     else:
         images = decoder
-        bad = fill(None) if skip_bad else np.zeros(count, bool)
-    return _dataset(listing, images, bad)
+        bad, dark = fill(None) if skip_bad else decoder.find_dark(progress)
+    if dark.any():
+        listing = listing._replace(notes=(*listing.notes, _dark_note(listing, dark)))
+    return _dataset(listing, images, bad, singletons)
 
 
 def default_cache_folder() -> Path:
@@ -89,58 +98,6 @@ def _room(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-class Decoder:
-    """Squares decoded whenever they are asked for, by worker threads."""
-
-    def __init__(self, pictures: Sequence[Picture], side: int, workers: int) -> None:
-        """Decodes nothing yet."""
-        self.shape = (len(pictures), side, side, 3)
-        self._pictures = pictures
-        self._pool = ThreadPoolExecutor(workers)
-
-    def __len__(self) -> int:
-        """The number of pictures."""
-        return len(self._pictures)
-
-    def __getitem__(self, rows) -> UInt8[np.ndarray, "b s s 3"]:
-        """Decodes some of the pictures, in order."""
-        chosen = np.arange(len(self))[rows].tolist()
-        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for image, square in zip(images, self._squares(chosen), strict=True):
-            image[...] = square
-        return images
-
-    def fill(
-        self, images: np.ndarray | None, skip_bad: bool, progress: Progress
-    ) -> Bool[np.ndarray, " n"]:
-        """Decodes all pictures into `images`, if any; True where one is bad."""
-        bad = np.zeros(len(self), bool)
-
-        def load(rows: range) -> range:
-            for row in rows:
-                try:
-                    square = read_square(self._pictures[row], self.shape[1])
-                except BadImageError:
-                    if not skip_bad:
-                        raise
-                    bad[row] = True
-                else:
-                    if images is not None:
-                        images[row] = square
-            return rows
-
-        count = len(self)
-        tasks = [range(at, min(at + TASK, count)) for at in range(0, count, TASK)]
-        done = chain.from_iterable(self._pool.map(load, tasks))
-        for _ in progress(done, count):
-            pass
-        return bad
-
-    def _squares(self, rows: list[int]):
-        side = self.shape[1]
-        return self._pool.map(lambda row: read_square(self._pictures[row], side), rows)
 
 
 class Subset:
@@ -160,13 +117,27 @@ class Subset:
         return self._images[self._rows[rows]]
 
 
-def _dataset(listing: Listing, images: Images, bad: np.ndarray) -> Dataset:
+def _dark_note(listing: Listing, dark: Bool[np.ndarray, " n"]) -> str:
+    first = listing.pictures[int(np.argmax(dark))].name
+    return (
+        f"{dark.sum():,} of {len(dark):,} images have 16 bits, no declared range and no"
+        " value above 4,095; they are nearly black, for white is 65,535: if they hold"
+        f" 12 bits, declare it in the TIFF tag MaxSampleValue; the first is {first!r}"
+    )
+
+
+def _dataset(
+    listing: Listing, images: Images, bad: np.ndarray, singletons: str
+) -> Dataset:
     def split(rows: np.ndarray) -> Split:
         rows = rows[~bad[rows]]
         known = (None if a is None else a[rows] for a in (listing.ids, listing.groups))
         return Split(Subset(images, rows), listing.labels[rows], *known)
 
-    notes = listing.notes
+    train = split(listing.train)
+    before = singletons_note(listing.name, listing.labels[listing.train])
+    notes = tuple(note for note in listing.notes if note not in before)
+    notes += singletons_note(listing.name, train.labels, singletons)
     if bad.any():
         first = listing.pictures[int(np.argmax(bad))].name
         notes += (
@@ -175,7 +146,7 @@ def _dataset(listing: Listing, images: Images, bad: np.ndarray) -> Dataset:
         )
     dataset = Dataset(
         listing.name,
-        split(listing.train),
+        train,
         split(listing.query),
         None if listing.gallery is None else split(listing.gallery),
         listing.class_names,

@@ -15,14 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
 from jml.errors import UserError
 
+from ._decoder import Checked
 from ._image_file import fast_decoders
 from ._types import Listing
 
-FORMAT = 1  # of the files, and of what is done to a picture; a new one is a new cache
+FORMAT = 2  # of the files, and of what is done to a picture; a new one is a new cache
 PIXELS, NOTE = "images.npy", "cache.json"
 
 
@@ -30,11 +31,11 @@ def disk_cache(
     folder: Path,
     listing: Listing,
     shape: tuple[int, int, int, int],
-    fill: Callable[[np.ndarray], Bool[np.ndarray, " n"]],
-) -> tuple[UInt8[np.ndarray, "n s s 3"], Bool[np.ndarray, " n"], Path]:
-    """Returns the pictures, read-only and not in memory, which are bad, and the cache.
+    fill: Callable[[np.ndarray], Checked],
+) -> tuple[UInt8[np.ndarray, "n s s 3"], Checked, Path]:
+    """Returns the pictures, read-only and not in memory; what is known; the cache.
 
-    Where there is no such cache yet, `fill` fills one and says which are bad.
+    Where there is no such cache yet, `fill` fills one and says what it has found.
 
     Raises:
         UserError: it cannot be written.
@@ -79,20 +80,21 @@ def _digest(listing: Listing) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load(path: Path, shape) -> tuple[np.ndarray, np.ndarray] | None:
+def _load(path: Path, shape) -> tuple[np.ndarray, Checked] | None:
     """The cache, if it is there and as it was when it was made."""
     try:
         note = json.loads((path / NOTE).read_text())
         if note["pixels"] != _state(path / PIXELS):
             return None
         images = np.load(path / PIXELS, mmap_mode="r", allow_pickle=False)
-        bad = np.zeros(shape[0], bool)
-        bad[np.array(note["bad"], int)] = True
+        checked = Checked.none(shape[0])
+        for name, mask in checked._asdict().items():
+            mask[np.array(note[name], int)] = True
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
     if images.shape != shape or images.dtype != np.uint8:
         return None
-    return images, bad
+    return images, checked
 
 
 def _write(path: Path, shape, fill) -> None:
@@ -103,9 +105,10 @@ def _write(path: Path, shape, fill) -> None:
         # Room is claimed at once: a page that finds none later would kill the process.
         with open(path / PIXELS, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, (path / PIXELS).stat().st_size)
-    bad = fill(pixels)
+    checked = fill(pixels)
     pixels.flush()
-    note = {"pixels": _state(path / PIXELS), "bad": np.flatnonzero(bad).tolist()}
+    rows = {k: np.flatnonzero(mask).tolist() for k, mask in checked._asdict().items()}
+    note = {"pixels": _state(path / PIXELS), **rows}
     (path / NOTE).write_text(json.dumps(note))
 
 

@@ -1,198 +1,148 @@
 """Images from a folder with one sub-folder per class, or from a table."""
 
-import csv
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from jml.errors import UserError
 
+from ._class_folders import left_out_note, scan
 from ._groups import assign_groups
-from ._image_file import readable_extensions
-from ._listing import File, bad_line, file_below, make_listing
+from ._inside import Inside
+from ._layouts import check_classes, find_splits, list_folder, splits_notes
+from ._listing import File, make_listing
+from ._problems import Problem, Problems, counted, quote
+from ._splits import canonical_split, roles_of
+from ._table_rows import table_rows
 from ._types import Listing
 
-LAYOUT = "pass a folder with one sub-folder of images per class."
 
-
-def folder(root: str | os.PathLike) -> Listing:
+def folder(root: str | os.PathLike, *, nested: bool = False) -> Listing:
     """Lists ``root/<class>/<image>``, or splits of that layout.
 
     With ``root/train`` and ``root/test``, or ``root/train``, ``root/query`` and
-    ``root/gallery``, these are the splits. Otherwise the classes are the sub-folders in
-    the order of their names; the first half is for training and the second for testing
-    (of five classes, three are for training).
+    ``root/gallery``, in any capitals, these are the splits. ``root/val`` is tested on
+    where there is nothing else to test on, and left out where there is. Otherwise the
+    classes are the sub-folders in the order of their names; the first half is for
+    training and the second for testing (of five classes, three are for training).
 
     Images are the files with an extension that Pillow reads. Other files are passed
-    over, and so is what has a name that begins with a dot. Links are followed.
+    over, and so is what has a name that begins with a dot. Links are followed. Notes
+    say how many images are left out for their place or their format.
 
     Args:
         root: the folder.
+        nested: read the images in all folders below that of a class, too.
 
     Returns:
         The listing.
 
     Raises:
-        UserError: no such folder, too few classes, or a class with fewer than two
-            images; names it.
+        UserError: no such folder, too few classes, or classes without an image; names
+            them.
     """
     root = Path(root)
-    found = {path.name: path for path in _folders(root)}
-    splits = [s for s in ("train", "test", "query", "gallery") if s in found]
-    if splits in (["train", "test"], ["train", "query", "gallery"]):
-        if set(found) == set(splits):
-            return _split_folder(root, splits)
-    classes = list(found.values())
-    if len(classes) < 4:
-        count = ("no class", "a single class", "two classes", "three classes")
-        raise UserError(
-            f"--dataroot: {str(root)!r} has {count[len(classes)]}, and it takes four,"
-            f" two to train and two to test; {LAYOUT}"
-        )
-    files = [_images(path) for path in classes]
-    labels = np.repeat(np.arange(len(files)), [len(f) for f in files])
-    train = labels < (len(files) + 1) // 2
-    return make_listing(
-        root.resolve().name,
-        [File(str(path)) for found in files for path in found],
-        labels,
-        train=train,
-        query=~train,
-        class_name=lambda label: classes[label].name,
-    )
-
-
-def _split_folder(root: Path, splits: list[str]) -> Listing:
-    pictures, classes, roles = [], [], []
-    for split in splits:
-        for path in _folders(root / split):
-            fewest = 1 if split in ("query", "gallery") else 2
-            files = _images(path, fewest)
-            pictures += [File(str(file)) for file in files]
-            classes += [path.name] * len(files)
-            roles += ["query" if split == "test" else split] * len(files)
+    name = root.resolve().name
+    top = list_folder(root)
+    splits = find_splits(root, top)
+    parts = {role: list_folder(path) for role, path in splits.items()} or {"": top}
+    scans = {
+        role: [scan(path, nested=nested) for path in part.folders]
+        for role, part in parts.items()
+    }
+    check_classes(root, splits, parts, scans)
+    if not splits:
+        half = (len(scans[""]) + 1) // 2
+        scans = {"train": scans[""][:half], "query": scans[""][half:]}
+    rows = [
+        (File(image), found.path.name, role)
+        for role, some in scans.items()
+        for found in some
+        for image in found.images
+    ]
+    pictures, classes, roles = zip(*rows, strict=True)
     role = np.array(roles)
-    return make_listing(
-        root.resolve().name,
+    listing = make_listing(
+        name,
         pictures,
         classes,
         train=role == "train",
         query=role == "query",
         gallery=role == "gallery" if "gallery" in splits else None,
     )
+    notes = splits_notes(name, top, splits) if splits else []
+    everything = [found for some in scans.values() for found in some]
+    places = [top, *parts.values()] if splits else [top]
+    notes += left_out_note(name, places, everything)
+    return listing._replace(notes=(*listing.notes, *notes))
 
 
 def table(path: str | os.PathLike) -> Listing:
     """Lists the images of a CSV file with the columns path, label and split.
 
-    Paths count from the folder of the table and stay below it. The splits are train and
-    test, or train, query and gallery. A fourth column, group, may name the camera or
-    the sequence of an image: a query's ranking leaves out the images of its class and
-    group, as Market-1501's protocol does. An empty cell is no group.
+    Paths count from the folder of the table, or are absolute, and lead into it. The
+    splits are train and test, or train, query and gallery, in any capitals. A split val
+    is tested on where there is nothing else to test on, and left out where there is.
+
+    A column group may name the camera or the sequence of an image: a query's ranking
+    leaves out the images of its class and group, as Market-1501's protocol does. An
+    empty cell, or -1, is no group.
 
     Args:
-        path: the table, UTF-8, its first line the names of the columns.
+        path: the table, its first line the names of the columns, with the separator
+            between them that all lines have: a comma, a semicolon, a tab. UTF-8, or
+            what its mark of byte order says.
 
     Returns:
         The listing.
 
     Raises:
-        UserError: the table cannot be read, a line does not fit, or a training class
-            has a single image; names file and line.
+        UserError: the table cannot be read, or lines do not fit; names them.
     """
     path = Path(path)
     if path.is_dir():
         raise UserError(f"--dataroot: {str(path)!r} is a folder; pass the CSV file.")
-    pictures, classes, roles, groups = [], [], [], []
-    for number, row in _rows(path):
-        if row["split"] not in ("train", "test", "query", "gallery"):
-            problem = f"split {row['split']!r} is not train, test, query or gallery"
-            raise bad_line(path, number, problem)
-        if not row["path"] or not row["label"]:
-            raise bad_line(path, number, "path or label is empty")
-        pictures.append(file_below(path.parent, row["path"], path, number))
-        classes.append(row["label"])
-        roles.append(row["split"])
-        groups.append(row.get("group", ""))
-    role = np.array(roles, dtype=str)
-    if "test" in roles and not {"query", "gallery"}.isdisjoint(roles):
-        raise UserError(
-            f"--dataroot: {str(path)!r} has the splits test and query or gallery; use"
-            " test, or both of the others."
-        )
+    inside, problems = Inside(path.parent), Problems("mend that in the table")
+    pictures, classes, splits, groups = [], [], [], []
+    counts: Counter[str] = Counter()
+    for number, row in table_rows(path, ("path", "label", "split")):
+        with problems.at(path, number):
+            split = canonical_split(row["split"])
+            if split is None:
+                known = "train, test, val, query or gallery"
+                raise Problem(f"split {quote(row['split'])} is not {known}")
+            counts[split] += 1
+            if not row["path"] or not row["label"]:
+                raise Problem("path or label is empty")
+            pictures.append(inside.file(row["path"]))
+            classes.append(row["label"])
+            splits.append(split)
+            groups.append(row.get("group", ""))
+    try:
+        roles = roles_of(counts)
+    except Problem as problem:
+        roles = {}
+        held = f"the splits {', '.join(counts)}" if counts else "no line of an image"
+        problems.add(f"{str(path)!r} has {held}: {problem}")
+    problems.check()
+    kept = [row for row, split in enumerate(splits) if split in roles]
+    role = np.array([roles[splits[row]] for row in kept])
     listing = make_listing(
         path.stem,
-        pictures,
-        classes,
+        [pictures[row] for row in kept],
+        [classes[row] for row in kept],
         train=role == "train",
-        query=(role == "query") | (role == "test"),
-        gallery=None if "test" in roles else role == "gallery",
+        query=role == "query",
+        gallery=role == "gallery" if "gallery" in roles else None,
     )
-    trained = listing.labels[listing.train]
-    for label, count in zip(*np.unique(trained, return_counts=True), strict=True):
-        if count == 1:
-            raise UserError(
-                f"--dataroot: {str(path)!r}: class {listing.class_names[label]!r} has"
-                " only one training image; give it two or more, or remove the line."
-            )
-    return assign_groups(listing, groups)
-
-
-def _rows(path: Path):
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            missing = {"path", "label", "split"} - set(reader.fieldnames or ())
-            if missing:
-                problem = f"there is no column {' or '.join(sorted(missing))}"
-                raise bad_line(path, 1, problem)
-            for row in reader:
-                yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"--dataroot: cannot read {str(path)!r}: {reason}; pass a CSV file with the"
-            " columns path, label and split."
-        ) from None
-
-
-def _folders(root: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _entries(root) if _is_folder(entry)]
-
-
-def _images(path: Path, fewest: int = 2) -> list[Path]:
-    known = readable_extensions()
-    found = [
-        Path(entry.path)
-        for entry in _entries(path)
-        if not _is_folder(entry) and Path(entry.name).suffix.lower() in known
-    ]
-    if len(found) < fewest:
-        count = "only one image" if found else "no image that Pillow reads"
-        raise UserError(
-            f"--dataroot: class {path.name!r} has {count} in {str(path)!r}; give it two"
-            " or more, or remove the folder."
-        )
-    return found
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _entries(path: Path) -> list[os.DirEntry]:
-    try:
-        found = [entry for entry in os.scandir(path) if entry.name[0] != "."]
-    except FileNotFoundError:
-        reason = "no such directory"
-    except NotADirectoryError:
-        reason = "not a directory"
-    except OSError as error:
-        reason = f"cannot be listed ({error.strerror})"
+    listing = assign_groups(listing, [groups[row] for row in kept])
+    if not counts["val"]:
+        return listing
+    if "val" in roles:
+        note = "there is no test set: val is tested on"
     else:
-        return sorted(found, key=lambda entry: entry.name)
-    raise UserError(f"--dataroot: {reason}: {str(path)!r}; {LAYOUT}")
+        left = counted(counts["val"], "image")
+        note = f"the splits are {', '.join(roles)}; val, with {left}, is left out"
+    return listing._replace(notes=(*listing.notes, f"{path.stem}: {note}"))

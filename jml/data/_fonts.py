@@ -1,11 +1,11 @@
 """The DejaVu fonts that matplotlib ships, and what their characters look like."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from jml._optional import need
 from jml.errors import UserError
 
 # Each file is one style. The order is part of the data set: it numbers the pictures.
@@ -41,13 +41,10 @@ def font_files() -> tuple[Path, ...]:
     Raises:
         UserError: matplotlib or one of the fonts is missing.
     """
-    found = find_spec("matplotlib")  # finds the folder without importing the package
-    if found is None or find_spec("PIL") is None:
-        raise UserError(
-            "--dataset: glyphs is drawn by Pillow in fonts that matplotlib ships, and"
-            " they are not installed; run: pip install matplotlib pillow"
-        )
-    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    need("--dataset: drawing glyphs", "matplotlib", "PIL", "fontTools")
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     files = tuple(folder / f"{style}.ttf" for style in STYLES)
     for file in files:
         if not file.is_file():

@@ -2,13 +2,17 @@
 
 import io
 import threading
+from contextlib import suppress
 from functools import cache
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
+from jml._optional import need
 from jml.errors import UserError
 
+from ._sample_range import kind_of_tiff, samples_of, to_levels
 from ._types import Picture
 
 
@@ -23,37 +27,65 @@ def readable_extensions() -> frozenset[str]:
     Raises:
         UserError: Pillow is missing.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise UserError(
-            "--dataroot: images are read by Pillow, which is not installed; run:"
-            " pip install pillow"
-        ) from None
+    need_pillow()
+    from PIL import Image
+
     extensions = Image.registered_extensions()
     return frozenset(name for name, kind in extensions.items() if kind in Image.OPEN)
+
+
+def need_pillow() -> None:
+    """Raises a ``UserError`` if Pillow is missing."""
+    need("--dataroot: reading images", "PIL")
+
+
+class Square(NamedTuple):
+    """A decoded image."""
+
+    pixels: UInt8[np.ndarray, "side side 3"]
+    # 16 bits without a declared range and with no value above 4,095: nearly black
+    dark: bool = False
 
 
 def read_square(picture: Picture, side: int) -> UInt8[np.ndarray, "side side 3"]:
     """Decodes an image, turns it upright, makes it RGB, resizes it to a square.
 
-    Aspect is ignored. The resize is Pillow's: bilinear with antialiasing.
+    Aspect is ignored. The resize is Pillow's: bilinear with antialiasing. Samples of
+    more than 8 bits become grey levels by the range that a TIFF declares; 16-bit
+    integers without one go from 0 to 65,535.
 
     Raises:
-        BadImageError: the image cannot be read; names it.
+        BadImageError: the image cannot be read, or it holds floats or 32-bit integers
+            without a declared range; names it.
     """
+    return decode_square(picture, side).pixels
+
+
+def decode_square(picture: Picture, side: int) -> Square:
+    """The same as ``read_square``, and whether the image is dark."""
+    need_pillow()
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    data = b""
     try:
         data = picture.read()
         with Image.open(io.BytesIO(data)) as image:
             fast = _fast_square(data, image, side)
             if fast is not None:
-                return fast
-            upright = _rgb(ImageOps.exif_transpose(image))
-            return np.asarray(upright.resize((side, side), Image.Resampling.BILINEAR))
+                return Square(fast)
+            samples, dark = samples_of(image), False  # before its pixels are loaded
+            upright = ImageOps.exif_transpose(image)
+            if samples is not None:
+                upright, dark = to_levels(upright, samples)
+            square = _rgb(upright).resize((side, side), Image.Resampling.BILINEAR)
+            return Square(np.asarray(square), dark)
     except UnidentifiedImageError:
         reason = "its content is no image that Pillow knows"
+        with suppress(Exception):  # of a TIFF that is damaged, too
+            if kind := kind_of_tiff(data):
+                reason = (
+                    f"it is {kind}, which Pillow does not read; save it with 8 bits"
+                )
     except Image.DecompressionBombError:
         reason = f"it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
     except Exception as error:  # decoders raise many kinds, all about this file
@@ -65,12 +97,32 @@ def read_square(picture: Picture, side: int) -> UInt8[np.ndarray, "side side 3"]
     )
 
 
-def _rgb(image):
+def is_dark(picture: Picture) -> bool:
+    """Whether ``decode_square`` finds it dark; most files' heads say that they are not.
+
+    One that cannot be read is not dark: reading it says what is wrong.
+    """
     from PIL import Image
 
-    if image.mode.startswith("I"):  # 16 bits, of which Pillow would clip the upper
-        levels = np.asarray(image) // 256
-        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    with suppress(Exception), _opened(picture) as stream:
+        if stream.read(2) == b"\xff\xd8":  # a JPEG, which has 8 bits
+            return False
+        stream.seek(0)
+        with Image.open(stream) as image:
+            samples = samples_of(image)
+            if samples is not None and samples.may_be_dark:
+                return to_levels(image, samples)[1]
+    return False
+
+
+def _opened(picture: Picture) -> BinaryIO:
+    path = getattr(picture, "path", None)  # of a file, which need not be read whole
+    return io.BytesIO(picture.read()) if path is None else open(path, "rb")
+
+
+def _rgb(image: Any) -> Any:
+    from PIL import Image
+
     if image.has_transparency_data:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from jml.errors import UserError
+from jml._text_files import read_lines
 
 from ._copies import file_content, identify
+from ._problems import Problem, Problems, quote
+from ._singletons import left_out_queries, singletons_note
 from ._types import Listing, Picture
 
 
@@ -41,68 +43,44 @@ class File(NamedTuple):
         return file_content(self.path, depth)
 
 
-def find_root(root: str | os.PathLike, marker: str, *below: str, needs: str) -> Path:
-    """The folder that holds `marker`: `root`, or one of the folders `below` it.
-
-    Raises:
-        UserError: none does; says what the data set `needs`.
-    """
-    for folder in (Path(root), *(Path(root, name) for name in below)):
-        if (folder / marker).exists():
-            return folder
-    reason = "has no" if Path(root).is_dir() else "is no folder that holds"
-    raise UserError(f"--dataroot: {str(root)!r} {reason} {marker}; {needs}.")
-
-
 def read_list(
-    path: Path, columns: Sequence[Callable[[str], object]], *, header: int = 0
+    path: Path,
+    columns: Sequence[Callable[[str], object]],
+    problems: Problems,
+    *,
+    header: int = 0,
 ) -> Iterator[tuple[int, list]]:
     """Yields the number and the converted columns of each line of a list file.
 
-    Columns are separated by blanks. The first `header` lines and empty ones are passed
-    over.
-
-    Raises:
-        UserError: the file cannot be read, or a line has other columns; names both.
+    Columns are separated by blanks or tabs. Empty lines are passed over, and of the
+    first `header` others those that have other columns. Any other line without these
+    columns is one of the `problems`, and so is a file that cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UserError(
-            f"--dataroot: cannot read {str(path)!r}: {reason}; unpack the data set"
-            " anew."
-        ) from None
-    for number, line in enumerate(lines[header:], header + 1):
+        reason = getattr(error, "strerror", None) or "it is no text"
+        problems.add_first(f"cannot read {str(path)!r}: {reason}")
+        return
+    for number, line in enumerate(lines, 1):
         cells = line.split()
         if not cells:
             continue
-        try:
-            values = [f(cell) for f, cell in zip(columns, cells, strict=True)]
-        except ValueError:
-            kinds = ", ".join("a number" if f is int else "a word" for f in columns)
-            raise bad_line(path, number, f"{line!r} is not {kinds}") from None
-        yield number, values
-
-
-def bad_line(path: Path, number: int, problem: str) -> UserError:
-    """The error for one line of a list."""
-    return UserError(
-        f"--dataroot: {str(path)!r}, line {number}: {problem}; mend the line or unpack"
-        " the data set anew."
-    )
-
-
-def file_below(root: Path, relative: str, path: Path, number: int) -> File:
-    """The picture that a line of a list names, which must lie below `root`.
-
-    Raises:
-        UserError: it would lie elsewhere.
-    """
-    parts = PurePosixPath(relative.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts:
-        raise bad_line(path, number, f"{relative!r} leaves the data root")
-    return File(os.path.join(root, parts))
+        header -= 1
+        values: list = []
+        with problems.at(path, number):
+            try:
+                values += (f(cell) for f, cell in zip(columns, cells, strict=True))
+            except ValueError as error:
+                values.clear()
+                if header >= 0:
+                    continue
+                if isinstance(error, Problem):
+                    raise
+                kinds = ", ".join("a number" if f is int else "a word" for f in columns)
+                raise Problem(f"{quote(line)} is not {kinds}") from None
+        if values:
+            yield number, values
 
 
 def make_listing(
@@ -130,7 +108,8 @@ def make_listing(
             difference becomes a note.
 
     Raises:
-        UserError: a split is empty, or there are fewer than two classes to train on.
+        UserError: a split is empty, there are fewer than two classes to train on, or no
+            query has an image to find.
     """
     distinct, labels = np.unique(np.asarray(classes), return_inverse=True)
     masks = {"train": train, "query": query, "gallery": gallery}
@@ -143,24 +122,27 @@ def make_listing(
         for split, rows in splits.items()
         if rows is not None
     }
+    problems = Problems("unpack the data set anew, or mend its lists")
     for split, (number, images) in counts.items():
-        if number < 1 + (split == "train"):
-            raise UserError(
-                f"--dataroot: {name} has {images} images in {number} classes for"
-                f" {split}; it takes {1 + (split == 'train')} classes or more."
+        least = 1 + (split == "train")
+        if number < least:
+            problems.add(
+                f"{name} has {images} images in {number} classes for {split}; it takes"
+                f" {least} class{'es' * (least > 1)} or more"
             )
+    problems.check()
     notes = tuple(
         f"{name}: {counts[split][1]:,} images in {counts[split][0]:,} classes for"
         f" {split}, where {images:,} in {number:,} are expected"
         for split, (number, images) in (expected or {}).items()
         if counts[split] != (number, images)
     )
-    singles = np.count_nonzero(np.bincount(labels[splits["train"]]) == 1)
-    if singles:
-        notes += (
-            f"{name}: {singles:,} of {counts['train'][0]:,} training classes have a"
-            " single image and are never drawn",
-        )
+    notes += singletons_note(name, labels[splits["train"]])
+    notes += left_out_queries(
+        name,
+        labels[splits["query"]],
+        None if gallery is None else labels[splits["gallery"]],
+    )
     names = tuple(class_name(value) for value in distinct.tolist())
     listing = Listing(
         name, pictures, labels.astype(np.int32), names, **splits, notes=notes

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jml.errors import UserError
+from ._batch_sizes import check_pass, check_pk
+from ._singletons import CHOICES
 
 
 class Classes(NamedTuple):
@@ -39,13 +40,13 @@ def pk_batch(
     step: int,
     batch_size: int,
     images_per_class: int,
+    singletons: str = "skip",
 ) -> Int[np.ndarray, " batch_size"]:
     """Indices of one batch of P classes with K images each.
 
     The ``P = batch_size / images_per_class`` classes are drawn without replacement, and
     so are the images of each. A class with too few images gives each of them equally
-    often, up to one. Images of a class stand next to each other. Classes with a single
-    image are passed over, as it makes no pair.
+    often, up to one. Images of a class stand next to each other.
 
     Args:
         labels: class of each training image.
@@ -53,13 +54,18 @@ def pk_batch(
         step: number of the batch, 0 or more.
         batch_size: images in the batch.
         images_per_class: images of each class in it.
+        singletons: what becomes of classes with a single image, which makes no pair:
+            "skip" passes over them (unless K is 1), with "views" the image fills all K
+            places, to be augmented apart in each.
 
     Returns:
         Indices into `labels`.
 
     Raises:
-        UserError: `batch_size` is no multiple of `images_per_class`, or more than the
-            training set can fill; names the largest that works.
+        UserError: `batch_size` is no multiple of `images_per_class`, holds a single
+            class and so no negative, or is more than the training set can fill; says
+            what works.
+        ValueError: `singletons` is neither of the two.
 
     Example:
         >>> labels = np.repeat([0, 1, 2], 5)
@@ -67,8 +73,14 @@ def pk_batch(
         >>> len(batch), len(set(labels[batch].tolist()))
         (4, 2)
     """
-    classes = group(labels, fewest=min(2, images_per_class))
-    _check_batch_size(batch_size, images_per_class, classes)
+    if singletons not in CHOICES:
+        raise ValueError(
+            f"pk_batch: `singletons` must be one of {', '.join(CHOICES)}, got"
+            f" {singletons!r}"
+        )
+    views = singletons == "views"
+    classes = group(labels, fewest=1 if views else min(2, images_per_class))
+    check_pk(batch_size, images_per_class, classes.counts, labels, views=views)
     rng = np.random.default_rng([seed, step])
     chosen = rng.choice(
         len(classes.counts), batch_size // images_per_class, replace=False
@@ -94,10 +106,11 @@ def cub_batch(
         Indices into `labels`.
 
     Raises:
-        UserError: the classes cannot fill the batch.
+        UserError: the classes cannot be sure to fill the batch; says what works.
     """
     return _fill_batch(
-        group(labels, fewest=2),
+        labels,
+        lambda counts: np.minimum(counts, 5),
         lambda rng, count: min(count, rng.integers(5, 10, endpoint=True)),
         np.random.default_rng([seed, step]),
         batch_size,
@@ -114,7 +127,8 @@ def in_shop_batch(
     are passed over. Arguments, result and error are those of ``cub_batch``.
     """
     return _fill_batch(
-        group(labels, fewest=2),
+        labels,
+        lambda counts: counts // 2,
         lambda rng, count: rng.integers(count // 2, count, endpoint=True),
         np.random.default_rng([seed, step]),
         batch_size,
@@ -122,11 +136,14 @@ def in_shop_batch(
 
 
 def _fill_batch(
-    classes: Classes,
+    labels: Int[np.ndarray, " n"],
+    fewest_of: Callable[[Int[np.ndarray, " c"]], Int[np.ndarray, " c"]],
     images_of: Callable[[np.random.Generator, int], int],
     rng: np.random.Generator,
     batch_size: int,
 ) -> Int[np.ndarray, " batch_size"]:
+    classes = group(labels, fewest=2)
+    check_pass(batch_size, fewest_of(classes.counts), labels)
     chosen: list[np.ndarray] = []
     missing = batch_size
     for c in rng.permutation(len(classes.counts)):
@@ -134,26 +151,5 @@ def _fill_batch(
         chosen.append(picks)
         missing -= len(picks)
         if missing <= 0:
-            return rng.permutation(np.concatenate(chosen)[:batch_size])
-    raise UserError(
-        f"--batch_size: {batch_size} is more than one pass over the training set's"
-        f" {len(classes.counts)} classes gave, {batch_size - missing} images; pass a"
-        " smaller one."
-    )
-
-
-def _check_batch_size(batch_size, images_per_class, classes: Classes) -> None:
-    number, images = len(classes.counts), int(classes.counts.sum())
-    largest = min(number, images // images_per_class) * images_per_class
-    if not images_per_class <= batch_size <= largest:
-        raise UserError(
-            f"--batch_size: {batch_size} does not fit a training set of {images} images"
-            f" in {number} classes with --images_per_class {images_per_class};"
-            f" {largest} is the largest that does."
-        )
-    if batch_size % images_per_class:
-        below = batch_size - batch_size % images_per_class
-        raise UserError(
-            f"--batch_size: {batch_size} is not a multiple of --images_per_class"
-            f" {images_per_class}; pass {below}."
-        )
+            break
+    return rng.permutation(np.concatenate(chosen)[:batch_size])

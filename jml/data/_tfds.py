@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jml._optional import need
 from jml.errors import UserError
 
 from ._listing import make_listing
@@ -73,7 +74,9 @@ def tfds(
     """
     try:
         import tensorflow_datasets
-    except ImportError:
+
+        tensorflow_datasets.core  # noqa: B018 - imported when it is asked for
+    except (ImportError, AttributeError):
         raise UserError(
             f"--dataset: tfds:{name} is read by tensorflow-datasets, which is not"
             " installed; run: pip install tensorflow-datasets array_record"
@@ -97,6 +100,8 @@ def tfds(
                 f"{flag} is not prepared in {str(builder.data_dir)!r}; pass --download."
             )
         builder = _prepare(tensorflow_datasets, flag, name, root)
+    if builder.info.file_format.value == "array_record":
+        need(flag, "array_record")
     features = builder.info.features
     label = next((key for key in LABELS if key in features), None)
     kind = tensorflow_datasets.features.Image

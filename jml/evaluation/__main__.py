@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jml._optional import progress_bar
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
@@ -23,7 +24,7 @@ from ._files import (
     load_class_names,
     load_groups,
     load_images,
-    paths_of,
+    load_of_items,
 )
 
 PROGRAM = "python -m jml.evaluation"
@@ -61,7 +62,7 @@ def _make_parser() -> Parser:
     add("--seed", type=int, default=0, metavar="N", help="of all randomness")
     add("--images", metavar="FILE.npy", help="what the embeddings are of: uint8 NHWC")
     add("--gallery_images", metavar="FILE.npy", help="the same for the gallery")
-    add("--groups", metavar="FILE.npy", help="camera or sequence of each item, or -1")
+    add("--groups", metavar="FILE.npy", help="camera or sequence of items, -1: none")
     add("--gallery_groups", metavar="FILE.npy", help="the same for the gallery")
     add("--class_names", metavar="FILE.txt", help="line i, from 0, names class i")
     return parser
@@ -80,6 +81,8 @@ def _run(given: list[str]) -> None:
                 raise UserError(
                     "--dataroot: is for the folder of a run, not for files."
                 )
+    from jml.report import missing_packages
+
     folder = folder if of_run else Path(options.out)
     try:
         if of_run:
@@ -94,49 +97,25 @@ def _run(given: list[str]) -> None:
             " or choose another place."
         ) from None
     print(_table(found))
-    print(f"written: {folder / 'report.html'}")
+    if not missing_packages():
+        print(f"written: {folder / 'report.html'}")
 
 
 def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
-    from tqdm import tqdm
-
     from jml.evaluation import evaluate
-    from jml.report import FILES, Items, write_report
+    from jml.report import Items, missing_packages, write_report
 
     if len(options.what) not in (2, 4):
         raise UserError(
             f"pass embeddings and labels, or those and a gallery's, got"
             f" {len(options.what)} files."
         )
-    out = Path(options.out)
-    earlier = next((name for name in FILES if (out / name).exists()), None)
-    if earlier and not options.overwrite:
-        raise UserError(
-            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
-            " --overwrite to replace that report."
-        )
-    place = out
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(
-            f"--out: cannot write to {options.out!r}; choose a folder that you may"
-            " write to."
-        )
-    pictures, grouping = (
-        paths_of(options, name, len(options.what) // 2) for name in ("images", "groups")
-    )
+    out, problem = Path(options.out), missing_packages()
+    if not problem:
+        _check_out(out, options.overwrite)
     arrays = [load_array(path) for path in options.what]
-    images = [
-        load_images(path, labels)
-        for path, labels in zip(pictures, arrays[1::2], strict=True)
-    ]
-    groups = [
-        load_groups(option, path, labels)
-        for option, path, labels in zip(
-            ("--groups", "--gallery_groups"), grouping, arrays[1::2], strict=False
-        )
-    ]
+    images = load_of_items(options, "images", load_images, arrays[1::2])
+    groups = load_of_items(options, "groups", load_groups, arrays[1::2])
     class_names = load_class_names(options.class_names)
     _say("evaluating")
     try:
@@ -149,7 +128,7 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
             resamples=options.resamples,
             seed=options.seed,
             **dict(zip(("groups", "gallery_groups"), groups, strict=False)),
-            progress=lambda steps: tqdm(steps, leave=False, disable=None),
+            progress=progress_bar,
         )
     except ValueError as error:
         raise UserError(about_files(str(error), options.what)) from None
@@ -157,6 +136,9 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         _say("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
     if options.groups is not None:
         _say("groups are in use: a ranking leaves out the query's class and group")
+    if problem:
+        _say(f"no report: it needs {problem}")
+        return found
     items = [
         Items(x, labels, pictures, groups=group)
         for x, labels, pictures, group in zip(
@@ -177,6 +159,25 @@ def _evaluate_files(options: argparse.Namespace, given: list[str]) -> Any:
         say=_say,
     )
     return found
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    from jml.report import FILES
+
+    earlier = next((name for name in FILES if (out / name).exists()), None)
+    if earlier and not overwrite:
+        raise UserError(
+            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
+            " --overwrite to replace that report."
+        )
+    place = out
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserError(
+            f"--out: cannot write to {str(out)!r}; choose a folder that you may write"
+            " to."
+        )
 
 
 def _table(found: Any) -> str:

@@ -1,5 +1,6 @@
 """All that is measured of embeddings, in one call."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from ._kmeans import kmeans
 from ._ranks import Progress
 from ._recall import measure
 from ._retrieval import bootstrap_intervals, class_means
-from ._search import Search, make_search
+from ._search import Search, count_equal_rows, make_search
 
 CLUSTERINGS = 5
 CLUSTERING_WORK = 2e10  # multiplications
@@ -83,12 +84,16 @@ def evaluate(
 
     The time is that of one matrix product of queries and gallery, half of it where the
     queries are searched for among themselves, and of R comparisons for each of its
-    entries: these prevail where classes have hundreds of items. The matrix is never
-    stored. The ranks are
-    whole numbers, the same on one device and on several. Kinds of devices round
-    distances differently, and so may order two items whose distances differ in the
-    last digits of float32; float64 embeddings are computed in float64 only where JAX
-    has it enabled.
+    entries or, where R exceeds some hundreds, of sorting its rows. The matrix is never
+    stored.
+
+    Ranks are those of the float64 distances of the vectors given, but that two
+    distances that differ by less than 1e-5 of themselves may be taken for equal or come
+    in either order. Where vectors are much nearer to each other than to their common
+    centre, float32 products are not enough. Such pairs are subtracted first; where they
+    are most of the pairs, as in a few tight groups far apart, products are made anew in
+    float64, and the whole takes about three times as long. Equal rows are tied, and
+    ranks are the same on one device and on several.
 
     Args:
         embeddings: one row per query.
@@ -149,6 +154,8 @@ def evaluate(
         groups=groups,
         gallery_groups=gallery_groups,
     )
+    if gallery is not None and self_index is None and ids is None:
+        _warn_of_copies(search)
     neighbours = search.neighbours
     classes = len(np.unique(search.classes))
     if clusterings is None:
@@ -196,6 +203,17 @@ def evaluate(
         np.bincount(index[queries], minlength=len(present)),
         dict(zip(names, means.T, strict=True)),
     )
+
+
+def _warn_of_copies(search: Search) -> None:
+    copies = count_equal_rows(search.vectors.x, search.vectors.y)
+    if copies:
+        warnings.warn(
+            f"evaluate: {copies:,} of {len(search.classes):,} queries equal a gallery"
+            " row bit for bit, and so are their own nearest neighbours; pass"
+            " `self_index` or `ids` to leave them out of their own rankings",
+            stacklevel=3,
+        )
 
 
 def _clustering_scores(

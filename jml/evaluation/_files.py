@@ -1,11 +1,11 @@
 """What the command reads: arrays and names from files that may hold anything."""
 
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from jml._text_files import read_lines
 from jml.errors import UserError
 
 ARGUMENTS = ("embeddings", "labels", "gallery", "gallery_labels")
@@ -28,22 +28,28 @@ def load_array(path: str, *, mapped: bool = False) -> np.ndarray:
         ) from None
 
 
-def paths_of(options: Namespace, name: str, parts: int) -> list[str | None]:
-    """An option's files for the queries and, where there are two parts, the gallery."""
+def load_of_items(
+    options: Namespace,
+    name: str,
+    load: Callable[[str, np.ndarray], np.ndarray],
+    labels: Sequence[np.ndarray],
+) -> list[np.ndarray | None]:
+    """An option's array for the queries and, if these have labels, for the gallery."""
     option, other = f"--{name}", f"--gallery_{name}"
     paths = [getattr(options, name), getattr(options, f"gallery_{name}")]
     given = [path is not None for path in paths]
-    if given not in ([False, False], [True, parts == 2]):
+    if given not in ([False, False], [True, len(labels) == 2]):
         raise UserError(
             f"{other}: goes with {option} and a gallery, and they with it; pass both or"
             " none."
         )
-    return paths[:parts]
+    return [
+        None if path is None else load(path, some)
+        for path, some in zip(paths, labels, strict=False)
+    ]
 
 
-def load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
-    if path is None:
-        return None
+def load_images(path: str, labels: np.ndarray) -> np.ndarray:
     images = load_array(path, mapped=True)
     square = images.ndim == 4 and images.shape[1] == images.shape[2]
     if not square or images.shape[3] != 3 or images.dtype != np.uint8:
@@ -58,14 +64,12 @@ def load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
     return images
 
 
-def load_groups(option: str, path: str | None, labels: np.ndarray) -> np.ndarray | None:
-    if path is None:
-        return None
+def load_groups(path: str, labels: np.ndarray) -> np.ndarray:
     groups = load_array(path)
     if groups.shape != (labels.size,) or not np.issubdtype(groups.dtype, np.integer):
         raise UserError(
-            f"{option}: {path!r} must be integer [{labels.size}], one for each label,"
-            f" got {groups.dtype} {groups.shape}; -1 is no group."
+            f"{path!r}: groups must be integer [{labels.size}], one for each label, got"
+            f" {groups.dtype} {groups.shape}; -1 is no group."
         )
     return groups
 
@@ -74,8 +78,14 @@ def load_class_names(path: str | None) -> dict[int, str]:
     if path is None:
         return {}
     try:
-        return dict(enumerate(Path(path).read_text("utf-8-sig").split("\n")))
-    except (OSError, ValueError) as error:
+        lines = enumerate(map(str.strip, read_lines(path)))
+        # Names are only shown: what is no UTF-8 in them is replaced.
+        return {
+            number: line.encode(errors="surrogateescape").decode(errors="replace")
+            for number, line in lines
+            if line
+        }
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"--class_names: cannot read {path!r}: {error}; pass a text file."
         ) from None

@@ -10,8 +10,12 @@ from jaxtyping import Array, Float, Int
 
 from ._inputs import SEEDS, check_at_most, check_count, checked_embeddings
 from ._keys import inner_products
+from ._neighbours import nearest
+from ._ranks import width
+from ._vectors import Vectors
 
 BLOCK = 2048  # items whose distances to all centres exist at once
+COARSE = 1e-3  # of the items: so many may be with another centre, by rounding
 
 
 class Clustering(NamedTuple):
@@ -46,7 +50,8 @@ def kmeans(
             fraction of the mean variance of a column.
 
     Returns:
-        The clusters, with centres and inertia of the last assignment.
+        The clusters, with centres and inertia of the last assignment. Each item is with
+        the centre that is nearest by differences, and not only by float32 products.
 
     Raises:
         ValueError: wrong shape or dtype, an entry that is NaN or infinite, or a `k`
@@ -58,12 +63,39 @@ def kmeans(
         >>> found.inertia, bool(found.clusters[0] == found.clusters[1])
         (1.0, True)
     """
-    x = checked_embeddings("kmeans", "embeddings", embeddings)
-    check_count("kmeans", "`k`", k, len(x))
+    given = checked_embeddings("kmeans", "embeddings", embeddings)
+    check_count("kmeans", "`k`", k, len(given))
     check_at_most("kmeans", SEEDS, seed=seed)
+    for dtype in (given.dtype, np.dtype(np.float64)):
+        with width(dtype):
+            assigned, centres, iterations = _lloyd(
+                given, dtype, k, seed, max_iterations, tolerance
+            )
+        vectors = Vectors(given, centres, "euclidean")
+        clusters, everything = nearest(vectors), np.arange(len(given))
+        squares = vectors.squared_distances(everything, clusters)
+        other = np.flatnonzero(assigned != clusters)
+        farther = vectors.squared_distances(other, assigned[other])
+        # Where centres are close together and far from the mean, float32 products
+        # confuse them all along.
+        if np.sum(farther > (1 + 1e-4) * squares[other]) <= COARSE * len(given):
+            break
+    inertia = np.ldexp(squares.sum(), 2 * vectors.exponents[0])
+    return Clustering(clusters, centres, float(inertia), iterations)
+
+
+def _lloyd(
+    given: Float[np.ndarray, "n d"],
+    dtype: np.dtype,
+    k: int,
+    seed: int,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "k d"], int]:
+    """Clusters, centres and the number of iterations, computed in floats of a dtype."""
     # Near zero and at most 2 in size, squares neither overflow nor vanish.
-    exponent = int(np.frexp(np.abs(x).max())[1])
-    x = np.ldexp(x, -exponent)
+    exponent = int(np.frexp(np.abs(given).max())[1])
+    x = np.ldexp(given.astype(dtype), -exponent)
     mean = x.mean(axis=0)
     x = x - mean
     block = min(BLOCK, len(x))
@@ -78,13 +110,9 @@ def kmeans(
         max_iterations,
         k=k,
     )
-    clusters, centres, inertia, iterations = map(np.asarray, found)
-    return Clustering(
-        clusters[: len(x)],
-        np.ldexp(centres + mean, exponent),
-        float(np.ldexp(float(inertia), 2 * exponent)),
-        int(iterations),
-    )
+    clusters, centres, iterations = map(np.asarray, found)
+    centres = np.ldexp(centres + mean, exponent).astype(given.dtype)
+    return clusters[: len(x)], centres, int(iterations)
 
 
 @partial(jax.jit, static_argnames="k")
@@ -104,9 +132,7 @@ def _kmeans(items, present, key, tolerance, max_iterations, *, k):
     start = _plus_plus(flat, there, key, k), jnp.asarray(jnp.inf, items.dtype), 0
     centres, _, iterations = jax.lax.while_loop(goes_on, refine, start)
     clusters, _ = _assign(items, centres)
-    # Differences lose no digits where clusters are tight; `_assign` may.
-    squares = jnp.sum((flat - centres[clusters]) ** 2, axis=1)
-    return clusters, centres, jnp.sum(jnp.where(there, squares, 0)), iterations
+    return clusters, centres, iterations
 
 
 def _assign(items, centres) -> tuple[Int[Array, " n"], Float[Array, " n"]]:
@@ -114,7 +140,7 @@ def _assign(items, centres) -> tuple[Int[Array, " n"], Float[Array, " n"]]:
     norms = jnp.sum(centres**2, axis=1)
 
     def nearest(x):
-        partial_distances = norms - 2 * inner_products(x, centres)
+        partial_distances = norms[None] - 2 * inner_products(x, centres)
         clusters = jnp.argmin(partial_distances, axis=1)
         return clusters, jnp.min(partial_distances, axis=1) + jnp.sum(x * x, axis=1)
 
@@ -146,15 +172,16 @@ def _plus_plus(flat, there, key, k: int) -> Float[Array, "k d"]:
     norms = jnp.sum(flat * flat, axis=1)
 
     def squared_distances(chosen):
-        to_all = norms - 2 * inner_products(flat[chosen], flat) + norms[chosen, None]
-        return jnp.where(there, jnp.maximum(to_all, 0), 0)
+        products = inner_products(flat[chosen], flat)
+        to_all = norms[None] - 2 * products + norms[chosen, None]
+        return jnp.where(there[None], jnp.maximum(to_all, 0), 0)
 
     def choose(number, state):
         centres, closest = state
         reached = jnp.cumsum(closest)
         drawn = jnp.searchsorted(reached, shots[number] * reached[-1], side="right")
         drawn = jnp.minimum(drawn, jnp.sum(there) - 1)
-        with_each = jnp.minimum(closest, squared_distances(drawn))
+        with_each = jnp.minimum(closest[None], squared_distances(drawn))
         best = jnp.argmin(jnp.sum(with_each, axis=1))
         return centres.at[number].set(flat[drawn[best]]), with_each[best]
 

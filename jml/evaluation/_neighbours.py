@@ -12,7 +12,7 @@ from ._close import exact_keys
 from ._inputs import as_array, check_count, checked_labels
 from ._keys import distances, inner_products
 from ._layout import blocks
-from ._ranks import width
+from ._ranks import first_dtype, width
 from ._search import Excluded, make_excluded, make_vectors, numbered
 from ._vectors import CHUNK, Products, Vectors
 
@@ -83,10 +83,19 @@ def nearest_neighbours(
     )
     rows = np.arange(n) if rows is None else _checked_rows(name, rows, n)
     check_count(name, "`k`", k, m - int(excluded.count()[rows].max()))
-    wide = vectors.wide and jax.config.jax_enable_x64
-    dtype = np.dtype(np.float64 if wide else np.float32)
+    dtype = first_dtype(vectors)
     with width(dtype):
         return _search(vectors, excluded, rows, k, vectors.products(dtype))
+
+
+def nearest(vectors: Vectors) -> Int[np.ndarray, " n"]:
+    """The nearest gallery item of each query, nothing left out."""
+    n, m = len(vectors.x), len(vectors.y)
+    nothing = Excluded(np.full(n, -1), np.full(m, -2))
+    dtype = first_dtype(vectors)
+    with width(dtype):
+        found = _search(vectors, nothing, np.arange(n), 1, vectors.products(dtype))
+    return found[:, 0]
 
 
 def _search(

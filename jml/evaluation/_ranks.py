@@ -40,7 +40,7 @@ from ._layout import (
 from ._rows import SORT_ABOVE, ranks_by_sorting
 from ._search import Search
 from ._tiles import rows_of_keys
-from ._vectors import Products
+from ._vectors import Products, Vectors
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 MAX_TARGETS = 2**25  # kept at once; of more, tiles serve their rows alone
@@ -79,15 +79,19 @@ def relevant_ranks(
     """
     laid = sort_by_class(search)
     queries = np.flatnonzero(laid.relevant)
-    dtype = search.vectors.wide and jax.config.jax_enable_x64
-    dtypes = [np.float64] if dtype else [np.float32, np.float64]
-    for dtype in map(np.dtype, dtypes):
+    for dtype in dict.fromkeys((first_dtype(search.vectors), np.dtype(np.float64))):
         if len(queries):
             heavy: list[np.ndarray] = []
             with width(dtype):
                 level = _make_level(search, laid, dtype, nearest_only)
             yield from _of_level(level, queries, heavy, progress)
             queries = np.concatenate([queries[:0], *heavy])
+
+
+def first_dtype(vectors: Vectors) -> np.dtype:
+    """What products are made in, as long as they tell distances apart."""
+    wide = vectors.wide and jax.config.jax_enable_x64
+    return np.dtype(np.float64 if wide else np.float32)
 
 
 def width(dtype: np.dtype) -> AbstractContextManager:

@@ -188,6 +188,27 @@ def make_excluded(
     return Excluded(mine, gallery_numbers, *_numbered_apart(*of_class))
 
 
+def count_equal_rows(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> int:
+    """How many rows of `x` are rows of `y`, bit for bit."""
+    dtype = np.result_type(x, y)
+    x, y = (np.ascontiguousarray(rows, dtype) for rows in (x, y))
+    factors = np.random.default_rng(0).integers(2**63, size=x.shape[1]) * 2 + 1
+    factors = factors.astype(f"u{dtype.itemsize}")
+
+    def checksums(rows: np.ndarray) -> np.ndarray:
+        bits = rows.view(factors.dtype)
+        return np.concatenate(
+            [
+                (bits[at : at + 4096] * factors).sum(axis=1)
+                for at in range(0, len(rows), 4096)
+            ]
+        )
+
+    sums, others = checksums(x), checksums(y)
+    known = {row.tobytes() for row in y[np.isin(others, sums)]}
+    return sum(row.tobytes() in known for row in x[np.isin(sums, others)])
+
+
 def numbered(labels: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, ...]:
     """The distinct labels, and both as indices into them."""
     if others is labels:

@@ -125,7 +125,7 @@ class Vectors:
             squares = [np.ones(len(p)) for p in parts]
         base, largest = squares[0], squares[-1].max()
         # In units of the squared norms, about seven standard deviations of the error of
-        # a difference of two products; `benchmarks/precision.py` measures it.
+        # a difference of two; `benchmarks/retrieval_precision.py` measures it.
         eps = np.finfo(dtype).eps
         error = eps * (1 + 0.3 * self.x.shape[1] ** 0.5)
         tolerance = TOLERANCE[dtype.itemsize]

@@ -13,6 +13,7 @@ from .._checks import (
     check_key,
     check_kind,
     check_number,
+    warn_of_classes,
 )
 from .._numerics import masked_logsumexp
 from ..distances import as_compute, normalize, row_facts
@@ -43,7 +44,7 @@ def init_proxies(
         >>> init_proxies(jax.random.key(0), num_classes=100, dim=64).shape
         (100, 64)
     """
-    check_key("init_proxies", "key", key)
+    key = check_key("init_proxies", "key", key)
     check_count("init_proxies", "num_classes", num_classes)
     check_count("init_proxies", "dim", dim)
     return jax.nn.initializers.glorot_uniform()(key, (num_classes, dim), jnp.float32)
@@ -68,7 +69,9 @@ def proxy_nca_loss(
     The positive proxy is not in the sum. The proxies are parameters like any other:
     train them with the network, or pass constants for the original's static ones. There
     are no pairs to count, so there is no `convention`. An item whose label has no
-    proxy, or that has no other proxy to be held against, adds 0.
+    proxy (-1, say), or that has no other proxy to be held against, adds 0. A warning
+    says so of labels of c or more, where they are known before anything runs: labels
+    that count from 1 are the usual reason.
 
     Args:
         embeddings: the batch.
@@ -97,9 +100,9 @@ def proxy_nca_loss(
         Movshovitz-Attias, Toshev, Leung, Ioffe, Singh: No Fuss Distance Metric Learning
         using Proxies, 2017, https://arxiv.org/abs/1703.07464
     """
-    check_batch("proxy_nca_loss", embeddings, labels, where)
+    embeddings, labels, where = check_batch("proxy_nca_loss", embeddings, labels, where)
     scale = check_number("proxy_nca_loss", "scale", scale)
-    check_array("proxy_nca_loss", "proxies", proxies, shape="[C, D]", ndim=2)
+    proxies = check_array("proxy_nca_loss", "proxies", proxies, shape="[C, D]", ndim=2)
     check_kind("proxy_nca_loss", "proxies", proxies, jnp.floating, "floating")
     if proxies.shape[1] != embeddings.shape[1]:
         raise ValueError(
@@ -107,6 +110,7 @@ def proxy_nca_loss(
             f"the embeddings have, got {proxies.shape[1]}"
         )
     plan = make_plan("proxy_nca_loss", block_size, axis_name)
+    warn_of_classes("proxy_nca_loss", labels, where, len(proxies))
     return _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan)
 
 

@@ -80,11 +80,11 @@ def triplet_loss(
         Schroff, Kalenichenko, Philbin: FaceNet: A Unified Embedding for Face
         Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832
     """
-    check_batch("triplet_loss", embeddings, labels, where)
+    embeddings, labels, where = check_batch("triplet_loss", embeddings, labels, where)
     margin = check_number("triplet_loss", "margin", margin)
     check_choice("triplet_loss", "mining", mining, SUMS)
     check_choice("triplet_loss", "convention", convention, CONVENTIONS)
-    check_memory("triplet_loss", memory, embeddings)
+    memory = check_memory("triplet_loss", memory, embeddings)
     plan = make_plan("triplet_loss", block_size, axis_name)
     return _triplet_loss(
         embeddings, labels, margin, where, memory, mining, convention, plan

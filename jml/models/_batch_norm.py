@@ -1,5 +1,7 @@
 """Batch normalisation with PyTorch's meaning of every number."""
 
+import math
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
@@ -35,16 +37,18 @@ class BatchNorm(nnx.Module):
             mean, var = self.running_mean[...], self.running_var[...]
         else:
             mean, var = _moments(x)
-            self._move(mean, var, x.size // x.shape[-1])
+            self._move(mean, var, x.shape[:3])
         scale = self.weight[...] * lax.rsqrt(var + EPSILON)
         shift = self.bias[...] - mean * scale
         return (x * scale + shift).astype(x.dtype)
 
-    def _move(self, mean: Array, var: Array, count: int) -> None:
+    def _move(self, mean: Array, var: Array, shape: tuple[int, ...]) -> None:
+        count = math.prod(shape)
         if count < 2:
             raise ValueError(
-                "BatchNorm: training needs more than one value per channel, got one "
-                "image that has shrunk to 1 x 1; use a larger batch or larger images"
+                "BatchNorm: training needs more than one value per channel, got images "
+                f"x height x width = {shape}; pass more images at a time (a larger "
+                "batch or microbatch), larger images, or train=False"
             )
         mean, var = lax.stop_gradient((mean, var * (count / (count - 1))))
         for running, new in ((self.running_mean, mean), (self.running_var, var)):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jml._optional import need
 from jml.errors import UserError
 
 from ._state_dict import from_state_dict as from_state_dict
@@ -32,12 +33,21 @@ def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) 
     """Writes a model as a ``.safetensors`` file with torchvision's names.
 
     The file appears complete or not at all.
+
+    Raises:
+        UserError: safetensors is not installed.
+        OSError: the file cannot be written.
     """
+    path = Path(path)
+    need(f"writing {str(path)!r}", "safetensors")
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    path = Path(path)
     part = path.with_name(path.name + ".part")
-    save_file(to_state_dict(params, batch_stats), part)
+    try:
+        save_file(to_state_dict(params, batch_stats), part)
+    except SafetensorError as error:  # what safetensors makes of an OSError
+        raise OSError(str(error)) from None
     os.replace(part, path)
 
 
@@ -94,6 +104,7 @@ def _reason(error: Exception) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    need(f"--weights: reading {str(path)!r}", "safetensors")
     from safetensors.numpy import load_file
 
     return load_file(path)

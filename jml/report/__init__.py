@@ -6,7 +6,8 @@
 from ._contents import Items as Items
 from ._report import FILES as FILES
 from ._report import PAGE as PAGE
+from ._report import missing_packages as missing_packages
 from ._report import write_report as write_report
 from ._training_plot import save_plot as save_plot
 
-__all__ = ["FILES", "PAGE", "Items", "save_plot", "write_report"]
+__all__ = ["FILES", "PAGE", "Items", "missing_packages", "save_plot", "write_report"]

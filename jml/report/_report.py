@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jml._labels import concatenate_labels
+from jml._optional import missing, need
 from jml.evaluation import Evaluation
 
 from ._contents import (
@@ -37,6 +38,12 @@ from ._thumbnails import sheets, thumbnails
 
 PAGE, PICTURES = "report.html", "report"
 FILES = (PAGE, *(f"{PICTURES}/{name}" for name in PICTURE_FILES))
+PACKAGES = ("matplotlib", "PIL")
+
+
+def missing_packages() -> str | None:
+    """What to say where packages that a report needs are missing; else None."""
+    return missing(*PACKAGES)
 
 
 def write_report(
@@ -74,8 +81,10 @@ def write_report(
         The path of the page.
 
     Raises:
+        UserError: matplotlib or Pillow is not installed.
         OSError: the files cannot be written.
     """
+    need("a report", *PACKAGES)
     say("report: the nearest neighbours")
     records = readable(records)
     query, *rest = (as_arrays(part) for part in (query, gallery) if part is not None)

@@ -6,17 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from jml._optional import need
+
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#a0aec0"
 
 
 def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Draws the records of a run's metrics.jsonl into a PNG file."""
+    """Draws the records of a run's metrics.jsonl into a PNG file.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    need("a plot", "matplotlib", "PIL")
     figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)
     _draw_loss(left, [r for r in records if "loss" in r])
     _draw_recall(right, [r for r in records if "recall@1" in r])
     for axes in (left, right):
         axes.set_xlabel("step")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
@@ -39,8 +47,10 @@ def _draw_loss(axes: Any, records: Sequence[dict[str, Any]]) -> None:
     steps = [r["step"] for r in records]
     losses = np.array([r["loss"] for r in records])
     width = max(1, len(losses) // 25)
+    dot = "o" if len(losses) == 1 else None  # one step makes no line
     axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.8)
-    axes.plot(steps, _trailing_mean(losses, width), color=BLUE, linewidth=1.8)
+    mean = _trailing_mean(losses, width)
+    axes.plot(steps, mean, color=BLUE, linewidth=1.8, marker=dot)
     # The first steps tower above the rest; the curve matters more than they.
     low, high = np.percentile(losses, (1, 98))
     margin = 0.05 * (high - low) or 1.0
@@ -58,19 +68,20 @@ def _draw_recall(axes: Any, records: Sequence[dict[str, Any]]) -> None:
             f"{recalls[-1]:.1f}",
             (steps[-1], recalls[-1]),
             textcoords="offset points",
-            xytext=(0, 7),
-            ha="center",
+            xytext=(4, 7),
+            ha="right",
             color=ORANGE,
+            bbox={"color": "white", "pad": 0.5},  # the dashed line may run through it
         )
     for height in pixels:
         axes.axhline(height, color=GRAY, linestyle="--", linewidth=1.2)
         axes.annotate(
             "raw pixels",
-            (1, height),
+            (1, height),  # outside the axes, where nothing else is written
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            xytext=(-4, -12),
-            ha="right",
+            xytext=(4, 0),
+            va="center",
             color="#718096",
             fontsize=9,
         )

@@ -20,6 +20,9 @@ class DataSettings:
         "where the data set is: its folder, its table (csv), TFDS's data_dir",
         **flags.free,
     )
+    nested: bool = flags.data(
+        False, "of a folder: read the images in folders below that of a class, too"
+    )
     download: bool = flags.data(
         False, "prepare a data set of TFDS that is not there", **flags.free
     )
@@ -35,6 +38,12 @@ class DataSettings:
     )
     images_per_class: int = flags.data(
         None, "K, images of each class in a training batch of --sampler pk", minimum=2
+    )
+    singletons: str = flags.data(
+        "skip",
+        "training classes with a single image. skip: never drawn; views: the image"
+        " fills all K places of its class, each augmented apart",
+        choices=("skip", "views"),
     )
     augment: str = flags.data(
         "crop",

@@ -12,6 +12,8 @@ from .defaults import BY_LOSS, NEEDS
 if TYPE_CHECKING:
     from .config import Config
 
+SHRINKS_BY = 32  # a ResNet, from the image's side to that of its last layers
+
 
 def check_together(config: "Config") -> None:
     """Checks what no field can be checked for alone.
@@ -37,6 +39,7 @@ def check_together(config: "Config") -> None:
             " pass one of them."
         )
     _check_batch(config)
+    _check_piece(config)
     _check_processes(config)
 
 
@@ -70,6 +73,11 @@ def _check_batch(config: "Config") -> None:
             f" {size}; change one of them."
         )
     if config.sampler != "pk":
+        if config.singletons == "views":
+            raise UserError(
+                f"--singletons: views fills the K places of a class, which --sampler"
+                f" {config.sampler} does not have; pass --sampler pk or skip."
+            )
         return
     if size % config.images_per_class:
         raise UserError(
@@ -80,6 +88,18 @@ def _check_batch(config: "Config") -> None:
         raise UserError(
             f"--batch_size: {size} holds a single class of"
             f" --images_per_class {config.images_per_class}; a batch needs two."
+        )
+
+
+def _check_piece(config: "Config") -> None:
+    """A single image is too little for BatchNorm where it has shrunk to 1 x 1."""
+    name = "batch_size" if config.microbatch is None else "microbatch"
+    alone = getattr(config, name) == 1 and config.image_size <= SHRINKS_BY
+    if alone and not config.freeze_bn:
+        raise UserError(
+            f"--{name}: 1 image of --image_size {config.image_size} is 1 x 1 in the"
+            " last layers, where BatchNorm has nothing to average; pass 2 or more, an"
+            f" --image_size above {SHRINKS_BY}, or --freeze_bn."
         )
 
 
@@ -117,6 +137,8 @@ def notes(config: "Config") -> tuple[str, ...]:
     ]
     if config.dataset == "glyphs" and config.dataroot is not None:
         lines.append("--dataroot has no effect with --dataset glyphs")
+    if config.nested and config.dataset != "folder":
+        lines.append(f"--nested has no effect with --dataset {config.dataset}")
     if config.download and not config.dataset.startswith("tfds:"):
         lines.append(f"--download has no effect with --dataset {config.dataset}")
     return tuple(lines)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Int
-from tqdm import tqdm
 
+from jml._optional import progress_bar
 from jml.data import (
     Dataset,
     Images,
@@ -45,16 +45,24 @@ READERS = {
 SAMPLERS = {"pk": pk_batch, "cub": cub_batch, "in-shop": in_shop_batch}
 
 
-def load_dataset(config: Config) -> Dataset:
-    """Loads the images a little larger than the network sees them, to crop from."""
+def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
+    """Loads the images a little larger than the network sees them, to crop from.
+
+    Raises:
+        UserError: a file cannot be read; or, `to_train`, no batch can be drawn.
+    """
     side = round(config.image_size * 8 / 7)
     if config.dataset == "glyphs":
         return glyphs(image_size=side)
     kind, _, name = config.dataset.partition(":")
     if kind == "tfds":
         listing = tfds(name, config.dataroot, download=config.download)
+    elif kind == "folder":
+        listing = folder(config.dataroot, nested=config.nested)
     else:
         listing = READERS[kind](config.dataroot)
+    if to_train:  # a batch that cannot be drawn is reported before the long work
+        draws(config, listing.labels[listing.train])(step=0)
     dataset = decode(
         listing,
         image_size=side,
@@ -62,9 +70,8 @@ def load_dataset(config: Config) -> Dataset:
         cache_folder=config.cache_folder,
         workers=config.nworkers,
         skip_bad=config.on_bad_image == "skip",
-        progress=lambda pictures, count: tqdm(
-            pictures, "decoding", count, leave=False, disable=None
-        ),
+        singletons=config.singletons,
+        progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
     )
     check_findable(dataset)
     return dataset
@@ -75,21 +82,37 @@ class Batches(NamedTuple):
 
     indices: Callable[..., Int[np.ndarray, " b"]]  # of all of it, by step=
     batch: Callable[[int], tuple[jax.Array | np.ndarray, np.ndarray]]
+    num_classes: int  # that are drawn from
+
+
+def draws(
+    config: Config, labels: Int[np.ndarray, " n"]
+) -> Callable[..., Int[np.ndarray, " b"]]:
+    """Returns the indices of a batch of these training images, by ``step=``."""
+    options = {}
+    if config.sampler == "pk":
+        options["images_per_class"] = config.images_per_class
+        options["singletons"] = config.singletons
+    return partial(
+        SAMPLERS[config.sampler],
+        labels,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        **options,
+    )
 
 
 def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
-    """The batches of a run: images, and their classes counted from 0."""
-    _, classes = np.unique(split.labels, return_inverse=True)
-    classes = classes.astype(np.int32)
-    indices = partial(
-        SAMPLERS[config.sampler],
-        split.labels,
-        seed=config.seed,
-        batch_size=config.batch_size,
-    )
-    if config.sampler == "pk":
-        indices = partial(indices, images_per_class=config.images_per_class)
-    indices(step=0)  # a batch that cannot be drawn is reported before the long work
+    """The batches of a run: images, and their classes counted from 0.
+
+    Classes that are never drawn have no number, and no proxy.
+    """
+    _, same, counts = np.unique(split.labels, return_inverse=True, return_counts=True)
+    used = counts[same] >= (1 if config.singletons == "views" else 2)
+    classes = np.full(len(used), -1, np.int32)
+    known, classes[used] = np.unique(split.labels[used], return_inverse=True)
+    indices = draws(config, split.labels)
+    indices(step=0)
     rows = own_rows(config.batch_size)
     on_device = keeps_on_device(config.cache, split.images)
     images = replicate(mesh, split.images[:]) if on_device else split.images
@@ -102,7 +125,7 @@ def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
             return take(images, split_batch(mesh, chosen)), classes[chosen]
         return images[chosen], classes[chosen]
 
-    return Batches(indices, batch)
+    return Batches(indices, batch, len(known))
 
 
 def keeps_on_device(cache: str | None, images: Images) -> bool:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tqdm import tqdm
-
 from .config import Config
 from .devices import peak_memory
 from .event_file import EventFile
@@ -31,6 +29,8 @@ class Journal:
         done: int = 0,
     ) -> None:
         """Starts the bar, and goes on with what a resumed run has logged."""
+        from tqdm import tqdm
+
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
         self.scores: dict[int, float] = {}  # Recall@1 by step
         self.images_per_second = 0.0

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jml._optional import need
 from jml.data import Dataset
 from jml.errors import UserError
 from jml.models import save_weights
@@ -46,8 +47,10 @@ def train_and_evaluate(config: Config) -> Summary:
             a device without enough memory.
         Interrupted: by a signal; what was trained is kept.
     """
+    # What is missing is reported before the long work.
+    need("training by this command", "matplotlib", "PIL", "safetensors", "tqdm")
     if config.wandb is not None:
-        load_wandb()  # its absence is reported before the long work
+        load_wandb()
     join(config)
     with together():
         check_alike(config)
@@ -75,10 +78,9 @@ def train_and_evaluate(config: Config) -> Summary:
 def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
     began = time.perf_counter()
     with together():
-        dataset = load_dataset(config)
+        dataset = load_dataset(config, to_train=True)
         batches = make_batches(config, dataset.train, mesh)
-        num_classes = len(np.unique(dataset.train.labels))
-        training = build(config, num_classes=num_classes, mesh=mesh)
+        training = build(config, num_classes=batches.num_classes, mesh=mesh)
     embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
     state = replicate(mesh, training.state)
     with ExitStack() as stack:

@@ -41,9 +41,16 @@ def embed_in_pieces(
         images: a whole number of pieces.
         size: images in a piece (static).
         mesh: the devices that share each piece.
+
+    Raises:
+        ValueError: the pieces do not fill the batch.
     """
     if size == len(images):
         return embed(params, batch_stats, images)
+    if size < 1 or len(images) % size:
+        raise ValueError(
+            f"embed_in_pieces: `size` must divide the {len(images)} images, got {size}"
+        )
 
     @jax.checkpoint
     def embed_piece(params: Tree, batch_stats: Tree, piece: Array):

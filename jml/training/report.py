@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
+from jml._optional import progress_bar
 from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
-from jml.report import Items, write_report
+from jml.report import Items, missing_packages, write_report
 
 from .config import Config
 from .evaluate import Embedded, identities, make_embed_test
@@ -42,10 +42,13 @@ def report_run(
         None if gallery is None else gallery.labels,
         **identities(dataset),
         seed=config.seed,
-        progress=lambda steps: tqdm(steps, "evaluating", leave=False, disable=None),
+        progress=lambda steps: progress_bar(steps, "evaluating"),
     )
     if "nmi" not in found.metrics:
         say("no NMI and AMI: k-means of so many classes would take too long")
+    if problem := missing_packages():
+        say(f"no report: it needs {problem}")
+        return found
     write_report(
         folder,
         f"{dataset.name}: {config.loss}" + f", {config.mining}" * bool(config.mining),

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from jml.errors import UserError
 
 
@@ -38,8 +36,6 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path, reason = error.filename or path, error.strerror or error
-    except SafetensorError as error:  # what safetensors makes of an OSError
-        reason = error
     else:
         return
     raise cannot_write(path, reason)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jml.data import _decoder, cub200, decode
 from jml.data import _disk_cache as disk_cache_module
-from jml.data import cub200, decode
 from jml.errors import UserError
 from tests.data import layouts
 
@@ -55,13 +55,13 @@ def test_any_rows_in_any_order(listing, folder):
 def decoded(monkeypatch):
     """How many pictures were decoded."""
     count = []
-    original = decode.__globals__["read_square"]
+    original = _decoder.decode_square
 
     def counted(picture, side):
         count.append(picture)
         return original(picture, side)
 
-    monkeypatch.setitem(decode.__globals__, "read_square", counted)
+    monkeypatch.setattr(_decoder, "decode_square", counted)
     return count
 
 
@@ -192,6 +192,36 @@ def test_absent_and_bad_images_are_errors_otherwise(listing, folder):
     data = decode(listing, image_size=8, cache="none")
     with pytest.raises(UserError, match="No such file"):
         data.train.images[:]
+
+
+def test_bad_images_are_all_named_at_once(listing, folder):
+    for row in range(3, 15):
+        Path(listing.pictures[row].path).write_text("no image")
+    os.unlink(listing.pictures[16].path)
+    options = {"image_size": 8, "cache": "disk", "cache_folder": folder}
+    for _ in range(2):  # the second finds a cache that leaves them out
+        with pytest.raises(UserError) as caught:
+            decode(listing, **options)
+        message = str(caught.value)
+        assert message.startswith("--dataroot: 13 of 18 images cannot be read: '")
+        for row, picture in enumerate(listing.pictures):
+            assert (repr(picture.name) in message) == (3 <= row < 13)
+        assert "and 3 more; of the first: cannot read the image '" in message
+        assert "no image that Pillow knows" in message and "\n" not in message
+        decode(listing, **options, skip_bad=True)
+
+
+def test_images_left_out_may_leave_a_class_with_one(listing):
+    for row in (0, 1):
+        os.unlink(listing.pictures[row].path)
+    assert not any("single image" in note for note in listing.notes)
+    for singletons, words in (
+        ("skip", " and are never"),
+        ("views", ", which fills all"),
+    ):
+        data = decode(listing, image_size=8, skip_bad=True, singletons=singletons)
+        (note,) = [note for note in data.notes if "single image" in note]
+        assert f"1 of 3 training classes have a single image{words}" in note
 
 
 def test_a_split_of_bad_images_only_is_an_error(listing):

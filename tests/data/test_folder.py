@@ -205,11 +205,16 @@ def test_too_few_classes(tmp_path, classes, words):
     assert words in error(tmp_path)
 
 
-def test_a_class_with_too_few_images_is_named(root):
+def test_classes_without_an_image_are_all_named(root):
     (root / "0.kind" / "0.png").unlink()
-    assert "'0.kind' has only one image" in error(root)
     (root / "0.kind" / "1.png").unlink()
-    assert "'0.kind' has no image" in error(root)
+    assert "class '0.kind' has no image" in error(root)
+    for c in range(14):
+        (root / f"empty{c:02}").mkdir()
+    message = error(root)
+    assert message.startswith("--dataroot: 15 problems: class '0.kind' has no image")
+    assert "'empty08' has no image" in message and "empty09" not in message
+    assert "; and 5 more; " in message
 
 
 def cut_short(path, kind):

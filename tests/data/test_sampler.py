@@ -12,14 +12,14 @@ from jml.errors import UserError
 @st.composite
 def draws(draw):
     """Labels in any order, with gaps and uneven classes, and a batch that fits them."""
-    counts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+    counts = draw(st.lists(st.integers(1, 9), min_size=2, max_size=8))
     names = draw(st.lists(st.integers(-5, 99), min_size=8, max_size=8, unique=True))
     labels = draw(st.permutations(np.repeat(names[: len(counts)], counts).tolist()))
     largest = draw(st.sampled_from([1, 4]))
     usable = [c for c in counts if c >= min(2, largest)]
-    assume(usable)
-    k = draw(st.integers(min(2, largest), min(largest, sum(usable))))
-    p = draw(st.integers(1, min(len(usable), sum(usable) // k)))
+    assume(len(usable) > 1)
+    k = draw(st.integers(min(2, largest), min(largest, sum(usable) // 2)))
+    p = draw(st.integers(2, min(len(usable), sum(usable) // k)))
     return np.array(labels), p, k
 
 
@@ -73,9 +73,10 @@ def test_every_image_comes_up_equally_often():
     [
         (LABELS, 30, 4, ("30", "not a multiple of --images_per_class 4", "28")),
         (LABELS, 164, 4, ("164", "160 is the largest")),  # more classes than there are
-        (np.arange(10) // 5, 12, 6, ("12", "6 is the largest")),  # more than 10 images
-        (LABELS, 3, 4, ("3", "160 is the largest")),
-        (LABELS, 0, 4, ("0", "160 is the largest")),
+        (LABELS, 3, 4, ("3", "from 8 does, and 160 is the largest")),
+        (LABELS, 0, 4, ("0", "from 8 does, and 160 is the largest")),
+        (LABELS, 4, 4, ("4", "a single class, it has no negative", "from 8 does")),
+        (np.arange(10) // 5, 9, 3, ("9", "6 is the only one")),
     ],
 )
 def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, words):
@@ -83,6 +84,51 @@ def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, wo
         pk_batch(labels, seed=0, step=0, batch_size=batch_size, images_per_class=k)
     message = str(caught.value)
     assert message.startswith("--batch_size: ") and "\n" not in message
+    assert all(word in message for word in words)
+
+
+def test_classes_with_one_image():
+    labels = np.array([5, 7, 7, 9, 7, 3, 3, 3, 3, 7])
+    options = {"seed": 0, "batch_size": 8, "images_per_class": 4}
+    drawn = set()
+    for step in range(40):
+        batch = pk_batch(labels, step=step, **options)
+        assert set(labels[batch].tolist()) == {3, 7}  # as ever
+        groups = pk_batch(labels, step=step, singletons="views", **options)
+        for group in groups.reshape(2, 4):
+            (label,) = set(labels[group].tolist())
+            assert len(set(group.tolist())) == (labels == label).sum()
+            drawn.add(label)
+    assert drawn == {3, 5, 7, 9}
+    with pytest.raises(ValueError, match="`singletons` must be one of skip, views"):
+        pk_batch(labels, step=0, singletons="drop", **options)
+
+
+@pytest.mark.parametrize(
+    ("counts", "batch_size", "k", "views", "words"),
+    [
+        ([5, 5], 12, 6, False, ["--images_per_class: 6", "pass 5 or less", "of 10."]),
+        ([1, 1, 1], 8, 4, False, ["0 of 3 training classes have", "--singletons view"]),
+        ([3, 1, 1], 8, 4, False, ["1 of 3 training classes has", "--singletons view"]),
+        (
+            [3],
+            8,
+            4,
+            False,
+            ["1 of 1 training classes has two images or more", "images."],
+        ),
+        ([9, 2, 1], 16, 4, False, ["11 images in 2 classes", "8 is the only one"]),
+        ([1, 1, 1], 16, 4, True, ["3 images in 3 classes", "and 12 is the largest"]),
+    ],
+)
+def test_what_works_is_said(counts, batch_size, k, views, words):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    options = {"batch_size": batch_size, "images_per_class": k}
+    options["singletons"] = "views" if views else "skip"
+    with pytest.raises(UserError) as caught:
+        pk_batch(labels, seed=0, step=0, **options)
+    message = str(caught.value)
+    assert "\n" not in message and " 0 is" not in message
     assert all(word in message for word in words)
 
 
@@ -119,9 +165,20 @@ def test_the_originals_samplers_reach_both_ends(sampler):
     assert max(counts) == high
 
 
-def test_classes_that_cannot_fill_the_batch():
-    with pytest.raises(UserError, match=r"--batch_size: 64 is more than .* smaller"):
-        cub_batch(np.repeat([0, 1], 8), seed=0, step=0, batch_size=64)
+@pytest.mark.parametrize(
+    ("sampler", "counts", "batch_size", "words"),
+    [
+        # Two classes of 8 give 5 to 8 each: enough for 14 by chance alone.
+        (cub_batch, [8, 8], 14, "14 is more than the 10 images .* from 6 to 10"),
+        (in_shop_batch, [8, 8], 9, "9 is more than the 8 images .* from 5 to 8"),
+        (cub_batch, [8, 8], 5, "5 is filled by a single class.* from 6 to 10"),
+        (in_shop_batch, [8, 1], 5, "1 of 2 training classes has two images or more"),
+    ],
+)
+def test_classes_that_may_not_fill_the_batch(sampler, counts, batch_size, words):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    with pytest.raises(UserError, match=words):
+        sampler(labels, seed=0, step=0, batch_size=batch_size)
 
 
 def test_quick_enough_to_draw_in_the_training_loop():

@@ -14,7 +14,10 @@ from jax.test_util import check_grads
 from jml import losses
 from tests.losses.cases import PAIR_LOSSES
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = [
+    pytest.mark.usefixtures("quick_compilation"),
+    pytest.mark.filterwarnings("ignore:proxy_nca_loss. `labels` of 5 and above"),
+]
 
 PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
 CASES = {
@@ -255,6 +258,14 @@ def test_narrow_labels_and_many_proxies(dtype):
     proxies = jax.random.normal(jax.random.key(1), (700, 4))
     narrow = losses.proxy_nca_loss(X, LABELS.astype(dtype), proxies)
     assert narrow == losses.proxy_nca_loss(X, LABELS.astype(np.int32), proxies)
+
+
+@every
+def test_ranks_of_arrays_are_equal(name):
+    """As all tests have it, and some users: nothing is broadcast unsaid."""
+    assert jax.config.jax_numpy_rank_promotion == "raise"
+    with jax.numpy_rank_promotion("raise"):
+        value_and_grad(name, X.astype(np.float16), where=jnp.asarray(LABELS > 0))
 
 
 @every_pair

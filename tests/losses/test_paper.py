@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.losses import oracles
 from tests.losses.cases import PAIR_LOSSES, value_and_grad
-from tests.losses.oracles import PAPER
+from tests.losses.oracles import ORIGINAL, PAPER
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -70,3 +71,23 @@ def test_by_hand():
     for name, value in expected.items():
         ours, _ = value_and_grad(name, x, labels, 3.0, convention="paper")
         np.testing.assert_allclose(ours, value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["contrastive", "lifted"])
+@pytest.mark.parametrize("convention", [PAPER, ORIGINAL])
+def test_the_floor_of_distances_costs_no_more_than_help_says(
+    x64, monkeypatch, name, convention
+):
+    """Beside loops without it, for items of both kinds of pairs that coincide."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(12, 4))[rng.integers(0, 6, 12)], np.arange(12) % 3
+    words = "paper" if convention is PAPER else "original"
+    value, _ = value_and_grad(name, x, labels, 1.0, convention=words)
+    monkeypatch.setattr(
+        oracles, "euclidean", lambda x, i, j: oracles.squared(x, i, j) ** 0.5
+    )
+    exact = convention[name](x, labels, 1.0)
+    bound = 1e-8 if name == "contrastive" else 1e-8 * np.sqrt(2 * exact)
+    assert abs(value - exact) <= bound * (1 + 1e-6) + 1e-15
+    floored = (name, words) != ("contrastive", "original")
+    assert (abs(value - exact) > 1e-10) == floored

@@ -184,7 +184,10 @@ def test_proxy_nca_golden(x64, case):
     double=st.booleans(),
 )
 def test_proxy_nca_random(shape, seed, exponent, scale, double):
-    """Down to rows shorter than the floor of the norm, rows of zeros included."""
+    """Down to rows shorter than the floor of the norm, rows of zeros included.
+
+    Those have PyTorch's value, but gradient 0 instead of some 1e12.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape) * 2.0**exponent
     x[0] = 0
@@ -198,5 +201,8 @@ def test_proxy_nca_random(shape, seed, exponent, scale, double):
         value, (grad, proxies_grad) = proxy_value_and_grad(
             x, labels, proxies, scale=scale
         )
-    for ours, theirs in zip((value, grad, proxies_grad), expected, strict=True):
-        assert_close(ours, theirs, rtol)
+    long = np.linalg.norm(doubles[0], axis=1) > 1e-12
+    assert not np.any(grad[~long])
+    assert_close(grad[long], expected[1][long], rtol)
+    assert_close(value, expected[0], rtol)
+    assert_close(proxies_grad, expected[2], rtol)

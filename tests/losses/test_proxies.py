@@ -1,5 +1,7 @@
 """Proxies: what they are drawn from, and labels without one."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,19 +9,62 @@ import pytest
 
 from jml import losses
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
 
 
-def test_an_item_without_a_proxy_adds_nothing():
-    labels = np.where(LABELS == 4, 9, LABELS)
+@pytest.mark.parametrize("label", [-1, 9])
+@pytest.mark.filterwarnings("ignore:proxy_nca_loss. `labels` of 5 and above")
+def test_an_item_without_a_proxy_adds_nothing(label):
+    labels = np.where(LABELS == 4, label, LABELS)
     value, grad = jax.value_and_grad(losses.proxy_nca_loss)(X, labels, PROXIES)
-    rest = labels != 9
+    rest = labels != label
     expected = losses.proxy_nca_loss(X[rest], labels[rest], PROXIES) * rest.mean()
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     assert not np.any(grad[~rest])
     assert losses.proxy_nca_loss(X, LABELS * 0, PROXIES[:1]) == 0
+
+
+BEYOND = r"proxy_nca_loss: `labels` of 5 and above .* pass labels - 1 if yours are 1"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, jnp.asarray])
+def test_labels_beyond_the_proxies_are_said(kind):
+    """Where they are known: also in a gradient, and with constants under jit."""
+    labels = kind(LABELS + 1)
+    for loss in (losses.proxy_nca_loss, jax.grad(losses.proxy_nca_loss)):
+        with pytest.warns(UserWarning, match=BEYOND) as found:
+            loss(X, labels, PROXIES)
+        assert len(found) == 1
+    with pytest.warns(UserWarning, match=BEYOND):
+        jax.jit(lambda x: losses.proxy_nca_loss(x, labels, PROXIES))(X)
+    with pytest.warns(UserWarning, match=BEYOND):
+        losses.proxy_nca_loss(X, labels, PROXIES, where=labels > 4)
+
+
+def test_other_labels_are_not_said():
+    """Traced, absent or -1; any warning is an error here."""
+    beyond, absent = LABELS + 1, LABELS < 4
+    losses.proxy_nca_loss(X, LABELS, PROXIES)
+    losses.proxy_nca_loss(X, np.where(absent, LABELS, -1), PROXIES)
+    losses.proxy_nca_loss(X, beyond, PROXIES, where=absent)
+    losses.proxy_nca_loss(X[:0], beyond[:0], PROXIES)
+    jax.jit(losses.proxy_nca_loss)(X, beyond, PROXIES)
+    masked = jax.jit(lambda w: losses.proxy_nca_loss(X, beyond, PROXIES, where=w))
+    masked(absent)
+    jax.vmap(losses.proxy_nca_loss, (0, 0, None))(X[None], beyond[None], PROXIES)
+
+
+def test_labels_beyond_the_proxies_are_said_once():
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        for batch in range(3):
+            losses.proxy_nca_loss(X, LABELS + 1 + batch, PROXIES)
+    assert len(found) == 1
+    assert found[0].filename == __file__
 
 
 def test_init_proxies():

@@ -163,6 +163,47 @@ def test_light_dark_wide_and_narrow(visit, report, scheme, width):
     assert (page.evaluate(read) == dark) == (scheme == "light")
 
 
+def tick_labels(page, points):
+    """What a chart of these points has on its axes, drawn by the page's own script."""
+    draw = """points => {
+      const figure = document.createElement("figure");
+      lineChart(figure, points, { caption: "", x: "step", lines: [["pixels", 0.1]] });
+      return [...figure.querySelectorAll("text")].map((text) => text.textContent);
+    }"""
+    return page.evaluate(draw, points)
+
+
+def test_steps_are_ticked_at_whole_numbers_from_0(visit, report):
+    page = visit(report)
+    ticks = page.locator("#recall text[text-anchor=middle]").all_text_contents()
+    assert ticks == ["0", "5", "10", "15", "20", "25", "30", "step"]
+    values = ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]
+    for steps in (1, 2, 3, 5):
+        whole = [str(step) for step in range(steps + 1)]
+        labels = tick_labels(page, [[0, 0], [steps, 0.5]])
+        assert labels == [*values, *whole, "step"]
+    assert tick_labels(page, [[1, 0], [2, 0.5]]) == [*values, "1", "2", "step"]
+    caption = page.locator("#recall figcaption").text_content()
+    assert caption == "Recall@1 on the test images; dashed: raw pixels 20.0%"
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_the_menu_is_whole_and_leads_below_itself(visit, report, width):
+    page = visit(report, width=width)
+    links = page.locator("nav a")
+    assert links.count() == 8
+    for link in links.all():
+        box = link.bounding_box()
+        assert 0 <= box["x"] and box["x"] + box["width"] <= width
+    for name in ("Map", "Training"):
+        links.filter(has_text=name).click()
+        menu = page.locator("nav").bounding_box()
+        assert menu["y"] == 0 and menu["height"] < 95
+        heading = page.locator(f"#{name.lower()} h2").bounding_box()
+        below = heading["y"] - menu["height"]
+        assert 0 <= below < 45
+
+
 def test_a_report_without_pictures_and_training(visit, tmp_path):
     path = write(tmp_path, items(9, 3, images=False), items(7, 3, seed=1))
     page = visit(path)

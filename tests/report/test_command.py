@@ -5,6 +5,7 @@ import pytest
 
 from jml.evaluation import evaluate
 from jml.evaluation.__main__ import main
+from jml.evaluation._files import load_class_names
 
 from .conftest import NASTY, items
 from .test_files import data_of
@@ -19,7 +20,8 @@ def files(tmp_path, monkeypatch):
         np.save(f"{name}.npy", part.embeddings)
         np.save(f"{name}-labels.npy", part.labels)
         np.save(f"{name}-images.npy", part.images)
-    (tmp_path / "names.txt").write_text(f"{NASTY}\nwren\n")
+    names = f"{NASTY}\r\nwren \t\r\n"  # as an editor of Windows saves them
+    (tmp_path / "names.txt").write_bytes(names.encode("utf-16"))
     np.save("nan.npy", np.where(np.arange(30)[:, None] == 7, np.nan, query.embeddings))
     np.save("floats.npy", query.labels / 2)
     np.save("flat.npy", query.images[:, 0])
@@ -84,6 +86,19 @@ def test_groups_leave_out_items_of_the_query_s_class_and_group(files, capsys):
     assert "class and group" in facts["left out of each ranking"]
 
 
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"\xef\xbb\xbfcat\r\n\r\nsong thrush\t\n", {0: "cat", 2: "song thrush"}),
+        (b"caf\xe9\rcat", {0: "caf\ufffd", 1: "cat"}),
+        ("a\u2028b\n".encode(), {0: "a\u2028b"}),
+    ],
+)
+def test_class_names_from_any_editor(tmp_path, content, names):
+    (tmp_path / "names.txt").write_bytes(content)
+    assert load_class_names(str(tmp_path / "names.txt")) == names
+
+
 def test_an_earlier_report_is_replaced_only_if_asked(files, capsys):
     (files / "report.html").write_text("mine")
     assert main(["q.npy", "q-labels.npy", *QUICK]) == 2
@@ -123,7 +138,7 @@ MISTAKES = {
     "run --metric cosine": "--metric: is for files; a run has its own settings",
     "q.npy q-labels.npy --gallery_images no.npy": "--gallery_images: goes with --imag",
     "q.npy q-labels.npy g.npy g-labels.npy --images q-images.npy": "--gallery_images:",
-    "q.npy q-labels.npy --groups floats.npy": "--groups: 'floats.npy' must be integer",
+    "q.npy q-labels.npy --groups floats.npy": "groups must be integer [30], one for",
     "q.npy q-labels.npy --groups g-labels.npy": "must be integer [30], one for each",
     "q.npy q-labels.npy --groups no.npy": "cannot read 'no.npy': No such file",
     "q.npy q-labels.npy --groups q-labels.npy": "no query has another item",

@@ -31,10 +31,17 @@ def single_class(tmp_path, write_pictures):
     return on_pictures(tmp_path / "one")
 
 
-def class_with_one_image(tmp_path, write_pictures):
-    write_pictures(tmp_path / "few", classes=4, images=3)
-    for name in ("000.png", "001.png"):
-        (tmp_path / "few" / "class02" / name).unlink()
+def class_without_an_image(tmp_path, write_pictures):
+    write_pictures(tmp_path / "few", classes=4, images=1)
+    (tmp_path / "few" / "class02" / "000.png").unlink()
+    return on_pictures(tmp_path / "few")
+
+
+def classes_with_one_image(tmp_path, write_pictures):
+    write_pictures(tmp_path / "few", classes=4, images=2)
+    for c in range(2):  # of one a bad image, which would be met later
+        (tmp_path / "few" / f"class0{c}" / "000.png").unlink()
+    (tmp_path / "few" / "class00" / "001.png").write_text("no image")
     return on_pictures(tmp_path / "few")
 
 
@@ -42,13 +49,13 @@ def corrupt_image(tmp_path, write_pictures):
     write_pictures(tmp_path / "bad", classes=4, images=4)
     whole = tmp_path / "bad" / "class01" / "002.png"
     whole.write_bytes(whole.read_bytes()[:200])
-    return on_pictures(tmp_path / "bad")
+    return on_pictures(tmp_path / "bad", "--batch_size=8")
 
 
 def text_instead_of_image(tmp_path, write_pictures):
     write_pictures(tmp_path / "bad", classes=4, images=4)
     (tmp_path / "bad" / "class01" / "002.png").write_text("not a picture")
-    return on_pictures(tmp_path / "bad")
+    return on_pictures(tmp_path / "bad", "--batch_size=8")
 
 
 def large_batch(tmp_path, write_pictures):
@@ -97,7 +104,8 @@ def fixed(*arguments):
         (no_such_root, ["--dataroot", "nowhere"]),
         (empty_root, ["--dataroot", "empty"]),
         (single_class, ["--dataroot", "one"]),
-        (class_with_one_image, ["class02"]),
+        (class_without_an_image, ["class02"]),
+        (classes_with_one_image, ["0 of 2 training classes", "--singletons views"]),
         (corrupt_image, ["class01", "002.png"]),
         (text_instead_of_image, ["class01", "002.png"]),
         (large_batch, ["--batch_size", "64"]),
@@ -130,7 +138,7 @@ def test_no_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
 
     from jml.training import loop
 
-    def out_of_memory(config):
+    def out_of_memory(config, **options):
         if where == "host":
             raise MemoryError("Unable to allocate 3.73 TiB")
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore")

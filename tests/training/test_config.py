@@ -158,6 +158,11 @@ def test_given_values_win_over_defaults():
         (["--name", ""], ["--name", "''"]),
         (["--sampler", "x"], ["--sampler", "pk, cub, in-shop"]),
         (["--cache", "x"], ["--cache", "device, host, disk, none"]),
+        (["--singletons", "x"], ["--singletons", "skip, views"]),
+        (
+            ["--singletons", "views", "--sampler", "cub"],
+            ["--singletons: views fills the K places", "--sampler cub", "--sampler pk"],
+        ),
         (["--on_bad_image", "x"], ["--on_bad_image", "error, skip"]),
     ],
 )
@@ -186,6 +191,33 @@ def test_flags_without_effect_are_noted():
     given = ["--loss", "proxy_nca", "--margin", "1", "--mining", "all"]
     notes = parse([*given, "--dataset", "glyphs", "--dataroot", "x"]).notes
     assert [note.split()[0] for note in notes] == ["--margin", "--mining", "--dataroot"]
+
+
+def test_nested_is_for_folders():
+    assert parse(["--dataroot", "x", "--nested"]).notes == ()
+    (note,) = parse(["--dataset=csv", "--dataroot=x.csv", "--nested"]).notes
+    assert note == "--nested has no effect with --dataset csv"
+
+
+def test_what_earlier_versions_saved_is_the_default(tmp_path):
+    """A run of before these flags goes on as it began, and not otherwise."""
+    import json
+    from dataclasses import asdict
+
+    from jml.training._together import differences
+    from jml.training.finished_run import read_config
+
+    saved = asdict(Config(dataroot="x"))
+    for name in ("singletons", "nested"):
+        del saved[name]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert read_config(tmp_path) == Config(dataroot="x")
+    assert differences(Config(dataroot="x"), saved) == []
+    changed = Config(dataroot="x", singletons="views", nested=True)
+    assert differences(changed, saved) == [
+        "--nested was False, is True",
+        "--singletons was skip, is views",
+    ]
 
 
 def test_help_names_every_flag(capsys):

@@ -2,11 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from jml.errors import UserError
 from tests.data import layouts
+from tests.report.test_files import data_of
 
 FLAGS = [
     "--arch=resnet18",
@@ -62,6 +64,57 @@ def test_a_bad_image_met_in_training_is_one_line(main, tmp_path, capsys):
     assert main([*FLAGS, *data, *place, "--maxiter=30"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "cannot read the image" in error and "a1.jpg" in error
+
+
+def test_classes_with_one_image(main, tmp_path, capsys):
+    """They fill their places in training; in testing they are no queries."""
+    root = tmp_path / "x"
+    for split, counts in {"Train": (1, 1, 1), "TEST": (3, 2, 1)}.items():
+        for c, images in enumerate(counts):
+            for i in range(images):
+                layouts.jpeg(
+                    root / split / f"{split[1]}{c}" / "d" / f"{i}.jpg", 9 * c + i
+                )
+    data = [f"--dataroot={root}", "--nested", "--singletons=views", "--batch_size=4"]
+    place = [f"--checkpoints_path={tmp_path}", "--images_per_class=2", "--cache=none"]
+    assert main([*FLAGS, *data, *place]) == 0
+    errors = capsys.readouterr().err
+    assert "x: 3 of 3 training classes have a single image, which fills all K" in errors
+    assert "x: 1 of 3 test classes have a single image, which stays in" in errors
+    facts = data_of(tmp_path / "a" / "report.html")
+    assert facts["counted"] == 5
+    assert ["left out, alone in their class", "1"] in facts["facts"]
+    assert {key for key in records(tmp_path)[-1] if "@" in key} == {
+        f"recall@{k}" for k in (1, 2, 4)
+    }
+    assert main([*FLAGS, *data[:2], *place, "--batch_size=4", "--resume"]) == 2
+    assert "--singletons was views, is skip" in capsys.readouterr().err
+
+
+def test_classes_that_are_never_drawn_have_no_number():
+    from jml.data import Split
+    from jml.training import Config
+    from jml.training.devices import data_mesh
+    from jml.training.inputs import make_batches
+
+    labels = np.array([7, 2, 7, 9, 5, 5, 7, 5], np.int32)
+    split = Split(np.zeros((8, 4, 4, 3), np.uint8), labels)
+    for singletons, known in (("skip", [5, 7]), ("views", [2, 5, 7, 9])):
+        config = Config(batch_size=4, images_per_class=2, singletons=singletons)
+        batches = make_batches(config, split, data_mesh(jax.devices()[:1]))
+        assert batches.num_classes == len(known)
+        for step in range(20):
+            rows, (_, classes) = batches.indices(step=step), batches.batch(step)
+            assert [known[c] for c in classes] == labels[rows].tolist()
+
+
+def test_one_image_gives_different_views():
+    from jml.data import augment
+
+    image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), np.uint8)
+    places = np.repeat(image, 4, axis=0)
+    views = np.array(augment(jax.random.key(0), places, crop=8, flip=False))
+    assert len(np.unique(views.reshape(4, -1), axis=0)) == 4
 
 
 @pytest.fixture(scope="module")

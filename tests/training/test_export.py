@@ -54,11 +54,12 @@ def test_torchvision_gives_the_same_embeddings(trained, tmp_path, kind, capsys):
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-def test_jax_alone_runs_the_exported_function(trained, tmp_path):
+def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
     pytest.importorskip("flatbuffers")
     folder, images, _, expected = trained
     out = tmp_path / "net.jax"
     assert main([str(folder), "--to=stablehlo", f"--out={out}"]) == 0
+    assert "(pip install jax flatbuffers)" in capsys.readouterr().out
     np.save(tmp_path / "images.npy", images)
     program = (
         "import sys, numpy as np\n"
@@ -94,3 +95,12 @@ def test_mistakes_are_one_line(trained, tmp_path, capsys):
         assert error.startswith("python -m jml.export: error: ") and words in error
         assert error.count("\n") == 1
     assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_what_safetensors_cannot_write_is_one_line(trained, tmp_path, capsys):
+    folder, out = str(trained[0]), tmp_path / "net"
+    (tmp_path / "unfinished-net.part").mkdir()  # where it is written first
+    assert main([folder, "--to=safetensors", f"--out={out}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"python -m jml.export: error: --out: cannot write '{out}'")
+    assert error.count("\n") == 1

@@ -20,13 +20,15 @@ function draw(tag, attributes, text) {
 const percent = (value) => (100 * value).toFixed(1);
 const count = (value) => value.toLocaleString("en");
 
-// Round numbers that divide a range into about so many steps.
-function ticks(low, high, steps) {
-  const rough = (high - low) / steps || 1;
+// Round numbers that divide a range into about so many steps,
+// `least` apart at least: 1 on an axis of whole numbers.
+function ticks(low, high, steps, least = 0) {
+  const rough = Math.max((high - low) / steps || 1, least);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(i * step);
+  const first = Math.ceil(low / step - 1e-9) || 0; // and never -0
+  for (let i = first; i * step <= high + step * 1e-9; i++) found.push(i * step);
   return found;
 }
 
@@ -38,7 +40,8 @@ function powersOfTen(low, high) {
 
 // A curve with axes; where the pointer is, it reads out the nearest point.
 // options: caption, x and y (names of the axes), logarithmic, format, unit (the y axis
-// goes from 0 to 1), second (its colour), dots, lines ([name, height]: dashed).
+// goes from 0 to 1), second (its colour), dots, lines ([name, height]: dashed, and named in
+// the caption, where no curve runs through the words).
 function lineChart(figure, points, options) {
   const width = 520, height = options.height || 260;
   const left = 46, right = 14, top = 12, bottom = 38;
@@ -57,14 +60,11 @@ function lineChart(figure, points, options) {
     svg.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
     svg.append(draw("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, options.unit ? `${Math.round(100 * value)}%` : +value.toPrecision(6)));
   }
-  for (const value of options.logarithmic ? powersOfTen(low[0], high[0]) : ticks(low[0], high[0], 6)) {
+  for (const value of options.logarithmic ? powersOfTen(low[0], high[0]) : ticks(low[0], high[0], 6, 1)) {
     svg.append(draw("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle" }, count(value)));
   }
   svg.append(draw("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" }, options.x));
-  for (const [name, value] of lines) {
-    svg.append(draw("line", { class: "dash", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
-    svg.append(draw("text", { x: width - right, y: y(value) - 5, "text-anchor": "end" }, `${name} ${percent(value)}%`));
-  }
+  for (const [, value] of lines) svg.append(draw("line", { class: "dash", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
   const path = points.map((point, i) => `${i ? "L" : "M"}${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`).join("");
   svg.append(draw("path", { class: options.second ? "curve second" : "curve", d: path }));
   if (options.dots || points.length === 1) {
@@ -90,5 +90,6 @@ function lineChart(figure, points, options) {
     dot.setAttribute("visibility", "hidden");
     readout.hidden = true;
   });
-  figure.append(make("figcaption", "", options.caption), svg, readout);
+  const dashed = lines.map(([name, value]) => `${name} ${percent(value)}%`).join(", ");
+  figure.append(make("figcaption", "", dashed ? `${options.caption}; dashed: ${dashed}` : options.caption), svg, readout);
 }

@@ -1,0 +1,87 @@
+"""What counts as an array: whatever JAX takes for one, such as a parameter of Flax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jml import distances, losses
+from tests.losses.test_contract import CASES, LABELS, PAIR_CASES, PROXIES, X, every
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+class Box:
+    """The protocol alone, as other libraries have it."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __jax_array__(self):
+        return self.array
+
+
+kinds = pytest.mark.parametrize("kind", [nnx.Param, Box])
+
+
+@kinds
+@every
+def test_every_argument(name, kind):
+    x, labels, where = jnp.asarray(X), jnp.asarray(LABELS), jnp.asarray(LABELS > 0)
+    memory, number = losses.init_memory(3, 4), jnp.asarray(0.7)
+    plain, boxed = {"where": where}, {"where": kind(where)}
+    if name in PAIR_CASES:
+        memory = losses.update_memory(memory, x[:2], labels[:2])
+        plain |= {"memory": memory, "margin": number}
+        boxed |= {"memory": losses.Memory(*map(kind, memory)), "margin": kind(number)}
+    else:
+        plain |= {"proxies": PROXIES, "scale": number}
+        boxed |= {"proxies": kind(PROXIES), "scale": kind(number)}
+    loss = CASES[name]
+    assert loss(kind(x), kind(labels), **boxed) == loss(x, labels, **plain)
+
+
+@kinds
+def test_memories_and_keys(kind):
+    memory = losses.init_memory(3, 4)
+    expected = losses.update_memory(memory, X[:2], LABELS[:2])
+    for held in (losses.Memory(*map(kind, memory)), kind(memory)):
+        found = losses.update_memory(held, kind(X[:2]), kind(LABELS[:2]))
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(
+        losses.init_proxies(kind(key), num_classes=3, dim=2),
+        losses.init_proxies(key, num_classes=3, dim=2),
+    )
+
+
+@kinds
+def test_distances(kind):
+    x = jnp.asarray(X)
+    squared = distances.squared_distances(x)
+    found = distances.squared_distances(kind(x)), distances.normalize(kind(x))
+    np.testing.assert_array_equal(found[0], squared)
+    np.testing.assert_array_equal(found[1], distances.normalize(x))
+    np.testing.assert_array_equal(distances.squared_distances(x, kind(x)), squared)
+    roots = distances.euclidean_distances(kind(squared))
+    np.testing.assert_array_equal(roots, distances.euclidean_distances(squared))
+
+
+def test_the_gradient_of_a_parameter_is_one():
+    """With respect to it, inside and outside of Flax's and JAX's transformations."""
+
+    def loss(proxies):
+        return losses.proxy_nca_loss(X, LABELS, proxies)
+
+    expected = jax.grad(loss)(PROXIES)
+    for differentiate in (nnx.grad(loss), jax.grad(loss), jax.jit(jax.grad(loss))):
+        found = differentiate(nnx.Param(PROXIES))
+        assert isinstance(found, nnx.Param)
+        np.testing.assert_allclose(found[...], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("what", [[1.0], None, "x"])
+def test_a_box_without_an_array_is_refused(what):
+    with pytest.raises(ValueError, match=r"`embeddings` must be an array .* got a "):
+        losses.contrastive_loss(Box(what), LABELS)
