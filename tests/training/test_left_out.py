@@ -8,6 +8,7 @@ from jml.data import decode, table
 from jml.errors import UserError
 from jml.training.config import Config
 from jml.training.evaluate import check_findable, embed_pixels, recalls
+from jml.training.inputs import load_dataset
 from jml.training.report import report_run
 from tests.report.test_files import data_of
 
@@ -36,11 +37,15 @@ def rows(tmp_path):
     return [(*row, group or "") for *row, group in rows]
 
 
-def read(folder, rows):
+def write_table(folder, rows):
     lines = [
         ",".join(map(str, row)) for row in [("path", "label", "split", "group"), *rows]
     ]
     (folder / "t.csv").write_text("\n".join(lines))
+
+
+def read(folder, rows):
+    write_table(folder, rows)
     return decode(table(folder / "t.csv"), image_size=4)
 
 
@@ -98,6 +103,19 @@ def test_all_that_measures_leaves_out_the_same(
         assert len(near) == 8
     facts = {name for name, _ in data["facts"]}
     assert ("left out of each ranking" in facts) == grouped
+
+
+def test_nothing_to_find_is_said_before_and_after_decoding(tmp_path, rows):
+    query = [("q0", "0", "query", ""), ("q0", "0", "gallery", "")]
+    listed = {"dataset": "csv", "dataroot": str(tmp_path / "t.csv"), "image_size": 16}
+    (tmp_path / "bad").write_text("no image")
+    for more, options in (
+        (("bad", "1", "gallery", ""), {}),  # and is not met
+        (("bad", "0", "gallery", ""), {"on_bad_image": "skip"}),
+    ):
+        write_table(tmp_path, [*rows[:4], *query, more])
+        with pytest.raises(UserError, match="no query of t has another image"):
+            load_dataset(Config(**listed, **options))
 
 
 def test_no_query_with_anything_to_find_is_one_line(tmp_path, rows):
