@@ -131,7 +131,8 @@ def _dataset(
 ) -> Dataset:
     def split(rows: np.ndarray) -> Split:
         rows = rows[~bad[rows]]
-        return Split(Subset(images, rows), listing.labels[rows])
+        known = (None if a is None else a[rows] for a in (listing.ids, listing.groups))
+        return Split(Subset(images, rows), listing.labels[rows], *known)
 
     train = split(listing.train)
     before = singletons_note(listing.name, listing.labels[listing.train])

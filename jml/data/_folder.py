@@ -9,6 +9,7 @@ import numpy as np
 from jml.errors import UserError
 
 from ._class_folders import left_out_note, scan
+from ._groups import assign_groups
 from ._inside import Inside
 from ._layouts import check_classes, find_splits, list_folder, splits_notes
 from ._listing import File, make_listing
@@ -85,6 +86,10 @@ def table(path: str | os.PathLike) -> Listing:
     splits are train and test, or train, query and gallery, in any capitals. A split val
     is tested on where there is nothing else to test on, and left out where there is.
 
+    A column group may name the camera or the sequence of an image: a query's ranking
+    leaves out the images of its class and group, as Market-1501's protocol does. An
+    empty cell, or -1, is no group.
+
     Args:
         path: the table, its first line the names of the columns, with the separator
             between them that all lines have: a comma, a semicolon, a tab. UTF-8, or
@@ -100,7 +105,7 @@ def table(path: str | os.PathLike) -> Listing:
     if path.is_dir():
         raise UserError(f"--dataroot: {str(path)!r} is a folder; pass the CSV file.")
     inside, problems = Inside(path.parent), Problems("mend that in the table")
-    pictures, classes, splits = [], [], []
+    pictures, classes, splits, groups = [], [], [], []
     counts: Counter[str] = Counter()
     for number, row in table_rows(path, ("path", "label", "split")):
         with problems.at(path, number):
@@ -114,6 +119,7 @@ def table(path: str | os.PathLike) -> Listing:
             pictures.append(inside.file(row["path"]))
             classes.append(row["label"])
             splits.append(split)
+            groups.append(row.get("group", ""))
     try:
         roles = roles_of(counts)
     except Problem as problem:
@@ -131,6 +137,7 @@ def table(path: str | os.PathLike) -> Listing:
         query=role == "query",
         gallery=role == "gallery" if "gallery" in roles else None,
     )
+    listing = assign_groups(listing, [groups[row] for row in kept])
     if not counts["val"]:
         return listing
     if "val" in roles:

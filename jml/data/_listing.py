@@ -1,7 +1,7 @@
 """From list files and folders to a ``Listing``, checked."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from jml._text_files import read_lines
 
+from ._copies import file_content, identify
 from ._problems import Problem, Problems, quote
 from ._singletons import left_out_queries, singletons_note
 from ._types import Listing, Picture
@@ -36,6 +37,10 @@ class File(NamedTuple):
         except OSError as error:
             return error.strerror or "unreadable"
         return f"{status.st_size} {status.st_mtime_ns}"
+
+    def content(self, depth: int) -> Hashable:
+        """Its size, a digest of its end, or one of it all."""
+        return file_content(self.path, depth)
 
 
 def read_list(
@@ -139,6 +144,7 @@ def make_listing(
         None if gallery is None else labels[splits["gallery"]],
     )
     names = tuple(class_name(value) for value in distinct.tolist())
-    return Listing(
+    listing = Listing(
         name, pictures, labels.astype(np.int32), names, **splits, notes=notes
     )
+    return identify(listing, published=expected is not None)

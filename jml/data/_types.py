@@ -1,6 +1,6 @@
 """What a data set is, before and after its pictures are decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,6 +20,12 @@ class Picture(Protocol):
     def stamp(self) -> str:
         """Something cheap that changes when the bytes do."""
 
+    def content(self, depth: int) -> Hashable:
+        """What its copies share, an OSError where there is nothing.
+
+        At depth 0 something cheap, at 1 a digest of a part, at 2 one of all bytes.
+        """
+
 
 class Listing(NamedTuple):
     """The pictures of a data set, none decoded yet; labels index `class_names`."""
@@ -32,6 +38,8 @@ class Listing(NamedTuple):
     query: Int[np.ndarray, " q"]  # which are searched for,
     gallery: Int[np.ndarray, " g"] | None  # and among which; None: among the queries
     notes: tuple[str, ...] = ()  # what its user should be told, a line each
+    ids: Int[np.ndarray, " n"] | None = None  # those of one file share a number
+    groups: Int[np.ndarray, " n"] | None = None  # camera or sequence; -1: none
 
 
 class Images(Protocol):
@@ -47,10 +55,12 @@ class Images(Protocol):
 
 
 class Split(NamedTuple):
-    """Pictures and the class of each."""
+    """Pictures and the class of each; ids and groups as ``evaluate`` takes them."""
 
     images: Images
     labels: Int32[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"] | None = None
+    groups: Int[np.ndarray, " n"] | None = None
 
 
 class Dataset(NamedTuple):

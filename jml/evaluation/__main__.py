@@ -20,7 +20,14 @@ from jml._output import write_err, write_out
 from jml.command import Parser, exit_code, leave
 from jml.errors import UserError
 
-from ._files import about_files, load_array, load_class_names, load_images
+from ._files import (
+    about_files,
+    load_array,
+    load_class_names,
+    load_groups,
+    load_images,
+    load_of_items,
+)
 
 PROGRAM = "python -m jml.evaluation"
 
@@ -57,6 +64,8 @@ def _make_parser() -> Parser:
     add("--seed", type=int, default=0, metavar="N", help="of all randomness")
     add("--images", metavar="FILE.npy", help="what the embeddings are of: uint8 NHWC")
     add("--gallery_images", metavar="FILE.npy", help="the same for the gallery")
+    add("--groups", metavar="FILE.npy", help="camera or sequence of items, -1: none")
+    add("--gallery_groups", metavar="FILE.npy", help="the same for the gallery")
     add("--class_names", metavar="FILE.txt", help="line i, from 0, names class i")
     return parser
 
@@ -116,19 +125,9 @@ def _evaluate_files(
     out, problem = Path(options.out), missing_packages()
     if not problem:
         _check_out(out, options.overwrite)
-    pictures = [options.images, options.gallery_images][: len(options.what) // 2]
-    if (options.gallery_images is not None and len(pictures) < 2) or (
-        None in pictures and any(pictures)
-    ):
-        raise UserError(
-            "--gallery_images: goes with --images and a gallery, and they with it; pass"
-            " both or none."
-        )
     arrays = [load_array(path) for path in options.what]
-    images = [
-        load_images(path, labels)
-        for path, labels in zip(pictures, arrays[1::2], strict=True)
-    ]
+    images = load_of_items(options, "images", load_images, arrays[1::2])
+    groups = load_of_items(options, "groups", load_groups, arrays[1::2])
     class_names = load_class_names(options.class_names)
     write_err("evaluating")
     try:
@@ -140,6 +139,7 @@ def _evaluate_files(
             clusterings=options.clusterings,
             resamples=options.resamples,
             seed=options.seed,
+            **dict(zip(("groups", "gallery_groups"), groups, strict=False)),
             progress=progress_bar,
         )
     except ValueError as error:
@@ -147,12 +147,16 @@ def _evaluate_files(
     show(found)
     if options.clusterings is None and "nmi" not in found.metrics:
         write_err("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
+    if options.groups is not None:
+        write_err("groups are in use: a ranking leaves out the query's class and group")
     if problem:
         write_err(f"no report: it needs {problem}")
         return
     items = [
-        Items(x, labels, pictures)
-        for x, labels, pictures in zip(arrays[::2], arrays[1::2], images, strict=True)
+        Items(x, labels, pictures, groups=group)
+        for x, labels, pictures, group in zip(
+            arrays[::2], arrays[1::2], images, groups, strict=True
+        )
     ]
     again = [*PROGRAM.split(), *given, *["--overwrite"] * (not options.overwrite)]
     write_report(
@@ -189,10 +193,9 @@ def _check_out(out: Path, overwrite: bool) -> None:
 
 
 def _table(found: Any) -> str:
-    lines = [
-        f"{found.queries:,} queries" + f", {found.left_out:,} more left out: alone"
-        " in their class" * bool(found.left_out)
-    ]
+    lines = [f"{found.queries:,} queries"]
+    if found.left_out:
+        lines[0] += f", {found.left_out:,} more left out: none of their class to find"
     for name, value in found.metrics.items():
         line = f"{name:<16}{100 * value:6.2f} %"
         if name in found.intervals:

@@ -1,6 +1,7 @@
 """What the command reads: arrays and names from files that may hold anything."""
 
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,9 +29,28 @@ def load_array(path: str, *, mapped: bool = False) -> np.ndarray:
         ) from None
 
 
-def load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
-    if path is None:
-        return None
+def load_of_items(
+    options: Namespace,
+    name: str,
+    load: Callable[[str, np.ndarray], np.ndarray],
+    labels: Sequence[np.ndarray],
+) -> list[np.ndarray | None]:
+    """An option's array for the queries and, if these have labels, for the gallery."""
+    option, other = f"--{name}", f"--gallery_{name}"
+    paths = [getattr(options, name), getattr(options, f"gallery_{name}")]
+    given = [path is not None for path in paths]
+    if given not in ([False, False], [True, len(labels) == 2]):
+        raise UserError(
+            f"{other}: goes with {option} and a gallery, and they with it; pass both or"
+            " none."
+        )
+    return [
+        None if path is None else load(path, some)
+        for path, some in zip(paths, labels, strict=False)
+    ]
+
+
+def load_images(path: str, labels: np.ndarray) -> np.ndarray:
     images = load_array(path, mapped=True)
     square = images.ndim == 4 and images.shape[1] == images.shape[2]
     if not square or images.shape[3] != 3 or images.dtype != np.uint8:
@@ -38,11 +58,21 @@ def load_images(path: str | None, labels: np.ndarray) -> np.ndarray | None:
             f"{path!r}: images must be uint8 [n, side, side, 3], got {images.dtype}"
             f" {images.shape}."
         )
-    if len(images) != len(labels):
+    if len(images) != labels.size:
         raise UserError(
-            f"{path!r} holds {len(images)} images for {len(labels)} labels."
+            f"{path!r} holds {len(images)} images for {labels.size} labels."
         )
     return images
+
+
+def load_groups(path: str, labels: np.ndarray) -> np.ndarray:
+    groups = load_array(path)
+    if groups.shape != (labels.size,) or not np.issubdtype(groups.dtype, np.integer):
+        raise UserError(
+            f"{path!r}: groups must be integer [{labels.size}], one for each label, got"
+            f" {groups.dtype} {groups.shape}; -1 is no group."
+        )
+    return groups
 
 
 def load_class_names(path: str | None) -> dict[int, str]:
@@ -62,6 +92,7 @@ def about_files(message: str, paths: Sequence[str]) -> str:
     message = message.removeprefix("evaluate: ")
     for argument, path in zip(ARGUMENTS, paths, strict=False):
         message = message.replace(f"`{argument}`", repr(path))
-    for option in ("ks", "map_ks", "clusterings", "resamples", "seed"):
+    numbers = ("ks", "map_ks", "clusterings", "resamples", "seed")
+    for option in (*numbers, "groups", "gallery_groups"):
         message = message.replace(f"`{option}`", f"--{option}")
     return message + "."

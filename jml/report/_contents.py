@@ -20,6 +20,8 @@ class Items(NamedTuple):
     embeddings: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     images: Any = None  # squares of uint8, by slice or array of indices; None: unknown
+    ids: Int[np.ndarray, " n"] | None = None  # as ``evaluate`` takes them,
+    groups: Int[np.ndarray, " n"] | None = None  # and these
 
 
 class Looked(NamedTuple):
@@ -39,7 +41,7 @@ def as_arrays(items: Items) -> Items:
     embeddings = np.asarray(items.embeddings)
     if embeddings.dtype != np.float64:
         embeddings = embeddings.astype(np.float32)
-    return Items(embeddings, np.asarray(items.labels), items.images)
+    return items._replace(embeddings=embeddings, labels=np.asarray(items.labels))
 
 
 def look(
@@ -57,18 +59,38 @@ def look(
     if len(counted) > QUERIES:
         rng = np.random.default_rng(seed)
         counted = np.sort(rng.choice(counted, QUERIES, replace=False))
+    # As many as each query has, of few items: those that were counted have one.
+    fewest = len(found.cmc) - (self_index is not None)
+    more: dict[str, Any] = {"ids": query.ids}
+    if gallery is not None:
+        more |= {"gallery_ids": gallery.ids}
+    if query.ids is not None:
+        fewest -= max(_most_alike(searched.ids) - (gallery is None), 0)
+    if query.groups is not None:
+        more |= {"labels": query.labels, "groups": query.groups}
+        if gallery is not None:
+            more |= {"gallery_labels": gallery.labels}
+            more |= {"gallery_groups": gallery.groups}
+        fewest -= _most_alike(searched.groups, searched.labels)
     near = nearest_neighbours(
         query.embeddings,
         None if gallery is None else gallery.embeddings,
-        k=min(NEIGHBOURS, len(found.cmc) - (self_index is not None)),
+        k=min(NEIGHBOURS, max(fewest, 1)),
         rows=counted,
         metric=metric,
         self_index=self_index,
+        **more,
     )
     right = searched.labels[near] == query.labels[counted, None]
     if gallery is not None:
         near = near + len(query.labels)
     return Looked(counted, near, right, found.per_query["map"][counted])
+
+
+def _most_alike(*numbers: Int[np.ndarray, " m"]) -> int:
+    """How many items agree in all numbers, at most; below 0 the first is none."""
+    rows = np.stack(numbers)[:, numbers[0] >= 0]
+    return int(np.unique(rows, axis=1, return_counts=True)[1].max()) if rows.size else 0
 
 
 def choose_shown(

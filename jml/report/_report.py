@@ -164,7 +164,10 @@ def _facts(
     facts.append(("classes" if classes > 1 else "class", f"{classes:,}"))
     facts.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
     if found.left_out:
-        facts.append(("left out, alone in their class", f"{found.left_out:,}"))
+        facts.append(("left out, none of their class to find", f"{found.left_out:,}"))
+    if query.groups is not None:
+        what = "items of the query's class and group"
+        facts.append(("left out of each ranking", what))
     if shown < found.queries:
         facts.append(("shown below", f"{shown:,} queries"))
     return facts

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
@@ -123,7 +123,46 @@ def recalls(embedded: Embedded, dataset: Dataset) -> Recalls:
         dataset.query.labels,
         embedded.gallery,
         None if gallery is None else gallery.labels,
+        **identities(dataset),
     )
+
+
+def identities(dataset: Dataset) -> dict[str, Any]:
+    """What tells ``evaluate`` which test images are the same, or of one group."""
+    query, gallery = dataset.query, dataset.gallery
+    known: dict[str, Any] = {"ids": query.ids, "groups": query.groups}
+    if gallery is not None:
+        known |= {"gallery_ids": gallery.ids, "gallery_groups": gallery.groups}
+    return known
+
+
+def check_findable(dataset: Dataset) -> None:
+    """Raises a UserError unless some query has an item of its class to find."""
+    query, gallery = dataset.query, dataset.gallery
+    if gallery is None:
+        itself = np.arange(len(query.labels))
+        gallery = query = query if query.ids is not None else query._replace(ids=itself)
+
+    def alike(*fields: str) -> Int[np.ndarray, " n"]:
+        """How many gallery items are as each query is in all of these."""
+        rows = [
+            np.stack([getattr(part, f) for f in fields]) for part in (query, gallery)
+        ]
+        both, count = np.concatenate(rows, axis=1), len(query.labels)
+        _, number = np.unique(both, axis=1, return_inverse=True)
+        number = number.ravel()  # NumPy 2.0 gives it two dimensions
+        times = np.bincount(number[count:], minlength=len(number))[number[:count]]
+        return np.where((both[:, :count] >= 0).all(axis=0), times, 0)
+
+    known = [name for name in ("ids", "groups") if getattr(query, name) is not None]
+    left_out = sum(alike("labels", name) for name in known)
+    if len(known) == 2:  # these were counted twice
+        left_out -= alike("labels", *known)
+    if not (alike("labels") > left_out).any():
+        raise UserError(
+            f"--dataroot: no query of {dataset.name} has another image of its class to"
+            " find, as a copy of it or one of its group does not count; add images."
+        )
 
 
 def _of_test(

@@ -32,6 +32,7 @@ from jml.data import (
 from .config import Config
 from .devices import own_rows, replicate, split_batch
 from .devices import split as by_rows
+from .evaluate import check_findable
 
 READERS = {
     "folder": folder,
@@ -48,7 +49,8 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
     """Loads the images a little larger than the network sees them, to crop from.
 
     Raises:
-        UserError: a file cannot be read; or, `to_train`, no batch can be drawn.
+        UserError: a file cannot be read, no query has an image to find or, `to_train`,
+            no batch can be drawn.
     """
     side = round(config.image_size * 8 / 7)
     if config.dataset == "glyphs":
@@ -62,7 +64,8 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         listing = READERS[kind](config.dataroot)
     if to_train:  # a batch that cannot be drawn is reported before the long work
         draws(config, listing.labels[listing.train])(step=0)
-    return decode(
+    check_findable(decode(listing, image_size=side, cache="none"))  # decodes nothing
+    dataset = decode(
         listing,
         image_size=side,
         cache=None if config.cache == "device" else config.cache,
@@ -72,6 +75,9 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         singletons=config.singletons,
         progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
     )
+    if config.on_bad_image == "skip":
+        check_findable(dataset)  # what is left of it
+    return dataset
 
 
 class Batches(NamedTuple):

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jml._names import shell_line
 from jml._optional import progress_bar
-from jml.data import Dataset
+from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
 from jml.report import Items, missing_packages, write_report
 
 from .config import Config
-from .evaluate import Embedded, make_embed_test
+from .evaluate import Embedded, identities, make_embed_test
 from .finished_run import load_model, read_config, read_records
 from .inputs import load_dataset
 
@@ -43,6 +44,7 @@ def report_run(
         query.labels,
         embedded.gallery,
         None if gallery is None else gallery.labels,
+        **identities(dataset),
         seed=config.seed,
         progress=lambda steps: progress_bar(steps, "evaluating"),
     )
@@ -55,10 +57,8 @@ def report_run(
     write_report(
         folder,
         f"{dataset.name}: {config.loss}" + f", {config.mining}" * bool(config.mining),
-        Items(embedded.query, query.labels, query.images),
-        None
-        if gallery is None
-        else Items(embedded.gallery, gallery.labels, gallery.images),
+        _items(embedded.query, query),
+        None if gallery is None else _items(embedded.gallery, gallery),
         found,
         class_names=dict(enumerate(dataset.class_names)),
         records=records,
@@ -73,6 +73,10 @@ def report_run(
         seed=config.seed,
         say=say,
     )
+
+
+def _items(embeddings: np.ndarray, split: Split) -> Items:
+    return Items(embeddings, split.labels, split.images, split.ids, split.groups)
 
 
 def evaluate_run(
@@ -99,6 +103,8 @@ def evaluate_run(
     graphdef, params, batch_stats = load_model(folder, config)
     say("loading the images")
     dataset = load_dataset(config)
+    for note in dataset.notes:
+        say(note)
     say(f"embedding {len(dataset.query.labels):,} images")
     embedded = make_embed_test(graphdef, dataset, config)(params, batch_stats)
     records = read_records(folder)

@@ -13,7 +13,8 @@ def fill(root, *folders, images=2):
     for name in folders:
         (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(images):
-            Image.new("RGB", (4, 4)).save(root / name / f"{i}.jpg")
+            path = root / name / f"{i}.jpg"
+            Image.new("RGB", (4, 4)).save(path, comment=f"{name} {i}")  # no copies
     return root
 
 

@@ -61,6 +61,31 @@ def test_the_table_is_the_evaluation(files, capsys):
     assert "--metric=cosine" in data["reproduce"][0][1]
 
 
+def test_groups_leave_out_items_of_the_query_s_class_and_group(files, capsys):
+    rng = np.random.default_rng(0)
+    parts = [np.load(f"{name}.npy") for name in ("q", "q-labels", "g", "g-labels")]
+    groups = [rng.integers(-1, 2, len(labels)) for labels in parts[1::2]]
+    for name, group in zip("qg", groups, strict=True):
+        np.save(f"{name}-groups.npy", group.astype(np.int8))
+    names = ["q.npy", "q-labels.npy", "g.npy", "g-labels.npy"]
+    options = ["--groups=q-groups.npy", "--gallery_groups=g-groups.npy"]
+    assert main([*names, *options, *QUICK]) == 0
+    out, err = capsys.readouterr()
+    hits = []
+    for x, label, group in zip(*parts[:2], groups[0], strict=True):
+        kept = (parts[3] != label) | (groups[1] != group) | (group == -1)
+        near = np.argsort(np.linalg.norm(parts[2][kept] - x, axis=1))
+        if label in parts[3][kept]:
+            hits.append(parts[3][kept][near[0]] == label)
+    lines = out.splitlines()
+    assert lines[0].startswith(f"{len(hits)} queries")
+    (recall,) = [line for line in lines if line.startswith("recall@1 ")]
+    assert f" {100 * np.mean(hits):.2f} %" in recall
+    assert "groups are in use" in err
+    facts = dict(data_of(files / "report.html")["facts"])
+    assert "class and group" in facts["left out of each ranking"]
+
+
 @pytest.mark.parametrize(
     ("content", "names"),
     [
@@ -89,7 +114,7 @@ MISTAKES = {
     "q.npy g-labels.npy": "'g-labels.npy' must be integer [30]",
     "q.npy": "pass embeddings and labels, or those and a gallery's, got 1 files",
     "q.npy q-labels.npy g.npy": "got 3 files",
-    "q.npy alone.npy": "no query has another item of its class",
+    "q.npy alone.npy": "no query has another item",
     "q.npy q-labels.npy --ks 30": "each of --ks must be an integer from 1 to 29",
     "q.npy q-labels.npy --map_ks 0": "each of --map_ks must be an integer from 1 to 29",
     "q.npy q-labels.npy --seed -1": "--seed must be an integer from 0 to",
@@ -113,6 +138,13 @@ MISTAKES = {
     "run --metric cosine": "--metric: is for files; a run has its own settings",
     "q.npy q-labels.npy --gallery_images no.npy": "--gallery_images: goes with --imag",
     "q.npy q-labels.npy g.npy g-labels.npy --images q-images.npy": "--gallery_images:",
+    "q.npy q-labels.npy --groups floats.npy": "groups must be integer [30], one for",
+    "q.npy q-labels.npy --groups g-labels.npy": "must be integer [30], one for each",
+    "q.npy q-labels.npy --groups no.npy": "cannot read 'no.npy': No such file",
+    "q.npy q-labels.npy --groups q-labels.npy": "no query has another item",
+    "q.npy q-labels.npy --gallery_groups g-labels.npy": "--gallery_groups: goes with",
+    "q.npy q-labels.npy g.npy g-labels.npy --groups q-labels.npy": "pass both or none",
+    "run --groups 1": "--groups: is for files; a run has its own settings",
     "q.npy zip.npy": "'zip.npy' is no .npy file of numbers",
     "q.npy q-labels.npy --seed 4294967296": "--seed must be an integer from 0 to 2147",
 }

@@ -202,6 +202,10 @@ def test_the_split_of_stanford_online_products_is_its_own(tmp_path):
     names = {listing.class_names[label] for label in listing.labels[listing.train]}
     assert names == {"7", "8"}
     assert len(listing.query) == 8
+    assert len(set(listing.ids)) == 12  # the protocol counts images of equal bytes
+    assert listing.notes[-1].startswith(
+        "stanford_online_products: equal bytes: 8 of 8 test images also in training, 8"
+    )
 
 
 def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
