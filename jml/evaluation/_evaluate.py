@@ -154,8 +154,6 @@ def evaluate(
         groups=groups,
         gallery_groups=gallery_groups,
     )
-    if gallery is not None and self_index is None and ids is None:
-        _warn_of_copies(search)
     neighbours = search.neighbours
     classes = len(np.unique(search.classes))
     if clusterings is None:
@@ -171,6 +169,8 @@ def evaluate(
     queries, values, first = measure(
         "evaluate", search, ks=ks, map_ks=map_ks, progress=progress
     )
+    if gallery is not None and self_index is None and ids is None:
+        _warn_of_copies(search)
     names = list(values)
     table = np.stack([values[name] for name in names], axis=1)
     metrics = dict(zip(names, table.mean(axis=0).tolist(), strict=True))
@@ -221,8 +221,7 @@ def _clustering_scores(
 ) -> dict[str, list[float]]:
     classes = len(np.unique(search.classes))
     vectors = search.vectors
-    cosine = vectors.metric == "cosine"
-    x = vectors.rows(0, slice(None)).astype(vectors.x.dtype) if cosine else vectors.x
+    x = vectors.rows(0, slice(None)).astype(vectors.x.dtype)
     scores: dict[str, list[float]] = {"nmi": [], "ami": []}
     for seed in progress(seeds):
         clusters = kmeans(x, classes, seed=seed).clusters

@@ -80,7 +80,8 @@ def kmeans(
         # confuse them all along.
         if np.sum(farther > (1 + 1e-4) * squares[other]) <= COARSE * len(given):
             break
-    inertia = np.ldexp(squares.sum(), 2 * vectors.exponents[0])
+    with np.errstate(over="ignore"):  # of squares beyond float64: infinite
+        inertia = np.ldexp(squares.sum(), 2 * vectors.exponents[0])
     return Clustering(clusters, centres, float(inertia), iterations)
 
 

@@ -81,7 +81,7 @@ def test_evaluate_clusters_directions_for_the_cosine():
     far = x * 2.0 ** np.random.default_rng(0).integers(0, 9, (60, 1))
     options = {"clusterings": 2, "resamples": 0, "metric": "cosine"}
     found = evaluate(far, labels, **options).metrics
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    unit = np.float64(x) / np.linalg.norm(np.float64(x), axis=1, keepdims=True)
     runs = [kmeans(unit, 5, seed=seed).clusters for seed in (0, 1)]
     scores = [peer.normalized_mutual_info_score(labels, run) for run in runs]
     assert found["nmi"] == pytest.approx(np.mean(scores), abs=1e-9)
