@@ -85,8 +85,8 @@ def strong_augment(
     _check("strong_augment", images, crop)
     n, side = len(images), images.shape[1]
     box, place, mirror, colour = jax.random.split(key, 4)
-    low = jnp.log(jnp.array([0.16, 3 / 4], jnp.float32))
-    high = jnp.log(jnp.array([1.0, 4 / 3], jnp.float32))
+    low = jnp.log(jnp.array([[0.16, 3 / 4]], jnp.float32))
+    high = jnp.log(jnp.array([[1.0, 4 / 3]], jnp.float32))
     area, aspect = jnp.exp(jax.random.uniform(box, (n, 2), minval=low, maxval=high)).T
     sizes = jnp.minimum(jnp.sqrt(jnp.stack([area / aspect, area * aspect], 1)), 1)
     corners = jax.random.uniform(place, (n, 2)) * (1 - sizes)

@@ -40,6 +40,7 @@ class BatchNorm(nnx.Module):
             self._move(mean, var, x.shape[:3])
         scale = self.weight[...] * lax.rsqrt(var + EPSILON)
         shift = self.bias[...] - mean * scale
+        scale, shift = scale[None, None, None], shift[None, None, None]
         return (x * scale + shift).astype(x.dtype)
 
     def _move(self, mean: Array, var: Array, shape: tuple[int, ...]) -> None:
@@ -58,4 +59,4 @@ class BatchNorm(nnx.Module):
 def _moments(x: Array) -> tuple[Array, Array]:
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean = jnp.mean(x, axis=(0, 1, 2))
-    return mean, jnp.mean(jnp.square(x - mean), axis=(0, 1, 2))
+    return mean, jnp.mean(jnp.square(x - mean[None, None, None]), axis=(0, 1, 2))

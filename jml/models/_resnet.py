@@ -44,7 +44,7 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
         """Computes ``x W + b``."""
-        return x @ self.weight[...] + self.bias[...]
+        return x @ self.weight[...] + self.bias[...][None]
 
 
 class _Block(nnx.Module):

@@ -152,10 +152,10 @@ def test_strong_augmentation_varies_everything_and_repeats():
     assert one.shape == (64, 16, 16, 3) and one.dtype == jnp.float32
     np.testing.assert_array_equal(one, strong_augment(KEY, images, crop=16, flip=True))
     assert len(np.unique(np.asarray(one), axis=0)) == 64
-    levels = one * STD + MEAN  # in brightness from 0 to 1
+    levels = np.asarray(one) * STD + MEAN  # in brightness from 0 to 1
     assert levels.min() >= -1e-5 and levels.max() <= 1 + 1e-5
     grey = np.full((8, 40, 40, 3), 100, np.uint8)
-    plain = strong_augment(KEY, grey, crop=16, flip=False) * STD + MEAN
-    assert np.ptp(np.asarray(plain).reshape(8, -1), axis=1).max() < 1e-4
-    brightness = np.asarray(plain)[:, 0, 0, 0] * 255 / 100
+    plain = np.asarray(strong_augment(KEY, grey, crop=16, flip=False)) * STD + MEAN
+    assert np.ptp(plain.reshape(8, -1), axis=1).max() < 1e-4
+    brightness = plain[:, 0, 0, 0] * 255 / 100
     assert 0.75 <= brightness.min() < 0.95 < 1.05 < brightness.max() <= 1.25

@@ -94,7 +94,35 @@ def test_memory_is_that_of_a_piece():
     assert temporary(256) < temporary(4096) / 4
 
 
+@pytest.mark.parametrize("flag", ["batch_size", "microbatch"])
+def test_one_image_must_not_shrink_to_one_pixel(flag):
+    """Config refuses, in one line, the pieces that BatchNorm cannot normalise."""
+    flags = {"sampler": "cub", "loss": "proxy_nca", "batch_size": 6, flag: 1}
+    with pytest.raises(UserError, match=rf"^--{flag}: 1 image of --image_size 32 is"):
+        Config(image_size=32, **flags)
+    for others in ({"image_size": 33}, {"freeze_bn": True}, {flag: 2}):
+        Config(**{"image_size": 32, **flags, **others})
+
+
+def test_which_images_shrink_to_one_pixel():
+    """What Config refuses is what cannot be run."""
+    model = create("resnet18", embedding_dim=8)
+
+    def trace(images, side):
+        shape = jax.ShapeDtypeStruct((images, side, side, 3), jnp.float32)
+        train = partial(embed, *model, train=True)
+        return jax.eval_shape(lambda images: train(images)[0], shape).shape
+
+    with pytest.raises(ValueError, match=r"got images x height x width = \(1, 1, 1\);"):
+        trace(1, 32)
+    assert trace(1, 33) == (1, 8)
+    assert trace(2, 32) == (2, 8)
+
+
 def test_pieces_must_fill_the_batch():
+    for size in (0, 3, 9):
+        with pytest.raises(ValueError, match=f"must divide the 8 images, got {size}"):
+            embed_in_pieces(net, jnp.eye(4), (), jnp.ones((8, 4)), size=size)
     with pytest.raises(UserError, match=r"--microbatch: 36 does not divide --batch_si"):
         Config(batch_size=96, microbatch=36)
     assert Config(batch_size=96, microbatch=32).microbatch == 32
