@@ -60,7 +60,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         replace(out, partial(write, model=model))
     except UserError:
         raise
-    except Exception as error:  # of a full disk PyTorch raises a RuntimeError
+    except (OSError, RuntimeError) as error:  # PyTorch's, of a full disk
         reason = getattr(error, "strerror", None) or reason_of(error)
         raise UserError(
             f"--out: cannot write {str(out)!r}: {reason}; free or choose another place."

@@ -24,8 +24,9 @@ def assign_groups(listing: Listing, cells: Sequence[str]) -> Listing:
     count = np.count_nonzero(used >= 0)
     if not count:
         return listing
+    groups_are = "groups are" if count > 1 else "group is"
     note = (
-        f"{listing.name}: {count:,} groups are in use: a query's ranking leaves out the"
-        " images of its class and group"
+        f"{listing.name}: {count:,} {groups_are} in use: a query's ranking leaves out"
+        " the images of its class and group"
     )
     return listing._replace(groups=groups, notes=(*listing.notes, note))

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
 from jml._text_files import read_lines
@@ -36,7 +35,7 @@ def table_rows(
         if match := re.fullmatch(r"sep=(.)\s*", lines[0], re.IGNORECASE):
             separator, skipped = match[1], 1  # what Excel writes and reads
         reader = csv.reader(
-            chain([], (line + "\n" for line in lines[skipped:])),
+            (line + "\n" for line in lines[skipped:]),
             delimiter=separator or _separator(lines, columns),
         )
         names: list[str] | None = None

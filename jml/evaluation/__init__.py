@@ -4,6 +4,7 @@ from ._clustering import adjusted_mutual_information as adjusted_mutual_informat
 from ._clustering import normalized_mutual_information as normalized_mutual_information
 from ._evaluate import Evaluation as Evaluation
 from ._evaluate import evaluate as evaluate
+from ._excluded import count_relevant as count_relevant
 from ._kmeans import Clustering as Clustering
 from ._kmeans import kmeans as kmeans
 from ._neighbours import nearest_neighbours as nearest_neighbours
@@ -13,6 +14,7 @@ __all__ = [
     "Clustering",
     "Evaluation",
     "adjusted_mutual_information",
+    "count_relevant",
     "evaluate",
     "kmeans",
     "nearest_neighbours",

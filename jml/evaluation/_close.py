@@ -1,27 +1,29 @@
 """Ranks among items that are so near a query that products cannot order them.
 
-A query has a limit: all its close targets are within it, and so is every item that
-could come before one of them. Sweeps count what is within the limit. Where that is
-more than the relevant items known to be there, the others are found, and the distances
-of all are made from differences.
+A query with a close target has a limit. Every item that could come before a close
+target is within it. Sweeps count what is within the limit. Where that is more than the
+relevant items known to be there, the others are found, and all are ordered by
+differences. What is beyond the limit is ordered by products, and comes after.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ._keys import keys_up_to, order_of
+from ._search import Search
 from ._vectors import CHUNK, Products, Vectors
 
+PAIRS = 2**21  # of a query and an item within its limit, kept at once, about
 HEAVY = 256  # others within the limit, beyond which a query is left to float64 products
 
 
 class Close(NamedTuple):
-    """Of each of some queries: which targets are close, and the limit around them."""
+    """The targets of some queries that are within the limits, and those limits."""
 
-    targets: Bool[np.ndarray, "q r"]
-    inside: Bool[np.ndarray, "q r"]  # all that are within the limit
+    inside: Bool[np.ndarray, "q r"]
     any: Bool[np.ndarray, " q"]
     order: Float[np.ndarray, " q"]  # the limit, as ``distances`` gives it
     keys: Int[np.ndarray, " q"]  # and ``keys``; the lowest of all where none is close
@@ -35,9 +37,9 @@ def find_close(
     *,
     nearest_only: bool,
 ) -> Close:
-    """Finds the close targets of some queries, of which each has one at least.
+    """Finds the close targets of some queries, and what is within their limits.
 
-    With `nearest_only`, those that may be the nearest.
+    With `nearest_only`, the limit is about the nearest target alone.
     """
     base, slack = products.base[queries], products.slack[queries]
     squares = np.where(valid, order_of(keys).astype(np.float64), np.inf)
@@ -46,14 +48,13 @@ def find_close(
     any_close = close.any(axis=1)
     if nearest_only:
         limit = np.min(squares, axis=1) + slack
-        close &= squares <= limit[:, None]
     else:
         limit = np.max(np.where(close, squares, -np.inf), axis=1) + slack
     order = np.where(any_close, limit - base, -np.inf)
     limits = keys_up_to(order, keys_float(keys))
     limits = np.where(any_close, limits, np.iinfo(keys.dtype).min)
     inside = valid & (keys <= limits[:, None]) & any_close[:, None]
-    return Close(close, inside, any_close, order, limits)
+    return Close(inside, any_close, order, limits)
 
 
 def keys_float(keys: np.ndarray) -> np.dtype:
@@ -91,22 +92,61 @@ def collect_near(
     return np.concatenate(rows), np.concatenate(items)
 
 
-def exact_ranks(
-    vectors: Vectors,
+def settle(
+    search: Search,
     queries: Int[np.ndarray, " q"],
-    rows: Int[np.ndarray, " k"],
-    items: Int[np.ndarray, " k"],
-    is_target: Bool[np.ndarray, " k"],
-) -> Int[np.ndarray, " h"]:
-    """Ranks the items of each row by distance, then index.
+    index: Int[np.ndarray, "q r"],
+    close: Close,
+    ranks: Int[np.ndarray, "q r"],
+    slots: Bool[np.ndarray, "q r"],
+    others: Int[np.ndarray, " q"],
+    find: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    *,
+    most: float,
+) -> Bool[np.ndarray, " q"]:
+    """Puts the ranks of the targets within the limits into their slots.
+
+    Args:
+        search: what is searched for in what.
+        queries: rows of it.
+        index: their targets, in the gallery as given.
+        close: which targets are within the limits.
+        ranks: to be completed.
+        slots: where those of targets within the limits go, in ascending order.
+        others: how many other items are within each limit.
+        find: finds what is within the limit of some of the queries.
+        most: others, beyond which a query is left alone.
 
     Returns:
-        The ranks of the targets, row by row and in ascending order.
+        Which queries are left alone.
     """
-    order = np.lexsort((items, exact_keys(vectors, queries[rows], items), rows))
-    rows = rows[order]
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    return rank[is_target[order]]
+    left = close.any & (others > most)
+    alone = slots & (close.any & (others <= 0))[:, None]
+    ranks[alone] = (np.cumsum(slots, axis=1) - 1)[alone]
+    unsure = np.flatnonzero(close.any & (others > 0) & ~left)
+    pairs = np.cumsum(others[unsure] + close.inside[unsure].sum(axis=1))
+    parts = np.split(unsure, np.flatnonzero(np.diff(pairs // PAIRS)) + 1)
+    for part in parts if len(unsure) else []:
+        chosen = np.zeros(len(queries), bool)
+        chosen[part] = True
+        rows, items = find(chosen)
+        known = search.classes[queries[rows]] == search.gallery_classes[items]
+        known |= search.excluded.pairs(queries[rows], items)
+        row, target = np.nonzero(close.inside & chosen[:, None])
+        rows = np.concatenate([rows[~known], row])
+        items = np.concatenate([items[~known], index[row, target]])
+        is_target = np.arange(len(rows)) >= len(rows) - len(row)
+        keys = exact_keys(search.vectors, queries[rows], items)
+        order = np.lexsort((items, keys, rows))
+        rows, is_target = rows[order], is_target[order]
+        start = np.searchsorted(rows, rows)
+        targets_before = np.cumsum(is_target) - is_target
+        targets_before -= targets_before[start]
+        others_before = np.arange(len(rows)) - start - targets_before
+        # `find` rounds anew, and may find more than was counted, beyond the limit.
+        before = targets_before + np.minimum(others_before, others[rows])
+        ranks[slots & chosen[:, None]] = before[is_target]
+    return left
 
 
 def exact_keys(

@@ -13,7 +13,7 @@ from ._kmeans import kmeans
 from ._ranks import Progress
 from ._recall import measure
 from ._retrieval import bootstrap_intervals, class_means
-from ._search import Search, count_equal_rows, make_search
+from ._search import Search, count_copies, make_search
 
 CLUSTERINGS = 5
 CLUSTERING_WORK = 2e10  # multiplications
@@ -129,6 +129,10 @@ def evaluate(
         An ``Evaluation``. Queries without a relevant item are left out of all retrieval
         metrics, and counted. The intervals of nmi and ami are the range over the seeds.
 
+    Warns:
+        UserWarning: there is a gallery and neither `self_index` nor `ids`, and queries
+            equal rows of it bit for bit; says how many.
+
     Raises:
         ValueError: wrong shape or dtype, a number out of range, an entry that is NaN or
             infinite, or no query with a relevant item.
@@ -206,7 +210,7 @@ def evaluate(
 
 
 def _warn_of_copies(search: Search) -> None:
-    copies = count_equal_rows(search.vectors.x, search.vectors.y)
+    copies = count_copies(search)
     if copies:
         warnings.warn(
             f"evaluate: {copies:,} of {len(search.classes):,} queries equal a gallery"

@@ -9,7 +9,7 @@ METRICS = ("euclidean", "cosine")
 SEEDS = 2**31 - 1  # the largest
 
 
-def as_array(value) -> np.ndarray:
+def to_numpy(value) -> np.ndarray:
     """As a NumPy array; a tensor of PyTorch without its gradient, and on the host."""
     if not hasattr(value, "detach"):
         return np.asarray(value)
@@ -24,7 +24,7 @@ def checked_embeddings(name: str, argument: str, x) -> Float[np.ndarray, "n d"]:
     """The embeddings, float32 or wider; raises a ValueError that names them."""
     if isinstance(x, jax.core.Tracer):
         raise ValueError(f"{name}: `{argument}` is traced; call it outside of jax.jit")
-    x = as_array(x)
+    x = to_numpy(x)
     if x.ndim != 2 or not x.shape[1] or not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(
             f"{name}: `{argument}` must be floating [n, d], got {x.dtype} {x.shape}"
@@ -43,7 +43,7 @@ def checked_embeddings(name: str, argument: str, x) -> Float[np.ndarray, "n d"]:
 
 def checked_labels(name: str, argument: str, labels, count: int) -> np.ndarray:
     """The labels of so many items; raises a ValueError that names them."""
-    labels = as_array(labels)
+    labels = to_numpy(labels)
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"{name}: `{argument}` must be integer [{count}], got {labels.dtype}"
@@ -54,7 +54,8 @@ def checked_labels(name: str, argument: str, labels, count: int) -> np.ndarray:
 
 def check_count(name: str, argument: str, value, most: int) -> None:
     """Raises a ValueError unless this is an integer from 1 to the number to find."""
-    if not isinstance(value, int | np.integer) or not 1 <= value <= most:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= most:
         raise ValueError(
             f"{name}: {argument} must be an integer from 1 to {most}, the number of"
             f" items to find, got {value}"
@@ -82,7 +83,7 @@ def check_columns(name: str, gallery: np.ndarray, embeddings: np.ndarray) -> Non
 def checked_index(name: str, index, queries: int, gallery: int) -> np.ndarray:
     if index is None:
         return np.full(queries, -1)
-    index = as_array(index)
+    index = to_numpy(index)
     if index.shape != (queries,) or not np.issubdtype(index.dtype, np.integer):
         raise ValueError(
             f"{name}: `self_index` must be integer [{queries}], got {index.dtype}"

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from ._inputs import SEEDS, check_at_most, check_count, checked_embeddings
 from ._keys import inner_products
+from ._level import first_dtype, width
 from ._neighbours import nearest
-from ._ranks import width
 from ._vectors import Vectors
 
 BLOCK = 2048  # items whose distances to all centres exist at once
@@ -66,7 +66,7 @@ def kmeans(
     given = checked_embeddings("kmeans", "embeddings", embeddings)
     check_count("kmeans", "`k`", k, len(given))
     check_at_most("kmeans", SEEDS, seed=seed)
-    for dtype in (given.dtype, np.dtype(np.float64)):
+    for dtype in dict.fromkeys((first_dtype(given.dtype), np.dtype(np.float64))):
         with width(dtype):
             assigned, centres, iterations = _lloyd(
                 given, dtype, k, seed, max_iterations, tolerance
@@ -81,7 +81,7 @@ def kmeans(
         if np.sum(farther > (1 + 1e-4) * squares[other]) <= COARSE * len(given):
             break
     with np.errstate(over="ignore"):  # of squares beyond float64: infinite
-        inertia = np.ldexp(squares.sum(), 2 * vectors.exponents[0])
+        inertia = np.ldexp(squares.sum(), 2 * vectors.exponent)
     return Clustering(clusters, centres, float(inertia), iterations)
 
 

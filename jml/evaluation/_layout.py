@@ -108,7 +108,7 @@ def make_queries(
 
 def tile_rows(size: int) -> int:
     """Rows of a tile, a multiple of 16: equally many in each, at most `TILE`."""
-    tiles = -(-size // TILE)
+    tiles = max(1, -(-size // TILE))
     return -(-size // (16 * tiles)) * 16
 
 

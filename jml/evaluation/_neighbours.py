@@ -6,14 +6,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ._close import exact_keys
-from ._inputs import as_array, check_count, checked_labels
+from ._excluded import Excluded, make_excluded, numbered
+from ._inputs import check_count, checked_labels, to_numpy
 from ._keys import distances, inner_products
 from ._layout import blocks
-from ._ranks import first_dtype, width
-from ._search import Excluded, make_excluded, make_vectors, numbered
+from ._level import first_dtype, width
+from ._search import make_vectors
 from ._vectors import CHUNK, Products, Vectors
 
 TILE = 496  # rows of a tile
@@ -73,7 +74,8 @@ def nearest_neighbours(
     n, m = len(vectors.x), len(vectors.y)
     excluded = make_excluded(
         name,
-        vectors,
+        n,
+        None if gallery is None else m,
         self_index=self_index,
         ids=ids,
         gallery_ids=gallery_ids,
@@ -83,7 +85,7 @@ def nearest_neighbours(
     )
     rows = np.arange(n) if rows is None else _checked_rows(name, rows, n)
     check_count(name, "`k`", k, m - int(excluded.count()[rows].max()))
-    dtype = first_dtype(vectors)
+    dtype = first_dtype(vectors.dtype)
     with width(dtype):
         return _search(vectors, excluded, rows, k, vectors.products(dtype))
 
@@ -92,7 +94,7 @@ def nearest(vectors: Vectors) -> Int[np.ndarray, " n"]:
     """The nearest gallery item of each query, nothing left out."""
     n, m = len(vectors.x), len(vectors.y)
     nothing = Excluded(np.full(n, -1), np.full(m, -2))
-    dtype = first_dtype(vectors)
+    dtype = first_dtype(vectors.dtype)
     with width(dtype):
         found = _search(vectors, nothing, np.arange(n), 1, vectors.products(dtype))
     return found[:, 0]
@@ -102,29 +104,33 @@ def _search(
     vectors: Vectors, excluded: Excluded, rows: np.ndarray, k: int, products: Products
 ) -> Int[np.ndarray, "q k"]:
     tile = min(TILE, -(-len(vectors.y) // 16) * 16)
-    groups = excluded.gallery_groups
-    if groups is not None:
-        groups = blocks(groups.astype(np.int32), tile, -2)
+    gallery_groups = excluded.gallery_groups
+    if gallery_groups is not None:
+        gallery_groups = blocks(gallery_groups.astype(np.int32), tile, -2)
     gallery = _Gallery(
         blocks(products.y, tile, 0),
         blocks(products.offsets, tile, np.inf),  # what fills up is far away
         blocks(excluded.gallery_ids.astype(np.int32), tile, -2),
-        groups,
+        gallery_groups,
     )
     gallery = jax.device_put(gallery)
     count = min(k + MORE, len(vectors.y))
-    found = np.empty((len(rows), k), np.int32)
-    for at in range(0, len(rows), tile):
-        some = rows[at : at + tile]
-        (x,) = blocks(products.x[some], tile, 0)
-        (ids,) = blocks(excluded.ids[some].astype(np.int32), tile, -1)
-        if excluded.groups is not None:
-            (groups,) = blocks(excluded.groups[some].astype(np.int32), tile, -1)
+    found, cut_off = np.empty((len(rows), k), np.int32), np.zeros(len(rows), bool)
+    step = min(TILE, -(-len(rows) // 16) * 16)
+    for at in range(0, len(rows), step):
+        some = rows[at : at + step]
+        (x,) = blocks(products.x[some], step, 0)
+        (ids,) = blocks(excluded.ids[some].astype(np.int32), step, -1)
+        groups = excluded.groups
+        if groups is not None:
+            (groups,) = blocks(groups[some].astype(np.int32), step, -1)
         order, items = _nearest(x, ids, groups, gallery, k=count)
         order, items = (np.asarray(a)[: len(some)] for a in (order, items))
-        found[at : at + tile] = _settled(
-            vectors, excluded, products, some, order, items, k
+        found[at : at + step], cut_off[at : at + step] = _settled(
+            vectors, products, some, order, items, k
         )
+    if cut_off.any():
+        found[cut_off] = _of_all(vectors, excluded, rows[cut_off], k)
     return found
 
 
@@ -137,17 +143,15 @@ class _Gallery(NamedTuple):
 
 def _settled(
     vectors: Vectors,
-    excluded: Excluded,
     products: Products,
     some: Int[np.ndarray, " q"],
     order: Float[np.ndarray, "q c"],
     items: Int[np.ndarray, "q c"],
     k: int,
-) -> Int[np.ndarray, "q k"]:
+) -> tuple[Int[np.ndarray, "q k"], Bool[np.ndarray, " q"]]:
     """The k nearest of the candidates, those that products cannot order by differences.
 
-    Where the candidates end before the last that may be among the k, all items are
-    looked at.
+    Also returns which queries lack candidates that may be among the k.
     """
     squares = order + products.base[some][:, None]
     close = squares[:, :k] < products.close[some][:, None]
@@ -160,10 +164,7 @@ def _settled(
     keys[row, column] = exact_keys(vectors, some[row], items[row, column])
     # Those beyond the limit keep their order, behind the others.
     by_key = np.lexsort((np.where(inside, items, 0), keys))
-    items = np.take_along_axis(items, by_key, axis=1)[:, :k]
-    if cut_off.any():
-        items[cut_off] = _of_all(vectors, excluded, some[cut_off], k)
-    return items
+    return np.take_along_axis(items, by_key, axis=1)[:, :k], cut_off
 
 
 def _of_all(
@@ -198,7 +199,7 @@ def _checked_classes(
 
 
 def _checked_rows(name: str, rows, count: int) -> np.ndarray:
-    rows = as_array(rows)
+    rows = to_numpy(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
         raise ValueError(
             f"{name}: `rows` must be integer [q], at least one, got {rows.dtype}"

@@ -1,11 +1,11 @@
 """The metrics of each query, and Recall@k alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import check_count
+from ._inputs import check_count, to_numpy
 from ._ranks import Progress, relevant_ranks
 from ._retrieval import retrieval_metrics
 from ._search import Search, make_search
@@ -103,8 +103,10 @@ def _checked(
 ) -> Sequence[int]:
     if ks is None:
         return [k for k in KS if k <= search.neighbours]
-    if isinstance(ks, int | np.integer):
-        ks = (ks,)
+    if isinstance(ks, Iterable) and not hasattr(ks, "shape"):
+        ks = list(ks)
+    values = to_numpy(ks)
+    ks = np.atleast_1d(values).tolist() if values.ndim < 2 else [ks]
     for k in ks:
         check_count(name, f"each of `{argument}`", k, search.neighbours)
     return ks

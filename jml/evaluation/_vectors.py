@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-REACH = 20  # powers of two from 1, within which the squares of float32 are harmless
+REACH = 20  # exponents up to which squares of float32 neither overflow nor vanish
 CHUNK = 2**22  # numbers that exist at once where pairs are subtracted
 # Distances that differ by less than this fraction of themselves may be taken for equal.
 TOLERANCE = {4: 1e-5, 8: 1e-7}  # by the bytes of a float that the products are made in
@@ -46,31 +46,33 @@ class Vectors:
         """Finds norms and scale, and copies nothing; `y` may be `x` itself."""
         self.x, self.y, self.metric = x, y, metric
         self.parts = [x] if y is x else [x, y]
-        self.wide = np.result_type(x, y) == np.float64
-        self.exponents: list = []
-        self.norms: list = []
+        self.dtype = np.result_type(x, y)
+        self.exponent = 0  # of the power of two that all are divided by
+        self.exponents: list[np.ndarray] = []  # for the cosine, by row
+        self.norms: list[np.ndarray] = []
         if metric == "cosine":
             for part in self.parts:
                 exponents = np.frexp(np.abs(part).max(axis=1, keepdims=True))[1]
                 self.exponents.append(exponents)
-                scaled = (s for s in _chunks(part, np.float64, exponents))
-                squares = [np.einsum("ij,ij->i", s, s) for s in scaled]
+                squares = [
+                    np.einsum("ij,ij->i", scaled, scaled)
+                    for scaled in _scaled_chunks(part, exponents)
+                ]
                 self.norms.append(np.sqrt(np.concatenate(squares))[:, None])
         else:
             largest = max(max(part.max(), -part.min()) for part in self.parts)
             exponent = int(np.frexp(largest)[1])
             # A power of two scales exactly: no order changes, and ties stay ties.
-            self.exponents = [exponent if abs(exponent) > REACH else 0] * 2
+            self.exponent = exponent if abs(exponent) > REACH else 0
         self.any_zeros = any((norms == 0).any() for norms in self.norms)
 
     def rows(self, part: int, at: Int[np.ndarray, " k"] | slice) -> np.ndarray:
         """Rows of the queries (0) or of the gallery (-1), scaled, in float64."""
         rows = self.parts[part][at].astype(np.float64)
-        exponents = self.exponents[part]
         if self.metric == "euclidean":
-            return np.ldexp(rows, -exponents) if exponents else rows
-        norms = self.norms[part][at]
-        return np.ldexp(rows, -exponents[at]) / np.where(norms > 0, norms, 1)
+            return np.ldexp(rows, -self.exponent) if self.exponent else rows
+        norms, exponents = self.norms[part][at], self.exponents[part][at]
+        return np.ldexp(rows, -exponents) / np.where(norms > 0, norms, 1)
 
     def squared_distances(
         self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
@@ -94,7 +96,7 @@ class Vectors:
         digits.
         """
         bits = squares.view(np.int64)
-        return bits if self.wide else bits >> 29
+        return bits if self.dtype == np.float64 else bits >> 29
 
     @cached_property
     def representatives(self) -> Int[np.ndarray, " m"]:
@@ -108,7 +110,7 @@ class Vectors:
 
     @cached_property
     def centre(self) -> Float[np.ndarray, " d"]:
-        """A common centre, that is about where the rows huddle."""
+        """The median of a sample of the rows, by columns."""
         if self.any_zeros:  # to a row of zeros all are equally near: exactly
             return np.zeros(self.x.shape[1])
         # An odd number of rows: their median is made of entries, and no number is new.
@@ -129,7 +131,7 @@ class Vectors:
         eps = np.finfo(dtype).eps
         error = eps * (1 + 0.3 * self.x.shape[1] ** 0.5)
         tolerance = TOLERANCE[dtype.itemsize]
-        if self.wide and dtype == np.float64:
+        if self.dtype == dtype == np.float64:
             tolerance = TOLERANCE[4] * eps / np.finfo(np.float32).eps
         ratio = error / tolerance
         # The norm of a near item is at most that of the query and their distance.
@@ -137,6 +139,9 @@ class Vectors:
         if ratio < 1:
             relative = ratio + np.sqrt(ratio**2 + 2 * ratio * (1 - ratio))
             close = np.minimum(close, base * (relative / (1 - ratio)) ** 2)
+        # Squares of small numbers vanish beside those of large ones.
+        tiny = 2 * self.x.shape[1] * float(np.finfo(dtype).tiny)
+        close = close + tiny / tolerance
         slack = 2 * tolerance * close
         x, y = parts[0], parts[-1]
         return Products(x, y, squares[-1].astype(dtype), base, close, slack)
@@ -144,8 +149,7 @@ class Vectors:
     def _centred(self, part: int, dtype: np.dtype) -> Float[np.ndarray, "n d"]:
         rows = self.parts[part]
         if self.metric == "euclidean" and rows.dtype == dtype:
-            exponent = self.exponents[part]
-            rows = np.ldexp(rows, -exponent) if exponent else rows
+            rows = np.ldexp(rows, -self.exponent) if self.exponent else rows
             return rows - self.centre.astype(dtype)
         centred = np.empty(rows.shape, dtype)
         for at in _slices(*rows.shape):
@@ -158,6 +162,6 @@ def _slices(count: int, width: int) -> Iterator[slice]:
     yield from (slice(at, at + step) for at in range(0, count, step))
 
 
-def _chunks(rows: np.ndarray, dtype: np.dtype, exponents) -> Iterator[np.ndarray]:
+def _scaled_chunks(rows: np.ndarray, exponents: np.ndarray) -> Iterator[np.ndarray]:
     for at in _slices(*rows.shape):
-        yield np.ldexp(rows[at].astype(dtype), -exponents[at])
+        yield np.ldexp(rows[at].astype(np.float64), -exponents[at])

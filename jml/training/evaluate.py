@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
-from jml.evaluation import recall_at_k
+from jml.evaluation import count_relevant, recall_at_k
 from jml.models import embed
 
 from .config import Config
@@ -20,6 +20,14 @@ from .prefetch import AHEAD, prefetch
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute
+
+
+class Known(NamedTuple):
+    """What is known of images without looking at them."""
+
+    labels: Int[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"] | None
+    groups: Int[np.ndarray, " n"] | None
 
 
 class Embedded(NamedTuple):
@@ -136,32 +144,15 @@ def identities(dataset: Dataset) -> dict[str, Any]:
     return known
 
 
-def check_findable(dataset: Dataset) -> None:
+def check_findable(name: str, query: Known, gallery: Known | None) -> None:
     """Raises a UserError unless some query has an item of its class to find."""
-    query, gallery = dataset.query, dataset.gallery
-    if gallery is None:
-        itself = np.arange(len(query.labels))
-        gallery = query = query if query.ids is not None else query._replace(ids=itself)
-
-    def alike(*fields: str) -> Int[np.ndarray, " n"]:
-        """How many gallery items are as each query is in all of these."""
-        rows = [
-            np.stack([getattr(part, f) for f in fields]) for part in (query, gallery)
-        ]
-        both, count = np.concatenate(rows, axis=1), len(query.labels)
-        _, number = np.unique(both, axis=1, return_inverse=True)
-        number = number.ravel()  # NumPy 2.0 gives it two dimensions
-        times = np.bincount(number[count:], minlength=len(number))[number[:count]]
-        return np.where((both[:, :count] >= 0).all(axis=0), times, 0)
-
-    known = [name for name in ("ids", "groups") if getattr(query, name) is not None]
-    left_out = sum(alike("labels", name) for name in known)
-    if len(known) == 2:  # these were counted twice
-        left_out -= alike("labels", *known)
-    if not (alike("labels") > left_out).any():
+    found = {"labels": query.labels, "ids": query.ids, "groups": query.groups}
+    if gallery is not None:
+        found |= {f"gallery_{what}": part for what, part in gallery._asdict().items()}
+    if not count_relevant(**found).any():
         raise UserError(
-            f"--dataroot: no query of {dataset.name} has another image of its class to"
-            " find, as a copy of it or one of its group does not count; add images."
+            f"--dataroot: no query of {name} has another image of its class to find, as"
+            " a copy of it or one of its group does not count; add images."
         )
 
 

@@ -14,6 +14,7 @@ from jml._optional import progress_bar
 from jml.data import (
     Dataset,
     Images,
+    Listing,
     Split,
     cars196,
     cub200,
@@ -32,7 +33,7 @@ from jml.data import (
 from .config import Config
 from .devices import own_rows, replicate, split_batch
 from .devices import split as by_rows
-from .evaluate import check_findable
+from .evaluate import Known, check_findable
 
 READERS = {
     "folder": folder,
@@ -64,7 +65,11 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         listing = READERS[kind](config.dataroot)
     if to_train:  # a batch that cannot be drawn is reported before the long work
         draws(config, listing.labels[listing.train])(step=0)
-    check_findable(decode(listing, image_size=side, cache="none"))  # decodes nothing
+    check_findable(
+        listing.name,
+        _known_of(listing, listing.query),
+        None if listing.gallery is None else _known_of(listing, listing.gallery),
+    )
     dataset = decode(
         listing,
         image_size=side,
@@ -76,8 +81,17 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
     )
     if config.on_bad_image == "skip":
-        check_findable(dataset)  # what is left of it
+        parts = (
+            None if split is None else Known(split.labels, split.ids, split.groups)
+            for split in (dataset.query, dataset.gallery)
+        )
+        check_findable(dataset.name, *parts)  # in what is left
     return dataset
+
+
+def _known_of(listing: Listing, rows: Int[np.ndarray, " n"]) -> Known:
+    numbers = listing.labels, listing.ids, listing.groups
+    return Known(*(None if part is None else part[rows] for part in numbers))
 
 
 class Batches(NamedTuple):

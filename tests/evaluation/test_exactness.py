@@ -164,13 +164,12 @@ def programs(n, most):
 @every_mode
 def test_full_precision_and_no_square_matrix(most):
     n = 2048
-    near = 4 * n * min(_layout.PARTS, n // 64)  # counts in each part of the gallery
     for lowered in programs(n, most):
         assert "precision = [HIGHEST, HIGHEST]" in lowered.as_text()  # GPUs would round
         memory = lowered.compile().memory_analysis()
-        assert memory.temp_size_in_bytes < 8 * 64 * 64 * 4 + n * 64 + near
+        assert memory.temp_size_in_bytes < 8 * 64 * 64 * 4 + n * 64
         total = memory.temp_size_in_bytes + memory.output_size_in_bytes
-        assert total + memory.argument_size_in_bytes < n * n * 4 / 16 + 3 * near
+        assert total + memory.argument_size_in_bytes < n * n * 4 / 16
 
 
 @every_mode

@@ -147,6 +147,23 @@ def test_queries_that_stand_in_the_gallery_are_counted_once():
     evaluate(x, labels, y, others, ks=1, self_index=own, **RETRIEVAL)
 
 
+def test_copies_that_groups_leave_out_are_not_counted():
+    x, y = np.arange(12.0, dtype=np.float32)[:, None], np.arange(12) // 3
+    groups = {"groups": np.zeros(5, int), "gallery_groups": y}
+    with pytest.warns(UserWarning, match="2 of 5 queries equal a gallery row"):
+        evaluate(x[:5], y[:5], x, y, **groups, **RETRIEVAL)
+
+
+def test_ks_of_any_kind():
+    x, labels, _ = labelled(20, 0)
+    plain = evaluate(x, labels, ks=(1,), map_ks=(2,), **RETRIEVAL).metrics
+    for one, two in [(np.array(1), np.int64(2)), (iter([1]), torch.tensor([2]))]:
+        assert evaluate(x, labels, ks=one, map_ks=two, **RETRIEVAL).metrics == plain
+    for wrong in (1.0, True, np.array([[1]]), "1", [1, 2.5]):
+        with pytest.raises(ValueError, match="`ks` must be an integer from 1 to 19"):
+            evaluate(x, labels, ks=wrong, **RETRIEVAL)
+
+
 def test_tensors_of_pytorch_are_arrays():
     x, labels, cameras = labelled(20, 0)
     plain = evaluate(x, labels, groups=cameras, ks=1, **RETRIEVAL).metrics

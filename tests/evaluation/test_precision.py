@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from jml.evaluation import (
-    _close,
     _ranks,
     evaluate,
     kmeans,
@@ -49,16 +48,19 @@ def inputs():
         "copies": copies,
         "tiny": 1e-20 * (side + 0.01 * base),
         "huge": 1e18 * (side + 0.01 * base),
+        "small beside large": np.where(rng.random((N, 1)) < 0.3, 1.0, 1e-20) * base,
+        "one far outlier": np.concatenate([1e-3 * base[:-1], np.full((1, D), 1e16)]),
         "lengths apart": (side + 0.01 * base) * np.logspace(-9, 9, N)[:, None],
     }
 
 
 LABELS, INPUTS = inputs()
+LENGTHS = ("tiny", "huge", "one outlier", "one far outlier")  # not the cosine's concern
 CASES = [
     (name, metric)
     for name in INPUTS
     for metric in ("euclidean", "cosine")
-    if metric == "euclidean" or name not in ("tiny", "huge", "one outlier")
+    if metric == "euclidean" or name not in LENGTHS
 ]
 every_case = pytest.mark.parametrize(("name", "metric"), CASES)
 
@@ -79,7 +81,7 @@ def check_ranks(search, truth, relevant):
             order = np.argsort(truth[query], kind="stable")
             expected = np.flatnonzero(relevant[query][order])
             actual = row[row < len(order)]
-            assert len(actual) == len(expected)
+            assert len(set(actual)) == len(actual) == len(expected)
             in_order = truth[query][order]
             one, other = in_order[expected], in_order[actual]
             assert (np.abs(one - other) <= 1e-5 * one).all()
@@ -96,7 +98,7 @@ def test_ranks_are_those_of_float64(name, metric, way):
     relevant = (LABELS[:, None] == LABELS) & ~np.eye(N, dtype=bool)
     search = make_search("test", x, LABELS, None, None, metric=metric)
     change = {
-        "few": (_close, "HEAVY", np.inf),  # all by differences
+        "few": (_ranks, "HEAVY", np.inf),  # all by differences
         "many": (_ranks, "HEAVY", 0),  # all by float64 products first
         "sorted": (_ranks, "SORT_ABOVE", 0),
         "rows alone": (_ranks, "MAX_TARGETS", 0),
@@ -184,3 +186,21 @@ def test_sorted_rows_give_the_ranks_that_are_counted(name):
         order = np.argsort(np.concatenate([queries for queries, _ in parts]))
         ranks.append(np.concatenate([rows for _, rows in parts])[order])
     np.testing.assert_array_equal(*ranks)
+
+
+def test_no_two_items_have_one_rank_where_a_target_is_at_the_threshold():
+    # One relevant item is just below the distance that products cannot order, another
+    # just above it: both are ordered by differences, and neither counts twice.
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        y = unit(rng.normal(size=(16, 8)))
+        probe = make_search("test", y, np.zeros(16, int), None, None)
+        close = probe.vectors.products(np.dtype(np.float32)).close[0]
+        radii = np.sqrt(close) * (1 + 1e-7 * rng.integers(-20, 20, 15))
+        y[1:] = y[0] + radii[:, None] * unit(rng.normal(size=(15, 8)))
+        labels = np.array([0] * 4 + [1] * 12)
+        x = y.astype(np.float32)
+        truth = squared(x, x)
+        np.fill_diagonal(truth, np.inf)
+        relevant = (labels[:, None] == labels) & ~np.eye(16, dtype=bool)
+        check_ranks(make_search("test", x, labels, None, None), truth, relevant)
