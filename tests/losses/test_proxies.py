@@ -28,6 +28,19 @@ def test_an_item_without_a_proxy_adds_nothing(label):
     assert losses.proxy_nca_loss(X, LABELS * 0, PROXIES[:1]) == 0
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+def test_rows_of_zeros_pass_no_gradient(dtype):
+    """Neither into the weights behind them nor into a proxy of zeros."""
+    proxies = PROXIES.astype(dtype).at[1].set(0)
+
+    def loss(weights, proxies):
+        return losses.proxy_nca_loss(X.astype(dtype) @ weights, LABELS, proxies)
+
+    gradients = jax.jit(jax.grad(loss, (0, 1)))(jnp.zeros((4, 4), dtype), proxies)
+    assert not np.any(gradients[0]) and gradients[0].dtype == dtype
+    assert not np.any(gradients[1][1]) and np.all(np.isfinite(gradients[1]))
+
+
 BEYOND = r"proxy_nca_loss: `labels` of 5 and above .* pass labels - 1 if yours are 1"
 
 
