@@ -1,0 +1,64 @@
+"""TensorFlow Addons' losses, as its tests define them, written anew in NumPy."""
+
+import numpy as np
+import pytest
+
+from jml.losses import contrastive_loss, lifted_loss, triplet_loss
+
+pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
+
+
+def batch(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 5, 16)
+    return rng.normal(size=(16, 6)), labels, labels[:, None] == labels
+
+
+def squares(x):
+    return ((x[:, None] - x) ** 2).sum(axis=2)
+
+
+def semi_hard(x, same, margin):
+    """Each positive pair with the nearest negative beyond it, or else the farthest."""
+    s, n, terms = squares(x), len(x), []
+    for a in range(n):
+        negatives = s[a][~same[a]]
+        for p in np.flatnonzero(same[a] & (np.arange(n) != a)):
+            beyond = negatives[negatives > s[a, p]]
+            mined = beyond.min() if len(beyond) else negatives.max()
+            terms.append(max(margin + s[a, p] - mined, 0))
+    return np.mean(terms)
+
+
+def lifted(x, same, margin):
+    """Of each pair the smooth maximum over the negatives of both ends."""
+    d, n, total, pairs = np.sqrt(squares(x)), len(x), 0.0, 0
+    for i in range(n):
+        for j in range(i + 1, n):
+            if same[i, j]:
+                ends = np.concatenate([d[i][~same[i]], d[j][~same[j]]])
+                smooth = np.log(np.exp(margin - ends).sum())
+                total += max(smooth + d[i, j], 0) ** 2
+                pairs += 1
+    return total / pairs / 2
+
+
+def contrastive(x, same, margin):
+    """The mean over pairs of y d^2 + (1 - y) max(m - d, 0)^2."""
+    i, j = np.triu_indices(len(x), 1)
+    d, y = np.sqrt(squares(x))[i, j], same[i, j]
+    return np.mean(y * d**2 + (1 - y) * np.maximum(margin - d, 0) ** 2)
+
+
+@pytest.mark.parametrize("margin", [0.5, 3.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_losses_are_those_of_tensorflow_addons(seed, margin):
+    x, labels, same = batch(seed)
+    options = {"margin": margin, "convention": "paper"}
+    for actual, expected in [
+        (triplet_loss(x, labels, mining="semi", **options), semi_hard(x, same, margin)),
+        (lifted_loss(x, labels, **options), lifted(x, same, margin)),
+        # JML's formula, as the paper's, has a half before the squares.
+        (2 * contrastive_loss(x, labels, **options), contrastive(x, same, margin)),
+    ]:
+        assert float(actual) == pytest.approx(expected, rel=1e-12)
