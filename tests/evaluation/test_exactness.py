@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from unittest.mock import patch
 
@@ -185,3 +186,23 @@ def test_other_numbers_are_not_compiled_anew(most):
         before = _tiles.collect._cache_size(), _tiles.count._cache_size()
         run(1)
     assert (_tiles.collect._cache_size(), _tiles.count._cache_size()) == before
+
+
+@pytest.mark.parametrize("above", [0, 10**6], ids=["sorted", "counted"])
+def test_memory_does_not_grow_with_the_ranks_of_all_queries(above):
+    n = 2048
+    y, others = clusters(n, 4, 1)[0], np.arange(n) % 2
+    peaks = []
+    with (
+        patch.object(_layout, "TILE", 64),
+        patch.object(_ranks, "MAX_KEYS", 64 * n),
+        patch.object(_ranks, "SORT_ABOVE", above),
+    ):
+        for queries in (64, 512, 1024):  # the first compiles
+            x = y[:queries] + np.float32(0.125)
+            tracemalloc.start()
+            evaluate(x, others[:queries], y, others, **RETRIEVAL)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    ranks = 4 * 512 * n // 2  # bytes, of the queries that the last has more
+    assert peaks[2] - peaks[1] < ranks / 4
