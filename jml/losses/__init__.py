@@ -31,10 +31,10 @@ sphere, for which most published margins are meant.
 
 Distances come from inner products, whose rounding they inherit: in float32, squared
 distances d^2 between rows of norm |x| are typically off by up to 4e-7 (|x| / d)^2 of
-themselves, and at most by about 2e-6 (|x| / d)^2. At a tenth of the norm four or five digits are
-left, at a hundredth two or three, at a thousandth one or none, as
-benchmarks/distance_digits.py measures. Embeddings that huddle far from 0 keep more if
-their mean is taken away, from those of a memory, too: no loss over pairs changes.
+themselves, and at most by about 2e-6 (|x| / d)^2. At a tenth of the norm four or five
+digits are left, at a hundredth two or three, at a thousandth one or none, as
+benchmarks/distance_digits.py measures. Where embeddings lie far from 0, their mean may
+be subtracted, from those of a memory, too: no loss over pairs changes.
 
 Value and gradient are made together, and the pair matrix is not kept. Second
 derivatives are to be taken forward over reverse, as `jax.hessian` does.
