@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from ._keys import keys_up_to, order_of
 from ._search import Search
-from ._vectors import CHUNK, Products, Vectors
+from ._vectors import CHUNK, Products
 
 PAIRS = 2**21  # of a query and an item within its limit, kept at once, about
 HEAVY = 256  # others within the limit, beyond which a query is left to float64 products
@@ -51,15 +51,10 @@ def find_close(
     else:
         limit = np.max(np.where(close, squares, -np.inf), axis=1) + slack
     order = np.where(any_close, limit - base, -np.inf)
-    limits = keys_up_to(order, keys_float(keys))
+    limits = keys_up_to(order, keys.dtype)
     limits = np.where(any_close, limits, np.iinfo(keys.dtype).min)
     inside = valid & (keys <= limits[:, None]) & any_close[:, None]
     return Close(inside, any_close, order, limits)
-
-
-def keys_float(keys: np.ndarray) -> np.dtype:
-    """The floats that are as wide as these keys."""
-    return np.dtype(f"f{keys.dtype.itemsize}")
 
 
 def collect_near(
@@ -136,7 +131,7 @@ def settle(
         rows = np.concatenate([rows[~known], row])
         items = np.concatenate([items[~known], index[row, target]])
         is_target = np.arange(len(rows)) >= len(rows) - len(row)
-        keys = exact_keys(search.vectors, queries[rows], items)
+        keys = search.vectors.exact_keys(queries[rows], items)
         order = np.lexsort((items, keys, rows))
         rows, is_target = rows[order], is_target[order]
         start = np.searchsorted(rows, rows)
@@ -147,20 +142,3 @@ def settle(
         before = targets_before + np.minimum(others_before, others[rows])
         ranks[slots & chosen[:, None]] = before[is_target]
     return left
-
-
-def exact_keys(
-    vectors: Vectors, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
-) -> Int[np.ndarray, " k"]:
-    """Keys of the distances of single pairs, from differences.
-
-    Copies of one vector are subtracted once, where there are many pairs.
-    """
-    if len(queries) * vectors.x.shape[1] <= CHUNK:
-        return vectors.exact_keys(vectors.squared_distances(queries, items))
-    copies = vectors.representatives[items]
-    pairs, place = np.unique(
-        queries.astype(np.int64) * len(vectors.y) + copies, return_inverse=True
-    )
-    squares = vectors.squared_distances(*np.divmod(pairs, len(vectors.y)))
-    return vectors.exact_keys(squares)[place]

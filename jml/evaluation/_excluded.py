@@ -1,5 +1,6 @@
 """What is left out of rankings: the query itself, its copies, its own group."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ def make_excluded(
     queries: int,
     gallery: int | None,
     *,
-    classes: tuple[np.ndarray, np.ndarray] | None,
+    classes: Sequence[np.ndarray] | None,
     self_index=None,
     ids=None,
     gallery_ids=None,
@@ -133,16 +134,14 @@ def count_relevant(
         >>> count_relevant(np.array([0, 0, 0, 1]), groups=np.array([5, 5, 6, 6]))
         array([1, 1, 2, 0])
     """
-    name = "count_relevant"
-    labels = others = checked_labels(name, "labels", labels, len(labels))
-    size = None
-    if gallery_labels is not None:
-        size = len(gallery_labels)
-        others = checked_labels(name, "gallery_labels", gallery_labels, size)
-    _, classes, gallery_classes = numbered(labels, others)
+    name, count = "count_relevant", len(labels)
+    size = None if gallery_labels is None else len(gallery_labels)
+    _, classes, gallery_classes = checked_classes(
+        name, labels, gallery_labels, count, size
+    )
     excluded = make_excluded(
         name,
-        len(labels),
+        count,
         size,
         classes=(classes, gallery_classes),
         ids=ids,
@@ -154,7 +153,20 @@ def count_relevant(
     return counts - excluded.count_within(classes, gallery_classes)
 
 
-def numbered(labels: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, ...]:
+def checked_classes(
+    name: str, labels, gallery_labels, queries: int, gallery: int | None
+) -> tuple[np.ndarray, ...]:
+    """The distinct labels, and those of queries and gallery as indices into them.
+
+    Without a gallery, of no size, the queries are it. Raises a ValueError.
+    """
+    labels = others = checked_labels(name, "labels", labels, queries)
+    if gallery is not None:
+        others = checked_labels(name, "gallery_labels", gallery_labels, gallery)
+    return _numbered(labels, others)
+
+
+def _numbered(labels: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, ...]:
     """The distinct labels, and both as indices into them."""
     if others is labels:
         known, classes = np.unique(labels, return_inverse=True)
@@ -185,7 +197,7 @@ def _checked_pair(name, word, values, gallery_values, queries, gallery):
 
 def _numbered_apart(queries, gallery) -> tuple[np.ndarray, np.ndarray]:
     """Numbers from 0; what is below 0 is -1 in the queries and -2 in the gallery."""
-    _, first, second = numbered(queries, gallery)
+    _, first, second = _numbered(queries, gallery)
     return np.where(queries < 0, -1, first), np.where(gallery < 0, -2, second)
 
 

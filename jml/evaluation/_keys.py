@@ -41,16 +41,18 @@ def key_dtype(dtype: jnp.dtype) -> jnp.dtype:
 
 def order_of(keys: Int[np.ndarray, " *k"]) -> Float[np.ndarray, " *k"]:
     """The numbers that ``keys`` made integers of."""
-    bits = np.where(keys < 0, keys ^ np.iinfo(keys.dtype).max, keys)
-    return bits.view(np.dtype(f"f{keys.dtype.itemsize}"))
+    return _flipped(keys).view(np.dtype(f"f{keys.dtype.itemsize}"))
 
 
 def keys_up_to(
-    order: Float[np.ndarray, " *k"], dtype: np.dtype
+    order: Float[np.ndarray, " *k"], integer: np.dtype
 ) -> Int[np.ndarray, " *k"]:
-    """The keys of float64 numbers, rounded up to floats of this dtype."""
-    rounded = order.astype(dtype)
-    rounded = np.nextafter(rounded, dtype.type(np.inf), dtype=dtype)
-    bits = np.where(rounded == 0, 0, rounded).astype(dtype)
-    bits = bits.view(np.dtype(f"i{dtype.itemsize}"))
+    """The keys of float64 numbers, rounded up to floats as wide as these integers."""
+    dtype = np.dtype(f"f{integer.itemsize}")
+    rounded = np.nextafter(order.astype(dtype), dtype.type(np.inf), dtype=dtype)
+    return _flipped(np.where(rounded == 0, 0, rounded).astype(dtype).view(integer))
+
+
+def _flipped(bits: Int[np.ndarray, " *k"]) -> Int[np.ndarray, " *k"]:
+    """From the bits of floats to integers of their order, and back."""
     return np.where(bits < 0, bits ^ np.iinfo(bits.dtype).max, bits)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ._excluded import Excluded
 from ._search import Search
 from ._vectors import Products
 
@@ -79,31 +80,32 @@ class Thresholds(NamedTuple):
 
 
 def make_gallery(
-    search: Search, products: Products, order: Int[np.ndarray, " m"], columns: int
+    excluded: Excluded,
+    products: Products,
+    order: Int[np.ndarray, " m"] | slice,
+    columns: int,
 ) -> Gallery:
     """Sorts the gallery and cuts it into blocks."""
-    out = search.excluded
-    groups = None
-    if out.gallery_groups is not None:
-        groups = blocks(_int32(out.gallery_groups[order]), columns, -2)
+    groups = excluded.gallery_groups
+    if groups is not None:
+        groups = blocks(_int32(groups[order]), columns, -2)
     return Gallery(
         blocks(products.y[order], columns, 0),
         blocks(products.offsets[order], columns, np.inf),
-        blocks(_int32(order), columns, -1),
-        blocks(_int32(out.gallery_ids[order]), columns, -2),
+        blocks(_int32(np.arange(len(products.y))[order]), columns, -1),
+        blocks(_int32(excluded.gallery_ids[order]), columns, -2),
         groups,
     )
 
 
 def make_queries(
-    search: Search, x: Float[Array, "b t d"], queries: Int[np.ndarray, " q"]
+    excluded: Excluded, x: Float[Array, "b t d"], queries: Int[np.ndarray, " q"]
 ) -> Queries:
     """Puts what is to know of some queries beside their blocks."""
-    out, tile = search.excluded, x.shape[1]
-    groups = None
-    if out.groups is not None:
-        groups = blocks(_int32(out.groups[queries]), tile, -1)
-    return Queries(x, blocks(_int32(out.ids[queries]), tile, -1), groups)
+    groups, tile = excluded.groups, x.shape[1]
+    if groups is not None:
+        groups = blocks(_int32(groups[queries]), tile, -1)
+    return Queries(x, blocks(_int32(excluded.ids[queries]), tile, -1), groups)
 
 
 def tile_rows(size: int) -> int:

@@ -41,7 +41,7 @@ def make_level(search: Search, laid: Sorted, dtype, nearest_only: bool) -> Level
     mesh = Mesh(np.array(devices), "device")
     products = search.vectors.products(dtype)
     columns = tile_rows(len(products.y))
-    gallery = make_gallery(search, products, laid.order, columns)
+    gallery = make_gallery(search.excluded, products, laid.order, columns)
     gallery = jax.device_put(gallery, NamedSharding(mesh, P()))
     return Level(search, laid, products, gallery, mesh, columns, nearest_only)
 

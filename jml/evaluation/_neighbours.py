@@ -1,20 +1,19 @@
 """The nearest items themselves, for looking at them."""
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ._close import exact_keys
-from ._excluded import Excluded, make_excluded, numbered
-from ._inputs import check_count, checked_labels, to_numpy
+from ._excluded import Excluded, checked_classes, make_excluded
+from ._inputs import check_count, to_numpy
 from ._keys import distances, inner_products
-from ._layout import blocks
+from ._layout import Gallery, Queries, blocks, make_gallery, make_queries
 from ._level import first_dtype, width
 from ._search import make_vectors
+from ._tiles import left_out
 from ._vectors import CHUNK, Products, Vectors
 
 TILE = 496  # rows of a tile
@@ -71,20 +70,23 @@ def nearest_neighbours(
     """
     name = "nearest_neighbours"
     vectors = make_vectors(name, embeddings, gallery, metric)
-    n, m = len(vectors.x), len(vectors.y)
+    n, m = len(vectors.x), None if gallery is None else len(vectors.y)
+    classes = None
+    if labels is not None:
+        _, *classes = checked_classes(name, labels, gallery_labels, n, m)
     excluded = make_excluded(
         name,
         n,
-        None if gallery is None else m,
+        m,
         self_index=self_index,
         ids=ids,
         gallery_ids=gallery_ids,
         groups=groups,
         gallery_groups=gallery_groups,
-        classes=_checked_classes(name, labels, gallery_labels, n, m, gallery is None),
+        classes=classes,
     )
     rows = np.arange(n) if rows is None else _checked_rows(name, rows, n)
-    check_count(name, "`k`", k, m - int(excluded.count()[rows].max()))
+    check_count(name, "`k`", k, len(vectors.y) - int(excluded.count()[rows].max()))
     dtype = first_dtype(vectors.dtype)
     with width(dtype):
         return _search(vectors, excluded, rows, k, vectors.products(dtype))
@@ -104,27 +106,15 @@ def _search(
     vectors: Vectors, excluded: Excluded, rows: np.ndarray, k: int, products: Products
 ) -> Int[np.ndarray, "q k"]:
     tile = min(TILE, -(-len(vectors.y) // 16) * 16)
-    gallery_groups = excluded.gallery_groups
-    if gallery_groups is not None:
-        gallery_groups = blocks(gallery_groups.astype(np.int32), tile, -2)
-    gallery = _Gallery(
-        blocks(products.y, tile, 0),
-        blocks(products.offsets, tile, np.inf),  # what fills up is far away
-        blocks(excluded.gallery_ids.astype(np.int32), tile, -2),
-        gallery_groups,
-    )
-    gallery = jax.device_put(gallery)
+    everything = slice(None)  # in the order given
+    gallery = jax.device_put(make_gallery(excluded, products, everything, tile))
     count = min(k + MORE, len(vectors.y))
     found, cut_off = np.empty((len(rows), k), np.int32), np.zeros(len(rows), bool)
     step = min(TILE, -(-len(rows) // 16) * 16)
     for at in range(0, len(rows), step):
         some = rows[at : at + step]
-        (x,) = blocks(products.x[some], step, 0)
-        (ids,) = blocks(excluded.ids[some].astype(np.int32), step, -1)
-        groups = excluded.groups
-        if groups is not None:
-            (groups,) = blocks(groups[some].astype(np.int32), step, -1)
-        order, items = _nearest(x, ids, groups, gallery, k=count)
+        queries = make_queries(excluded, blocks(products.x[some], step, 0), some)
+        order, items = _nearest(queries, gallery, k=count)
         order, items = (np.asarray(a)[: len(some)] for a in (order, items))
         found[at : at + step], cut_off[at : at + step] = _settled(
             vectors, products, some, order, items, k
@@ -132,13 +122,6 @@ def _search(
     if cut_off.any():
         found[cut_off] = _of_all(vectors, excluded, rows[cut_off], k)
     return found
-
-
-class _Gallery(NamedTuple):
-    y: Float[Array, "g t d"]
-    offsets: Float[Array, "g t"]
-    ids: Int[Array, "g t"]
-    groups: Int[Array, "g t"] | None
 
 
 def _settled(
@@ -161,7 +144,7 @@ def _settled(
     inside &= ~cut_off[:, None]
     row, column = np.nonzero(inside)
     keys = np.full(items.shape, np.iinfo(np.int64).max)
-    keys[row, column] = exact_keys(vectors, some[row], items[row, column])
+    keys[row, column] = vectors.exact_keys(some[row], items[row, column])
     # Those beyond the limit keep their order, behind the others.
     by_key = np.lexsort((np.where(inside, items, 0), keys))
     return np.take_along_axis(items, by_key, axis=1)[:, :k], cut_off
@@ -180,22 +163,11 @@ def _of_all(
         order[excluded.pairs(some[:, None], everything)] = np.inf
         limit = np.partition(order, k - 1, axis=1)[:, k - 1] + products.slack[some]
         row, item = np.nonzero(order <= limit[:, None])
-        keys = exact_keys(vectors, some[row], item)
+        keys = vectors.exact_keys(some[row], item)
         by_key = np.lexsort((item, keys, row))
         starts = np.searchsorted(row, np.arange(len(some)))
         found[at : at + step] = item[by_key][starts[:, None] + np.arange(k)]
     return found
-
-
-def _checked_classes(
-    name: str, labels, gallery_labels, n: int, m: int, among_themselves: bool
-) -> tuple[np.ndarray, np.ndarray] | None:
-    if labels is None:
-        return None
-    labels = others = checked_labels(name, "labels", labels, n)
-    if not among_themselves:
-        others = checked_labels(name, "gallery_labels", gallery_labels, m)
-    return numbered(labels, others)[1:]
 
 
 def _checked_rows(name: str, rows, count: int) -> np.ndarray:
@@ -214,13 +186,13 @@ def _checked_rows(name: str, rows, count: int) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="k")
-def _nearest(x, ids, groups, gallery: _Gallery, *, k):
-    def order_of(tile: _Gallery):
+def _nearest(queries: Queries, gallery: Gallery, *, k):
+    """The k nearest items of one block of queries, by products, and their order."""
+    x, ids, groups = jax.tree.map(lambda a: a[0], queries)
+
+    def order_of(tile: Gallery):
         order = distances(inner_products(x, tile.y), tile.offsets)
-        out = ids[:, None] == tile.ids[None]
-        if groups is not None:
-            out |= groups[:, None] == tile.groups[None]
-        return jnp.where(out, jnp.inf, order)
+        return jnp.where(left_out(ids, groups, tile.ids, tile.groups), jnp.inf, order)
 
     rows = jnp.moveaxis(jax.lax.map(order_of, gallery), 0, 1).reshape(len(x), -1)
     farness, items = jax.lax.top_k(-rows, k)

@@ -127,7 +127,7 @@ def _by_counting(
     search, laid, size = level.search, level.laid, len(level.laid.order)
     symmetric = progress is not None
     x = level.gallery.y if symmetric else blocks(level.products.x[batch], tile, 0)
-    queries = make_queries(search, x, batch)
+    queries = make_queries(search.excluded, x, batch)
     queries = jax.device_put(queries, NamedSharding(level.mesh, P()))
     places = relevant_places(search, laid, batch)
     valid, index = places >= 0, laid.order[places]
@@ -171,7 +171,7 @@ def _by_rows(
     """What `_by_counting` returns, from whole rows of keys."""
     search, laid, mesh = level.search, level.laid, level.mesh
     x = blocks(level.products.x[batch], tile, 0)
-    queries = make_queries(search, x, batch)
+    queries = make_queries(search.excluded, x, batch)
     idle = mesh.size - len(x)
     queries = jax.tree.map(
         lambda a: np.pad(a, [(0, idle)] + [(0, 0)] * (a.ndim - 1)), queries

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Int
 
-SORT_ABOVE = (
-    256  # relevant items of a query, from which sorting is faster than counting
-)
+# Relevant items of a query, from which sorting a row is faster than counting in it.
+SORT_ABOVE = 256
 ROWS = 16  # of a task of one thread
 
 

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Int
 
 from jml._checks import check_choice
 
-from ._excluded import Excluded, make_excluded, numbered
-from ._inputs import METRICS, check_columns, checked_embeddings, checked_labels
+from ._excluded import Excluded, checked_classes, make_excluded
+from ._inputs import METRICS, check_columns, checked_embeddings
 from ._vectors import Vectors
 
 
@@ -48,30 +48,26 @@ def make_search(
 ) -> Search:
     """Checks the arguments of the public function `name`; raises a ValueError."""
     vectors = make_vectors(name, embeddings, gallery, metric)
-    n, m = len(vectors.x), len(vectors.y)
-    labels = checked_labels(name, "labels", labels, n)
+    n, m = len(vectors.x), None if gallery is None else len(vectors.y)
     if (gallery is None) != (gallery_labels is None):
         raise ValueError(
             f"{name}: `gallery` and `gallery_labels` must be given together"
         )
     if gallery is None and n < 2:
         raise ValueError(f"{name}: needs two items at least, got 1")
-    others = labels
-    if gallery is not None:
-        others = checked_labels(name, "gallery_labels", gallery_labels, m)
-    known, classes, gallery_classes = numbered(labels, others)
+    known, *classes = checked_classes(name, labels, gallery_labels, n, m)
     excluded = make_excluded(
         name,
         n,
-        None if gallery is None else m,
+        m,
         self_index=self_index,
         ids=ids,
         gallery_ids=gallery_ids,
         groups=groups,
         gallery_groups=gallery_groups,
-        classes=(classes, gallery_classes),
+        classes=classes,
     )
-    return Search(vectors, classes, gallery_classes, excluded, known)
+    return Search(vectors, *classes, excluded, known)
 
 
 def make_vectors(name: str, embeddings, gallery, metric: str) -> Vectors:
@@ -89,7 +85,9 @@ def count_copies(search: Search) -> int:
     """How many queries equal, bit for bit, a gallery row that they rank."""
     vectors, excluded = search.vectors, search.excluded
     hashes, others = (
-        np.array([hash(row.tobytes()) for row in rows.astype(vectors.dtype)])
+        np.array(
+            [hash(row.tobytes()) for row in rows.astype(vectors.dtype, copy=False)]
+        )
         for rows in (vectors.x, vectors.y)
     )
     order = np.argsort(others, kind="stable")

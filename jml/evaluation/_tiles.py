@@ -77,10 +77,18 @@ def rows_of_keys(queries: Queries, gallery: Gallery, *, mesh):
 def keys_of_tile(products, queries: Queries, gallery: Gallery, block, other):
     """The keys of a tile; what is left out for a query gets the last one."""
     tile_keys = keys(distances(products, gallery.offsets[other]))
-    out = gallery.ids[other][None] == queries.ids[block][:, None]
-    if queries.groups is not None:
-        out |= gallery.groups[other][None] == queries.groups[block][:, None]
+    query = jax.tree.map(lambda a: a[block], queries._replace(x=None))
+    item = jax.tree.map(lambda a: a[other], gallery._replace(y=None))
+    out = left_out(query.ids, query.groups, item.ids, item.groups)
     return jnp.where(out, jnp.iinfo(tile_keys.dtype).max, tile_keys)
+
+
+def left_out(ids, groups, gallery_ids, gallery_groups):
+    """Which items of a tile are left out for which queries."""
+    out = ids[:, None] == gallery_ids[None]
+    if groups is not None:
+        out |= groups[:, None] == gallery_groups[None]
+    return out
 
 
 def _sweep(serve, bounds, queries, gallery, state, mesh, symmetric):

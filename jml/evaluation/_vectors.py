@@ -89,14 +89,23 @@ class Vectors:
             found[zero[0][queries] | zero[-1][items]] = 2
         return found
 
-    def exact_keys(self, squares: Float[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
-        """Integers of the same order, rounded down to the digits that vectors have.
+    def exact_keys(
+        self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
+    ) -> Int[np.ndarray, " k"]:
+        """Integers in the order of the distances of single pairs.
 
-        What float64 makes of equal distances of float32 vectors differs in its last
-        digits.
+        They are rounded down to the digits that the vectors have: what float64 makes of
+        equal distances of float32 vectors differs in its last digits. Copies of one
+        vector are subtracted once, where there are many pairs.
         """
+        pairs, place = queries.astype(np.int64) * len(self.y) + items, None
+        if len(pairs) * self.x.shape[1] > CHUNK:
+            pairs += self.representatives[items] - items
+            pairs, place = np.unique(pairs, return_inverse=True)
+        squares = self.squared_distances(*np.divmod(pairs, len(self.y)))
         bits = squares.view(np.int64)
-        return bits if self.dtype == np.float64 else bits >> 29
+        bits = bits if self.dtype == np.float64 else bits >> 29
+        return bits if place is None else bits[place]
 
     @cached_property
     def representatives(self) -> Int[np.ndarray, " m"]:
