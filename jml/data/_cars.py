@@ -8,7 +8,7 @@ import numpy as np
 
 from jml.errors import UserError
 
-from ._found import find_file, find_pictures, layout_error, open_pictures
+from ._found import find_file, layout_error, locate, open_pictures
 from ._listing import make_listing
 from ._problems import Problems
 from ._types import Listing, Picture
@@ -76,16 +76,12 @@ def _one_folder(root: Path) -> tuple[list[Picture], list[int], Path] | None:
     if path is None:
         return None
     entries = _annotations(path, "relative_im_path")
-    listed = [entry.line[2] for entry in entries]
-    shorter = [name.partition("/")[2] for name in listed]
-    if not any(find_pictures(root, path.parent, names) for names in (listed, shorter)):
-        return None
     lines, classes = map(list, zip(*entries, strict=True))
-    return (
-        open_pictures(root, lines, Problems(ADVICE), KNOWN, prefixed=True),
-        classes,
-        path,
-    )
+    place = locate(root, lines, prefixed=True)
+    if place[0] is None:
+        return None
+    pictures = open_pictures(root, lines, Problems(ADVICE), KNOWN, place=place)
+    return pictures, classes, path
 
 
 def _halves(root: Path) -> tuple[list[Picture], list[int], Path]:

@@ -16,6 +16,7 @@ from ._problems import Problems, name_some, quote
 DEEP = 4  # folders below the data root that are looked into
 MOST = 10_000  # folders altogether: the root may be anybody's home
 SAMPLE = 16  # pictures of a list of which one must be there
+Place = tuple[Path | None, list[str]]  # a folder, and the paths of pictures from there
 
 
 def is_hidden(name: str) -> bool:
@@ -88,6 +89,7 @@ def open_pictures(
     *,
     prefixed: bool = False,
     named: str = "*",
+    place: Place | None = None,
 ) -> list[File]:
     """The pictures that the lines of lists name, wherever their folder is.
 
@@ -98,6 +100,7 @@ def open_pictures(
         known: the layout of the data set.
         prefixed: all paths begin with one folder, which may have another name.
         named: pattern for the name of the folder that they count from.
+        place: what ``locate`` found, if it was asked before.
 
     Raises:
         UserError: there are problems, or no folder has these pictures.
@@ -106,14 +109,10 @@ def open_pictures(
     if not lines:
         problems.check()
         return []
-    near = lines[0][0].parent
-    listed = [path for *_, path in lines]
-    folder = find_pictures(root, near, listed, named=named)
-    if folder is None and prefixed:
-        shorter = [path.partition("/")[2] for path in listed]
-        folder = find_pictures(root, near, shorter)
-        listed = listed if folder is None else shorter
-    inside = Inside(near if folder is None else folder)
+    if place is None:
+        place = locate(root, lines, prefixed=prefixed, named=named)
+    folder, listed = place
+    inside = Inside(lines[0][0].parent if folder is None else folder)
     pictures = []
     for (path, number, _), relative in zip(lines, listed, strict=True):
         with problems.at(path, number):
@@ -125,7 +124,28 @@ def open_pictures(
     return pictures
 
 
-def find_pictures(
+def locate(
+    root: Path,
+    lines: Sequence[tuple[Path, int, str]],
+    *,
+    prefixed: bool = False,
+    named: str = "*",
+) -> Place:
+    """Where the pictures are that lists name, and their paths from there.
+
+    Arguments are those of ``open_pictures``; None in place of a folder where none has
+    these pictures.
+    """
+    near, listed = lines[0][0].parent, [path for *_, path in lines]
+    folder = _find_pictures(root, near, listed, named=named)
+    if folder is None and prefixed:
+        shorter = [path.partition("/")[2] for path in listed]
+        folder = _find_pictures(root, near, shorter)
+        listed = listed if folder is None else shorter
+    return folder, listed
+
+
+def _find_pictures(
     root: Path, near: Path, listed: Sequence[str], *, named: str = "*"
 ) -> Path | None:
     """The folder that the listed paths count from; None where there is none.
