@@ -58,8 +58,6 @@ def _run(arguments: Sequence[str] | None) -> None:
     }[options.to]
     try:
         replace(out, partial(write, model=model))
-    except UserError:
-        raise
     except (OSError, RuntimeError) as error:  # PyTorch's, of a full disk
         reason = getattr(error, "strerror", None) or reason_of(error)
         raise UserError(

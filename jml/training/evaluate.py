@@ -131,25 +131,24 @@ def recalls(embedded: Embedded, dataset: Dataset) -> Recalls:
         dataset.query.labels,
         embedded.gallery,
         None if gallery is None else gallery.labels,
-        **identities(dataset),
+        **identities(dataset.query, gallery),
     )
 
 
-def identities(dataset: Dataset) -> dict[str, Any]:
+def identities(query: Known | Split, gallery: Known | Split | None) -> dict[str, Any]:
     """What tells ``evaluate`` which test images are the same, or of one group."""
-    query, gallery = dataset.query, dataset.gallery
     known: dict[str, Any] = {"ids": query.ids, "groups": query.groups}
     if gallery is not None:
         known |= {"gallery_ids": gallery.ids, "gallery_groups": gallery.groups}
     return known
 
 
-def check_findable(name: str, query: Known, gallery: Known | None) -> None:
+def check_findable(
+    name: str, query: Known | Split, gallery: Known | Split | None
+) -> None:
     """Raises a UserError unless some query has an item of its class to find."""
-    found = {"labels": query.labels, "ids": query.ids, "groups": query.groups}
-    if gallery is not None:
-        found |= {f"gallery_{what}": part for what, part in gallery._asdict().items()}
-    if not count_relevant(**found).any():
+    searched = None if gallery is None else gallery.labels
+    if not count_relevant(query.labels, searched, **identities(query, gallery)).any():
         raise UserError(
             f"--dataroot: no query of {name} has another image of its class to find, as"
             " a copy of it or one of its group does not count; add images."

@@ -81,11 +81,7 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
     )
     if config.on_bad_image == "skip":
-        parts = (
-            None if split is None else Known(split.labels, split.ids, split.groups)
-            for split in (dataset.query, dataset.gallery)
-        )
-        check_findable(dataset.name, *parts)  # in what is left
+        check_findable(dataset.name, dataset.query, dataset.gallery)  # what is left
     return dataset
 
 

@@ -44,7 +44,7 @@ def report_run(
         query.labels,
         embedded.gallery,
         None if gallery is None else gallery.labels,
-        **identities(dataset),
+        **identities(query, gallery),
         seed=config.seed,
         progress=lambda steps: progress_bar(steps, "evaluating"),
     )
