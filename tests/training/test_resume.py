@@ -98,10 +98,14 @@ def equal(found, expected):
 
 
 def pieces(folder):
-    """Files of the last checkpoint whose loss is felt: arrays, and what they are."""
-    files = [p for p in (folder / "12" / "state").rglob("*") if p.is_file()]
-    arrays = sorted(files, key=lambda p: p.stat().st_size, reverse=True)
-    return [*arrays[:2], folder / "12" / "about" / "metadata"]
+    """Files the last checkpoint cannot do without: arrays, their index, what they are.
+
+    How many files the arrays are spread over is decided by the threads that write them;
+    the largest always holds some.
+    """
+    state = folder / "12" / "state"
+    largest = max(state.rglob("*/d/*"), key=lambda p: p.stat().st_size)
+    return [largest, state / "manifest.ocdbt", folder / "12" / "about" / "metadata"]
 
 
 def cut(path):
