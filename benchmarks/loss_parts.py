@@ -22,10 +22,10 @@ from jml.losses._lifted import log_sums, repel_terms
 from jml.losses._lifted import pair_terms as lifted_pair_terms
 from jml.losses._mining import all_weights, loop_weights
 from jml.losses._sorted import sorted_weights
-from jml.pairwise import group_by_label, make_pairs, make_rows
-from jml.plan import Plan
-from jml.positives import sum_positives
-from jml.row_sums import map_rows, sum_pairs
+from jml.pairwise._blocks import Plan
+from jml.pairwise._positives import sum_positives
+from jml.pairwise._rows import group_by_label, make_pairs, make_rows
+from jml.pairwise._sums import map_rows, sum_pairs
 
 
 def seconds(step, *arguments):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt
 
-from ._numerics import widen
+from jml._numerics import widen
 
 FLOOR = 1e-16  # a squared distance below this counts as zero
 NORM_FLOOR = 1e-12

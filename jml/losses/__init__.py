@@ -44,9 +44,10 @@ and gradient 0, and a number of an embedding, a margin or a scale beyond the fou
 of the largest float (4e9 in float32) counts as that.
 """
 
-from ..memory import Memory as Memory
-from ..memory import init_memory as init_memory
-from ..memory import update_memory as update_memory
+from jml.pairwise._memory import Memory as Memory
+from jml.pairwise._memory import init_memory as init_memory
+from jml.pairwise._memory import update_memory as update_memory
+
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._lifted import lifted_loss as lifted_loss
 from ._proxy_nca import init_proxies as init_proxies

@@ -6,13 +6,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_choice, check_number
-from ..distances import FLOOR, as_compute, euclidean_distances
-from ..mean_loss import mean_loss
-from ..memory import Memory, check_memory
-from ..pairwise import CONVENTIONS, AxisName, Rows, count_true, masked_sum, prepare
-from ..plan import make_plan
-from ..row_sums import sum_pairs
+from jml._checks import check_batch, check_choice, check_number
+from jml.distances import FLOOR, as_compute, euclidean_distances
+from jml.pairwise._blocks import make_plan
+from jml.pairwise._gradient import mean_loss
+from jml.pairwise._memory import Memory, check_memory
+from jml.pairwise._rows import (
+    CONVENTIONS,
+    AxisName,
+    Rows,
+    count_true,
+    masked_sum,
+    prepare,
+)
+from jml.pairwise._sums import sum_pairs
 
 
 def contrastive_loss(

@@ -4,10 +4,11 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from ..pairwise import Pairs, Rows, count_true, masked_sum
-from ..plan import Plan
-from ..positives import sum_positives
-from ..row_sums import Sums, map_rows
+from jml.pairwise._blocks import Plan
+from jml.pairwise._positives import sum_positives
+from jml.pairwise._rows import Pairs, Rows, count_true, masked_sum
+from jml.pairwise._sums import Sums, map_rows
+
 from ._first import first_minimum
 
 

@@ -6,12 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_choice, check_number
-from .._numerics import masked_logsumexp
-from ..distances import as_compute, euclidean_distances
-from ..mean_loss import mean_loss
-from ..memory import Memory, check_memory
-from ..pairwise import (
+from jml._checks import check_batch, check_choice, check_number
+from jml._numerics import masked_logsumexp
+from jml.distances import as_compute, euclidean_distances
+from jml.pairwise._blocks import Plan, make_plan
+from jml.pairwise._gradient import mean_loss
+from jml.pairwise._memory import Memory, check_memory
+from jml.pairwise._positives import sum_positives
+from jml.pairwise._rows import (
     CONVENTIONS,
     AxisName,
     Items,
@@ -21,9 +23,7 @@ from ..pairwise import (
     masked_sum,
     prepare,
 )
-from ..plan import Plan, make_plan
-from ..positives import sum_positives
-from ..row_sums import Sums, map_rows, sum_pairs
+from jml.pairwise._sums import Sums, map_rows, sum_pairs
 
 
 def lifted_loss(

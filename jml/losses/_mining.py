@@ -9,10 +9,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..distances import FLOOR
-from ..pairwise import Members, Pairs, Rows, count_true, group_by_label, vary_like
-from ..plan import Plan, on_cpu
-from ..row_sums import Sums, run_if, sum_rows
+from jml.distances import FLOOR
+from jml.pairwise._blocks import Plan, on_cpu
+from jml.pairwise._rows import (
+    Members,
+    Pairs,
+    Rows,
+    count_true,
+    group_by_label,
+    vary_like,
+)
+from jml.pairwise._sums import Sums, run_if, sum_rows
+
 from ._first import first_minimum
 from ._sorted import sorted_weights
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import (
+from jml._checks import (
     check_array,
     check_batch,
     check_count,
@@ -15,12 +15,12 @@ from .._checks import (
     check_number,
     warn_of_classes,
 )
-from .._numerics import masked_logsumexp
-from ..distances import as_compute, normalize, row_facts
-from ..mean_loss import mean_loss
-from ..pairwise import AxisName, Items, Pairs, Rows, masked_sum, prepare
-from ..plan import Plan, make_plan
-from ..row_sums import Sums, sum_rows
+from jml._numerics import masked_logsumexp
+from jml.distances import as_compute, normalize, row_facts
+from jml.pairwise._blocks import Plan, make_plan
+from jml.pairwise._gradient import mean_loss
+from jml.pairwise._rows import AxisName, Items, Pairs, Rows, masked_sum, prepare
+from jml.pairwise._sums import Sums, sum_rows
 
 
 def init_proxies(

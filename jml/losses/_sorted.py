@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ..pairwise import Rows
-from ..plan import scan_blocks
+from jml.pairwise._blocks import scan_blocks
+from jml.pairwise._rows import Rows
 
 PARTS = 16  # of the rows, one after the other: sorting needs room for several copies
 

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import check_batch, check_choice, check_number
-from ..distances import as_compute
-from ..mean_loss import mean_loss
-from ..memory import Memory, check_memory
-from ..pairwise import CONVENTIONS, AxisName, prepare
-from ..plan import make_plan
+from jml._checks import check_batch, check_choice, check_number
+from jml.distances import as_compute
+from jml.pairwise._blocks import make_plan
+from jml.pairwise._gradient import mean_loss
+from jml.pairwise._memory import Memory, check_memory
+from jml.pairwise._rows import CONVENTIONS, AxisName, prepare
+
 from ._hardest import hardest_sums
 from ._mining import all_sums, semi_hard_sums
 

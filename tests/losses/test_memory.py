@@ -11,7 +11,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jml import losses
-from jml.pairwise import group_by_label, make_pairs
+from jml.pairwise._rows import group_by_label, make_pairs
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import ORIGINAL, PAPER
 from tests.parity import assert_close

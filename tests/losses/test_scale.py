@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jml import losses
 from jml.losses import _mining
 from jml.losses._sorted import sorted_weights
-from jml.pairwise import group_by_label, make_pairs, make_rows
+from jml.pairwise._rows import group_by_label, make_pairs, make_rows
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close

@@ -35,7 +35,7 @@ def test_it_goes_on_as_the_version_that_began_it(earlier, main):
     found = [r for r in records_of(earlier / "metrics.jsonl") if r.get("step", 0) > 6]
     for here, there in zip(found, expected, strict=True):
         assert here["step"] == there["step"] and here.keys() == there.keys()
-        for name in MEASURED + ("recall@1", "recall@8"):
+        for name in (*MEASURED, "recall@1", "recall@8"):
             if name in there:
                 assert here[name] == pytest.approx(there[name], rel=1e-4, abs=1e-5)
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float, Int
 
-from ._sharding import on_auto_axes
-from .memory import Memory
-from .pairwise import Pairs, make_pairs, vary_like
-from .plan import Plan
-from .row_sums import Numbers, Sums
+from ._blocks import Plan
+from ._devices import on_auto_axes
+from ._memory import Memory
+from ._rows import Pairs, make_pairs, vary_like
+from ._sums import Numbers, Sums
 
 
 def mean_loss(

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._checks import check_count
-from .pairwise import AxisName, Items
+from jml._checks import check_count
+
+from ._rows import AxisName, Items
 
 C = TypeVar("C")
 T = TypeVar("T")

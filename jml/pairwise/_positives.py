@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .pairwise import Items, Members, Pairs, Rows, group_by_label, vary_like
-from .plan import Plan
-from .row_sums import (
+from ._blocks import Plan
+from ._rows import Items, Members, Pairs, Rows, group_by_label, vary_like
+from ._sums import (
     Numbers,
     Sums,
     Terms,

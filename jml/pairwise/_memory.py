@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ._checks import (
+from jml._checks import (
     as_array,
     check_array,
     check_batch,
@@ -15,8 +15,9 @@ from ._checks import (
     check_kind,
     check_length,
 )
-from ._numerics import saturating_cast
-from ._sharding import on_auto_axes
+from jml._numerics import saturating_cast
+
+from ._devices import on_auto_axes
 
 
 class Memory(NamedTuple):

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ._numerics import saturating_cast
-from .distances import RowFacts, as_compute, row_facts, squared_distances
-from .memory import Memory
+from jml._numerics import saturating_cast
+from jml.distances import RowFacts, as_compute, row_facts, squared_distances
+
+from ._memory import Memory
 
 CONVENTIONS = ("original", "paper")
 AxisName = str | tuple[str, ...] | None

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .distances import inner_products
-from .pairwise import Items, Pairs, Rows, make_rows, vary_like
-from .plan import Plan, on_cpu, scan_blocks
+from jml.distances import inner_products
+
+from ._blocks import Plan, on_cpu, scan_blocks
+from ._rows import Items, Pairs, Rows, make_rows, vary_like
 
 T = TypeVar("T")
 Numbers = Any  # a tree of float arrays
