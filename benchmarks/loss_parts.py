@@ -17,11 +17,11 @@ from timing import median_seconds
 
 from jml.command import Parser
 from jml.distances import inner_products, squared_distances
-from jml.losses._hardest import nearest_negatives, pair_terms
 from jml.losses._lifted import log_sums, repel_terms
 from jml.losses._lifted import pair_terms as lifted_pair_terms
-from jml.losses._mining import all_weights, loop_weights
-from jml.losses._sorted import sorted_weights
+from jml.losses._triplet._hardest import nearest_negatives, pair_terms
+from jml.losses._triplet._mining import all_weights, loop_weights
+from jml.losses._triplet._sorted import sorted_weights
 from jml.pairwise._blocks import Plan
 from jml.pairwise._positives import sum_positives
 from jml.pairwise._rows import group_by_label, make_pairs, make_rows

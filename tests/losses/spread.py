@@ -17,7 +17,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jml import losses
-from jml.losses import _mining
+from jml.losses._triplet import _mining
 from tests.losses.cases import PAIR_LOSSES
 
 BATCHES = {"values": 512, "arrays": 2048}

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml import losses
-from jml.losses import _mining
-from jml.losses._sorted import sorted_weights
+from jml.losses._triplet import _mining
+from jml.losses._triplet._sorted import sorted_weights
 from jml.pairwise._rows import group_by_label, make_pairs, make_rows
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import PAPER
