@@ -13,7 +13,7 @@ from jml.errors import UserError
 
 from ._resnet import ARCHITECTURES as _NETS
 from ._resnet import Linear, ResNet
-from .torchvision import load_weights
+from ._weights import load_weights
 
 ARCHITECTURES: tuple[str, ...] = tuple(_NETS)
 

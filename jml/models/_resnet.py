@@ -11,9 +11,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ._batch_norm import BatchNorm
-from ._conv import conv2d
-from ._pool import max_pool
+from jml.models._layers._batch_norm import BatchNorm
+from jml.models._layers._conv import conv2d
+from jml.models._layers._pool import max_pool
 
 
 class Conv(nnx.Module):

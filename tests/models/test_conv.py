@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jml.models import _conv, _pool
-from jml.models._conv_cpu import by_taps
+from jml.models._layers import _conv, _pool
+from jml.models._layers._conv_cpu import by_taps
 
 QUICK = {"xla_backend_optimization_level": 0}
 # Height, width, channels in and out: one for every way a choice by shape can go, odd

@@ -7,7 +7,7 @@ import pytest
 
 from jml.errors import UserError
 from jml.models import ARCHITECTURES, batch_norm_mask, create, embed
-from jml.models._batch_norm import BatchNorm
+from jml.models._layers._batch_norm import BatchNorm
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from jml.models import (
     save_weights,
     to_state_dict,
 )
-from jml.models.torchvision import IMAGENET
+from jml.models._weights import IMAGENET
 
 from .torchvision_nets import EMBEDDING_DIM, numpy_state, random_net, same_model
 

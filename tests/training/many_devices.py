@@ -14,7 +14,7 @@ import optax
 from flax import nnx
 
 from jml.losses import init_proxies, triplet_loss
-from jml.models._batch_norm import BatchNorm
+from jml.models._layers._batch_norm import BatchNorm
 from jml.models._resnet import Conv, Linear
 from jml.training import Config
 from jml.training.checkpoints import Checkpoints

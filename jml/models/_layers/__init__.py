@@ -1,0 +1,1 @@
+"""Layers with the arithmetic of PyTorch's."""
