@@ -47,7 +47,7 @@ def measure_resize() -> None:
     from jml.data import center_crop_normalize
     from jml.data._augment import MEAN, STD
     from jml.data._image_file import fast_decoders, read_square
-    from jml.data._listing import File
+    from jml.data._sources._listing import File
 
     reference = transforms.Compose(
         [

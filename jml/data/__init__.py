@@ -4,21 +4,22 @@ Host side, in NumPy: data sets as arrays of uint8 pictures, and which of them ma
 batch. Device side, inside the jitted step: crop, flip, normalise.
 """
 
+from jml.data._sources._cars import cars196 as cars196
+from jml.data._sources._folder import folder as folder
+from jml.data._sources._folder import table as table
+from jml.data._sources._list_files import cub200 as cub200
+from jml.data._sources._list_files import in_shop as in_shop
+from jml.data._sources._list_files import sop as sop
+from jml.data._sources._tfds import tfds as tfds
+
 from ._augment import augment as augment
 from ._augment import center_crop_normalize as center_crop_normalize
 from ._augment import strong_augment as strong_augment
-from ._benchmarks import cub200 as cub200
-from ._benchmarks import in_shop as in_shop
-from ._benchmarks import sop as sop
-from ._cars import cars196 as cars196
 from ._decoded import decode as decode
-from ._folder import folder as folder
-from ._folder import table as table
 from ._glyphs import glyphs as glyphs
 from ._sampler import cub_batch as cub_batch
 from ._sampler import in_shop_batch as in_shop_batch
 from ._sampler import pk_batch as pk_batch
-from ._tfds import tfds as tfds
 from ._types import Dataset as Dataset
 from ._types import Images as Images
 from ._types import Listing as Listing

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from jml.data._sources._problems import bad_images
 from jml.errors import UserError
 
 from ._decoder import Checked, Decoder, Progress
 from ._disk_cache import disk_cache
 from ._image_file import BadImageError, need_pillow, read_square
-from ._problems import bad_images
 from ._singletons import singletons_note
 from ._types import Dataset, Images, Listing, Split
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ._types import Listing, Picture
+from jml.data._types import Listing, Picture
 
 SIZE, END, ALL = range(3)  # what is compared, one after the other
 PART = 4096  # bytes of the end

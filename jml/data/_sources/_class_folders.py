@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jml.data._image_file import readable_extensions
+
 from ._found import is_folder, is_hidden
-from ._image_file import readable_extensions
 from ._problems import counted, name_some
 
 # Formats of pictures, of which Pillow may read some: of phones, cameras, programs.

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from jml._text_files import read_lines
+from jml.data._singletons import left_out_queries, singletons_note
+from jml.data._types import Listing, Picture
 
 from ._copies import file_content, identify
 from ._problems import Problem, Problems, quote
-from ._singletons import left_out_queries, singletons_note
-from ._types import Listing, Picture
 
 
 class File(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._types import Listing
+from jml.data._types import Listing
 
 
 def assign_groups(listing: Listing, cells: Sequence[str]) -> Listing:

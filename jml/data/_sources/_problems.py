@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from jml.data._image_file import BadImageError
+from jml.data._types import Picture
 from jml.errors import UserError
-
-from ._image_file import BadImageError
-from ._types import Picture
 
 NAMED = 10  # problems or names that a message spells out
 LONGEST = 160  # characters of a file that a message repeats

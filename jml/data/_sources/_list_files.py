@@ -5,12 +5,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from jml.data._types import Listing
 from jml.errors import UserError
 
 from ._found import find_file, layout_error, open_pictures
 from ._listing import make_listing, read_list
 from ._problems import Problem, Problems, quote
-from ._types import Listing
 
 ADVICE = "mend that, or unpack the data set anew"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jml.data._types import Listing
 from jml.errors import UserError
 
 from ._class_folders import left_out_note, scan
@@ -16,7 +17,6 @@ from ._listing import File, make_listing
 from ._problems import Problem, Problems, counted, quote
 from ._splits import canonical_split, roles_of
 from ._table_rows import table_rows
-from ._types import Listing
 
 
 def folder(root: str | os.PathLike, *, nested: bool = False) -> Listing:

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jml.data._types import Listing, Picture
 from jml.errors import UserError
 
 from ._found import find_file, layout_error, locate, open_pictures
 from ._listing import make_listing
 from ._problems import Problems
-from ._types import Listing, Picture
 
 KNOWN = (
     "car_ims and cars_annos.mat; or with cars_train, cars_test, devkit and"

@@ -15,10 +15,10 @@ import numpy as np
 
 from jml._names import shown, utf8_path
 from jml._optional import need
+from jml.data._types import Listing
 from jml.errors import UserError
 
 from ._listing import make_listing
-from ._types import Listing
 
 LABELS = ("label", "class_id")  # names of the feature, class_id in SOP's builder
 # Where the split of the field is not the first and second half of the classes.
