@@ -46,7 +46,7 @@ def measure_resize() -> None:
 
     from jml.data import center_crop_normalize
     from jml.data._augment import MEAN, STD
-    from jml.data._image_file import fast_decoders, read_square
+    from jml.data._decoding._image_file import fast_decoders, read_square
     from jml.data._sources._listing import File
 
     reference = transforms.Compose(

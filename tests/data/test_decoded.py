@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jml.data import _decoder, cub200, decode
-from jml.data import _disk_cache as disk_cache_module
+from jml.data import cub200, decode
+from jml.data._decoding import _decoder
+from jml.data._decoding import _disk_cache as disk_cache_module
 from jml.errors import UserError
 from tests.data import layouts
 

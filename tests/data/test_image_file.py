@@ -8,9 +8,9 @@ import sklearn
 from PIL import Image
 from torchvision import transforms
 
-from jml.data import _image_file as module
 from jml.data import center_crop_normalize
-from jml.data._image_file import read_square
+from jml.data._decoding import _image_file as module
+from jml.data._decoding._image_file import read_square
 from jml.data._sources._listing import File
 
 PHOTOGRAPHS = sorted((Path(sklearn.__file__).parent / "datasets/images").glob("*.jpg"))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jml.data import cub200, decode
-from jml.data._image_file import BadImageError, decode_square, is_dark
+from jml.data._decoding._image_file import BadImageError, decode_square, is_dark
 from tests.data import layouts
 from tests.data.tiffs import MAX, MIN, ORIENTATION, S_MAX, S_MIN, ramp, tiff
 

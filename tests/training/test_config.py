@@ -233,7 +233,7 @@ def test_help_names_every_flag(capsys):
 
 def test_names_agree_with_the_modules_they_stand_for():
     from jml import models
-    from jml.data._decoded import CACHES
+    from jml.data._decoding._decoded import CACHES
     from jml.training.build import AUGMENTS
     from jml.training.inputs import READERS, SAMPLERS
     from jml.training.objective import LOSSES

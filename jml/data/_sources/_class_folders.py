@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jml.data._image_file import readable_extensions
+from jml.data._decoding._image_file import readable_extensions
 
 from ._found import is_folder, is_hidden
 from ._problems import counted, name_some

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from jml.data._image_file import BadImageError
+from jml.data._decoding._image_file import BadImageError
 from jml.data._types import Picture
 from jml.errors import UserError
 

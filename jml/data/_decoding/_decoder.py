@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from jml.data._sources._problems import bad_images
+from jml.data._types import Picture
 
 from ._image_file import BadImageError, decode_square, is_dark, read_square
-from ._types import Picture
 
 TASK = 16  # pictures that a thread decodes before it reports to the main one
 Progress = Callable[[Iterable, int], Iterable]

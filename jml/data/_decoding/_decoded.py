@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from jml.data._singletons import singletons_note
 from jml.data._sources._problems import bad_images
+from jml.data._types import Dataset, Images, Listing, Split
 from jml.errors import UserError
 
 from ._decoder import Checked, Decoder, Progress
 from ._disk_cache import disk_cache
 from ._image_file import BadImageError, need_pillow, read_square
-from ._singletons import singletons_note
-from ._types import Dataset, Images, Listing, Split
 
 CACHES = ("host", "disk", "none")
 SMALL = 2**28  # bytes of pictures that are not worth a file

@@ -18,11 +18,11 @@ from jaxtyping import UInt8
 
 from jml._names import name_bytes
 from jml._output import write_err
+from jml.data._types import Listing
 from jml.errors import UserError
 
 from ._decoder import Checked
 from ._image_file import fast_decoders
-from ._types import Listing
 
 FORMAT = 2  # of the files, and of what is done to a picture; a new one is a new cache
 PIXELS, NOTE = "images.npy", "cache.json"

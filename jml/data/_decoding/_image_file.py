@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jml._optional import need
+from jml.data._types import Picture
 from jml.errors import UserError
 
 from ._sample_range import kind_of_tiff, samples_of, to_levels
-from ._types import Picture
 
 
 class BadImageError(UserError):
