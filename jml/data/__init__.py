@@ -5,6 +5,7 @@ batch. Device side, inside the jitted step: crop, flip, normalise.
 """
 
 from jml.data._decoding._decoded import decode as decode
+from jml.data._glyphs._glyphs import glyphs as glyphs
 from jml.data._sources._cars import cars196 as cars196
 from jml.data._sources._folder import folder as folder
 from jml.data._sources._folder import table as table
@@ -16,7 +17,6 @@ from jml.data._sources._tfds import tfds as tfds
 from ._augment import augment as augment
 from ._augment import center_crop_normalize as center_crop_normalize
 from ._augment import strong_augment as strong_augment
-from ._glyphs import glyphs as glyphs
 from ._sampler import cub_batch as cub_batch
 from ._sampler import in_shop_batch as in_shop_batch
 from ._sampler import pk_batch as pk_batch

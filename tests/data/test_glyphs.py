@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 
-from jml.data import _fonts, _glyphs, glyphs
-from jml.data._fonts import draw, font_files, shared_code_points
-from jml.data._lookalikes import lookalike_classes
+from jml.data import glyphs
+from jml.data._glyphs import _fonts, _glyphs
+from jml.data._glyphs._fonts import draw, font_files, shared_code_points
+from jml.data._glyphs._lookalikes import lookalike_classes
 from jml.errors import UserError
 from jml.evaluation import recall_at_k
 

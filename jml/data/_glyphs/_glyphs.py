@@ -5,11 +5,11 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jml.data._types import Dataset, Split
 from jml.errors import UserError
 
 from ._fonts import draw, font_files, shared_code_points
 from ._lookalikes import lookalike_classes
-from ._types import Dataset, Split
 
 # How far the pictures vary. A small o in its largest stays below a capital O in its
 # smallest, and a hyphen above an underscore: what tells characters apart survives.
