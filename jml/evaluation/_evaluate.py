@@ -7,13 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._clustering import adjusted_mutual_information, normalized_mutual_information
-from ._inputs import SEEDS, check_at_most
-from ._kmeans import kmeans
-from ._ranks import Progress
+from jml.evaluation._clustering._agreement import (
+    adjusted_mutual_information,
+    normalized_mutual_information,
+)
+from jml.evaluation._clustering._kmeans import kmeans
+from jml.evaluation._ranking._inputs import SEEDS, check_at_most
+from jml.evaluation._ranking._ranks import Progress
+from jml.evaluation._ranking._search import Search, count_copies, make_search
+
 from ._recall import measure
 from ._retrieval import bootstrap_intervals, class_means
-from ._search import Search, count_copies, make_search
 
 CLUSTERINGS = 5
 CLUSTERING_WORK = 2e10  # multiplications

@@ -7,14 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ._excluded import Excluded, checked_classes, make_excluded
-from ._inputs import check_count, to_numpy
-from ._keys import distances, inner_products
-from ._layout import Gallery, Queries, blocks, make_gallery, make_queries
-from ._level import first_dtype, width
-from ._search import make_vectors
-from ._tiles import left_out
-from ._vectors import CHUNK, Products, Vectors
+from jml.evaluation._ranking._excluded import Excluded, checked_classes, make_excluded
+from jml.evaluation._ranking._inputs import check_count, to_numpy
+from jml.evaluation._ranking._keys import distances, inner_products
+from jml.evaluation._ranking._layout import (
+    Gallery,
+    Queries,
+    blocks,
+    make_gallery,
+    make_queries,
+)
+from jml.evaluation._ranking._level import first_dtype, width
+from jml.evaluation._ranking._search import make_vectors
+from jml.evaluation._ranking._tiles import left_out
+from jml.evaluation._ranking._vectors import CHUNK, Products, Vectors
 
 TILE = 496  # rows of a tile
 MORE = 32  # candidates beyond k, among which products may have lost some of the k

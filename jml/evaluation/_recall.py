@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import check_count, to_numpy
-from ._ranks import Progress, relevant_ranks
+from jml.evaluation._ranking._inputs import check_count, to_numpy
+from jml.evaluation._ranking._ranks import Progress, relevant_ranks
+from jml.evaluation._ranking._search import Search, make_search
+
 from ._retrieval import retrieval_metrics
-from ._search import Search, make_search
 
 KS = (1, 2, 4, 8)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 
-from jml.evaluation import _layout, _ranks, evaluate, recall_at_k
+from jml.evaluation import evaluate, recall_at_k
+from jml.evaluation._ranking import _layout, _ranks
 
 from . import oracles
 from .cases import Case, among_themselves, axes, clusters, directions, with_a_gallery

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jml.evaluation import _layout, _ranks, _tiles, evaluate
-from jml.evaluation._keys import distances, keys
-from jml.evaluation._search import make_search
+from jml.evaluation import evaluate
+from jml.evaluation._ranking import _layout, _ranks, _tiles
+from jml.evaluation._ranking._keys import distances, keys
+from jml.evaluation._ranking._search import make_search
 
 from .cases import clusters
 

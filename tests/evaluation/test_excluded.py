@@ -38,7 +38,7 @@ def labelled(n, seed, classes=4, cameras=3):
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_are_market_1501s_cameras(way, seed, monkeypatch):
     monkeypatch.setattr(
-        "jml.evaluation._ranks.SORT_ABOVE", 0 if way == "sorted" else 99
+        "jml.evaluation._ranking._ranks.SORT_ABOVE", 0 if way == "sorted" else 99
     )
     x, labels, cameras = labelled(30, seed)
     y, others, their_cameras = labelled(50, seed + 100)

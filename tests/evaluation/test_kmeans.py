@@ -7,7 +7,8 @@ import sklearn.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jml.evaluation import _kmeans, kmeans
+from jml.evaluation import kmeans
+from jml.evaluation._clustering import _kmeans
 
 from .cases import clusters, whole_rows
 

@@ -5,14 +5,9 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from jml.evaluation import (
-    _ranks,
-    evaluate,
-    kmeans,
-    nearest_neighbours,
-    recall_at_k,
-)
-from jml.evaluation._search import make_search
+from jml.evaluation import evaluate, kmeans, nearest_neighbours, recall_at_k
+from jml.evaluation._ranking import _ranks
+from jml.evaluation._ranking._search import make_search
 
 N, D = 300, 16
 RETRIEVAL = {"clusterings": 0, "resamples": 0}

@@ -8,11 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._inputs import SEEDS, check_at_most, check_count, checked_embeddings
-from ._keys import inner_products
-from ._level import first_dtype, width
-from ._neighbours import nearest
-from ._vectors import Vectors
+from jml.evaluation._neighbours import nearest
+from jml.evaluation._ranking._inputs import (
+    SEEDS,
+    check_at_most,
+    check_count,
+    checked_embeddings,
+)
+from jml.evaluation._ranking._keys import inner_products
+from jml.evaluation._ranking._level import first_dtype, width
+from jml.evaluation._ranking._vectors import Vectors
 
 BLOCK = 2048  # items whose distances to all centres exist at once
 COARSE = 1e-3  # of the items: so many may be with another centre, by rounding

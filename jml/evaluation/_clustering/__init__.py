@@ -1,0 +1,1 @@
+"""k-means, and how well clusters agree with classes."""
