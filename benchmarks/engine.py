@@ -25,8 +25,8 @@ from jml.data import augment
 from jml.losses import contrastive_loss
 from jml.models import create, embed
 from jml.training import Config, keep_freed_memory
+from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.build import build
-from jml.training.checkpoints import Checkpoints
 from jml.training.devices import data_mesh, replicate, split_batch
 from jml.training.engine import fit
 from jml.training.inputs import load_dataset, make_batches

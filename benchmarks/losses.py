@@ -73,7 +73,7 @@ def machine(installed):
 
 def save(path, write):
     """Replaces a file of this run's by a newer one, whole at any moment."""
-    from jml.training.whole_files import replace
+    from jml._whole_files import replace
 
     try:
         replace(path, write)

@@ -44,7 +44,8 @@ def _run(arguments: Sequence[str] | None) -> None:
         )
     need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
     from jml.training.finished_run import load_model, read_config
-    from jml.training.whole_files import replace
+
+    from ._whole_files import replace
 
     config = read_config(options.run)
     which = "best" if options.best else "last"

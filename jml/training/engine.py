@@ -18,8 +18,8 @@ import jax
 from jax.sharding import Mesh
 
 from jml.errors import Interrupted, UserError
+from jml.training._checkpoints._checkpoints import Checkpoints
 
-from .checkpoints import Checkpoints
 from .devices import any_process, replicate, split_batch
 from .interruption import Interruption
 from .prefetch import prefetch

@@ -14,9 +14,9 @@ from jml._names import name_bytes
 from jml._output import write_err
 from jml.data import Dataset
 from jml.errors import UserError
+from jml.training._checkpoints._checkpoints import Checkpoints
 
 from ._together import check_same_run
-from .checkpoints import Checkpoints
 from .config import Config
 from .distributed import tell, together
 from .run_folder import RunFolder

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jml._attempts import Attempts
+from jml._whole_files import remove, replace, writing
 from jml.errors import UserError
 from jml.report import FILES as REPORT_FILES
 from jml.report import save_plot
@@ -22,7 +23,6 @@ from ._together import check_same_run
 from .config import Config
 from .finished_run import WEIGHTS, read_config, read_records
 from .folder_lock import lock_folder
-from .whole_files import remove, replace, writing
 
 FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
 FILES += (*REPORT_FILES, "checkpoints", "tensorboard")

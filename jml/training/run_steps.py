@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jml.errors import Interrupted, UserError
+from jml.training._checkpoints._checkpoints import Checkpoints
 
 from .build import Training
-from .checkpoints import Checkpoints
 from .config import Config
 from .engine import NotFinite, Record, fit
 from .inputs import Batches

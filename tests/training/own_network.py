@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from jml.losses import triplet_loss
-from jml.training.checkpoints import Checkpoints
+from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.engine import fit
 from jml.training.step import init_state, make_step
 

@@ -12,7 +12,7 @@ import pytest
 from jml._names import shown
 from jml.errors import UserError
 from jml.training import Config, journal, objective
-from jml.training.checkpoints import Checkpoints
+from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.run_folder import RunFolder
 from tests.training.conftest import SMALL_RUN
 from tests.training.test_logs import FakeWandb

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from jml.errors import UserError
-
-from .step import TrainState
+from jml.training.step import TrainState
 
 
 def arrays_of(state: TrainState) -> dict[str, Any]:

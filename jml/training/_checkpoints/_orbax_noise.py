@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from .whole_files import cannot_write
+from jml._whole_files import cannot_write
 
 
 def hush() -> ExitStack:
