@@ -4,8 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from jml._output import write_err
+from jml.app._config import parse
 from jml.command import exit_code, leave
-from jml.training import keep_freed_memory, parse
+from jml.training import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,10 +21,11 @@ import optax
 from arguments import positive
 from timing import median_seconds
 
+from jml.app._config import Config
 from jml.data import augment
 from jml.losses import contrastive_loss
 from jml.models import create, embed
-from jml.training import Config, keep_freed_memory
+from jml.training import keep_freed_memory
 from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.build import build
 from jml.training.devices import data_mesh, replicate, split_batch

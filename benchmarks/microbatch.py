@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from arguments import positive
 
-from jml.training import Config
+from jml.app._config import Config
 from jml.training.build import build
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .config import Config
+    from jml.app._config import Config
 
 
 def new_name(config: "Config") -> str:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from jml.app._config import Config
 from jml.data import augment, strong_augment
 from jml.errors import UserError
 from jml.losses import init_proxies
 from jml.models import create
 
-from .config import Config
 from .network_loss import make_loss
 from .objective import Hyperparameters, make_objective
 from .optimizers import Rates, label_groups, make_optimizer

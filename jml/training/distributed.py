@@ -17,9 +17,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jml._names import name_bytes, shown
+from jml.app._config import Config
 from jml.errors import UserError
-
-from .config import Config
 
 LONGEST = 2**14  # of what process 0 tells the others, in bytes
 

@@ -9,12 +9,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
+from jml.app._config import Config
 from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
 from jml.models import embed
 
-from .config import Config
 from .devices import data_mesh, own_rows, replicated, split_batch
 from .prefetch import AHEAD, prefetch
 

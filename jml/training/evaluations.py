@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 
+from jml.app._config import Config
 from jml.data import Dataset
 from jml.models import save_weights
 
-from .config import Config
 from .evaluate import Embedded, Recalls, recalls
 from .journal import Journal
 from .run_folder import RunFolder

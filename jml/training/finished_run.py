@@ -5,10 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jml.app._config import Config
 from jml.errors import UserError
 from jml.models import Model, create
-
-from .config import Config
 
 # The network after the last evaluation, and after that with the highest Recall@1.
 WEIGHTS = {"last": "weights.safetensors", "best": "best.safetensors"}

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int
 
 from jml._optional import progress_bar
+from jml.app._config import Config
 from jml.data import (
     Dataset,
     Images,
@@ -30,7 +31,6 @@ from jml.data import (
     tfds,
 )
 
-from .config import Config
 from .devices import own_rows, replicate, split_batch
 from .devices import split as by_rows
 from .evaluate import Known, check_findable

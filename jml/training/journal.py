@@ -7,8 +7,8 @@ from typing import Any
 
 from jml._attempts import Attempts
 from jml._output import write_err, write_out
+from jml.app._config import Config
 
-from .config import Config
 from .devices import peak_memory
 from .event_file import EventFile
 from .run_folder import RunFolder

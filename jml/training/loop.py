@@ -11,11 +11,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jml._optional import need
+from jml.app._config import Config
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
 
 from .build import build, pick_devices
-from .config import Config
 from .devices import data_mesh, replicate
 from .distributed import check_alike, join, together, wait_for_all
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float, Int
 
+from jml.app._config import Config
 from jml.losses import contrastive_loss, lifted_loss, proxy_nca_loss, triplet_loss
 
-from .config import Config
 from .optimizers import Rates
 
 LOSSES: dict[str, Callable[..., Array]] = {

@@ -12,12 +12,12 @@ import numpy as np
 
 from jml._names import name_bytes
 from jml._output import write_err
+from jml.app._config import Config
+from jml.app._config._consistency import check_same_run
 from jml.data import Dataset
 from jml.errors import UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
 
-from ._together import check_same_run
-from .config import Config
 from .distributed import tell, together
 from .run_folder import RunFolder
 from .step import TrainState

@@ -14,13 +14,13 @@ from typing import Any
 
 from jml._attempts import Attempts
 from jml._whole_files import remove, replace, writing
+from jml.app._config import Config
+from jml.app._config._consistency import check_same_run
 from jml.errors import UserError
 from jml.report import FILES as REPORT_FILES
 from jml.report import save_plot
 
 from ._earlier_runs import has_checkpoint, latest_name, new_name
-from ._together import check_same_run
-from .config import Config
 from .finished_run import WEIGHTS, read_config, read_records
 from .folder_lock import lock_folder
 

@@ -6,11 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jml.app._config import Config
 from jml.errors import Interrupted, UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
 
 from .build import Training
-from .config import Config
 from .engine import NotFinite, Record, fit
 from .inputs import Batches
 from .journal import Journal

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jml.app._config import Config
 from jml.distances import euclidean_distances, normalize, squared_distances
 
-from .config import Config
 from .objective import Hyperparameters, Objective, make_objective
 
 Signs = Callable[..., dict[str, Float[Array, ""]]]

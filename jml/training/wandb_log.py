@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jml._names import name_bytes, shown, utf8_path
+from jml.app._config import Config
 from jml.errors import UserError
-
-from .config import Config
 
 
 def load_wandb() -> Any:

@@ -13,10 +13,10 @@ import numpy as np
 import optax
 from flax import nnx
 
+from jml.app._config import Config
 from jml.losses import init_proxies, triplet_loss
 from jml.models._layers._batch_norm import BatchNorm
 from jml.models._resnet import Conv, Linear
-from jml.training import Config
 from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.devices import data_mesh, own_rows, replicate, replicated, split_batch
 from jml.training.distributed import join

@@ -6,16 +6,16 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from jml.errors import UserError
-from jml.training import Config, parse
-from jml.training._together import differences
-from jml.training.defaults import (
+from jml.app._config import Config, parse
+from jml.app._config._consistency import differences
+from jml.app._config._defaults import (
     ARCHITECTURES,
     BY_DATASET,
     BY_LOSS,
     DATASETS,
     PHOTOGRAPHS,
 )
+from jml.errors import UserError
 
 # The flags of the original, each with a value its users may pass.
 ORIGINAL = {
@@ -205,7 +205,7 @@ def test_what_earlier_versions_saved_is_the_default(tmp_path):
     import json
     from dataclasses import asdict
 
-    from jml.training._together import differences
+    from jml.app._config._consistency import differences
     from jml.training.finished_run import read_config
 
     saved = asdict(Config(dataroot="x"))

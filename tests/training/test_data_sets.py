@@ -92,8 +92,8 @@ def test_classes_with_one_image(main, tmp_path, capsys):
 
 
 def test_classes_that_are_never_drawn_have_no_number():
+    from jml.app._config import Config
     from jml.data import Split
-    from jml.training import Config
     from jml.training.devices import data_mesh
     from jml.training.inputs import make_batches
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from jml.app._config import Config
 from jml.errors import UserError
-from jml.training import Config
 from jml.training.build import check_divides
 from jml.training.distributed import join
 from tests.parity import assert_close
@@ -121,7 +121,7 @@ def test_a_port_that_is_taken():
 ONE_OF_TWO = """
 import sys
 from jml.errors import UserError
-from jml.training import Config
+from jml.app._config import Config
 from jml.training.distributed import check_alike, join, together
 number = int(sys.argv[2])
 places = {"dataroot": f"here{number}", "nworkers": 1 + number}

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from jml.app._config import Config
 from jml.data import Dataset, Split
-from jml.training import Config
 from jml.training.evaluate import Embedded
 from jml.training.evaluations import Evaluations
 from jml.training.journal import Journal

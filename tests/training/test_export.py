@@ -12,10 +12,10 @@ import torch
 import torchvision
 from safetensors.torch import load
 
+from jml.app._config import Config
 from jml.data import center_crop_normalize
 from jml.export import main
 from jml.models import create, embed, save_weights
-from jml.training import Config
 
 
 @pytest.fixture(scope="module")

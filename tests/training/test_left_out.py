@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jml.app._config import Config
 from jml.data import decode, table
 from jml.errors import UserError
-from jml.training.config import Config
 from jml.training.evaluate import check_findable, embed_pixels, recalls
 from jml.training.inputs import load_dataset
 from jml.training.report import report_run

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jml.app._config import Config
 from jml.errors import UserError
-from jml.training import Config
 from jml.training.event_file import EventFile, _varint
 from jml.training.journal import Journal
 from jml.training.run_folder import RunFolder

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml.app._config import Config
 from jml.errors import UserError
 from jml.models import create, embed
-from jml.training import Config
 from jml.training.microbatch import embed_in_pieces
 from jml.training.objective import LOSSES, Hyperparameters, make_objective
 from jml.training.optimizers import Rates

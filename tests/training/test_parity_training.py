@@ -14,8 +14,8 @@ import torch
 import torchvision
 
 import torch_ref
+from jml.app._config import Config
 from jml.models import create
-from jml.training import Config
 from jml.training.network_loss import make_loss
 from jml.training.objective import Hyperparameters, make_objective
 from jml.training.optimizers import Rates, label_groups, make_optimizer

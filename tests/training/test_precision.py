@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml.app._config import Config
 from jml.models import create, embed, with_bfloat16_kernels
-from jml.training import Config
 from jml.training.build import build
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from jml._names import shown
+from jml.app._config import Config
 from jml.errors import UserError
-from jml.training import Config, journal, objective
+from jml.training import journal, objective
 from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.run_folder import RunFolder
 from tests.training.conftest import SMALL_RUN

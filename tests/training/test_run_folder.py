@@ -7,8 +7,8 @@ import os
 import pytest
 
 from jml._attempts import Attempts
+from jml.app._config import Config
 from jml.errors import UserError
-from jml.training import Config
 from jml.training.run_folder import RunFolder
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jml.training import Config
+from jml.app._config import Config
 from jml.training.objective import Hyperparameters
 from jml.training.optimizers import Rates
 from jml.training.signs import make_signs

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml.app._config import Config
 from jml.errors import UserError
 from jml.models import Model
-from jml.training import Config, network_loss
 from jml.training import build as build_module
+from jml.training import network_loss
 from jml.training.network_loss import make_loss
 from jml.training.objective import LOSSES, Hyperparameters, make_objective
 from jml.training.optimizers import Rates, label_groups, make_optimizer

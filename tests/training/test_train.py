@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import jml.evaluation.__main__ as evaluation_command
-from jml.training import Config, inputs
+from jml.app._config import Config
+from jml.training import inputs
 from jml.training import journal as journal_module
 from tests.report.test_files import data_of
 from tests.training.conftest import SMALL_RUN

@@ -8,10 +8,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
 from . import _flags as flags
+from ._consistency import check_together, notes
 from ._data_settings import DataSettings
-from ._together import check_together, notes
-from ._values import check_value
-from .defaults import (
+from ._defaults import (
     ARCHITECTURES,
     BY_DATASET,
     BY_LOSS,
@@ -21,6 +20,7 @@ from .defaults import (
     canonical_dataset,
     kind_of,
 )
+from ._values import check_value
 
 
 @dataclass(frozen=True, kw_only=True)

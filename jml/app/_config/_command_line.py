@@ -8,9 +8,9 @@ from typing import Any, get_args, get_type_hints
 from jml.command import Parser
 from jml.errors import UserError
 
+from ._config import Config
+from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS
 from ._values import suggest
-from .config import Config
-from .defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS
 
 EXIT_CODES = """\
 exit codes:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from jml.errors import UserError
 
-from .defaults import BY_LOSS, NEEDS
+from ._defaults import BY_LOSS, NEEDS
 
 if TYPE_CHECKING:
-    from .config import Config
+    from ._config import Config
 
 SHRINKS_BY = 32  # a ResNet, from the image's side to that of its last layers
 

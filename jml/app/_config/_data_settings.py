@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from . import _flags as flags
-from .defaults import DATASETS
+from ._defaults import DATASETS
 
 
 @dataclass(frozen=True, kw_only=True)
