@@ -22,6 +22,8 @@ from arguments import positive
 from timing import median_seconds
 
 from jml.app._config import Config
+from jml.app._logging._journal import Journal
+from jml.app._run_folder._run_folder import RunFolder
 from jml.data import augment
 from jml.losses import contrastive_loss
 from jml.models import create, embed
@@ -31,8 +33,6 @@ from jml.training.build import build
 from jml.training.devices import data_mesh, replicate, split_batch
 from jml.training.engine import fit
 from jml.training.inputs import load_dataset, make_batches
-from jml.training.journal import Journal
-from jml.training.run_folder import RunFolder
 
 
 def bare_step(config: Config, images, labels) -> Callable[[], object]:

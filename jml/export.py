@@ -43,7 +43,7 @@ def _run(arguments: Sequence[str] | None) -> None:
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
     need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
-    from jml.training.finished_run import load_model, read_config
+    from jml.app._run_folder._finished_run import load_model, read_config
 
     from ._whole_files import replace
 

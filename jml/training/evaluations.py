@@ -8,12 +8,12 @@ from typing import Any
 import jax
 
 from jml.app._config import Config
+from jml.app._logging._journal import Journal
+from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset
 from jml.models import save_weights
 
 from .evaluate import Embedded, Recalls, recalls
-from .journal import Journal
-from .run_folder import RunFolder
 from .step import TrainState
 
 

@@ -12,6 +12,11 @@ from jax.sharding import Mesh
 
 from jml._optional import need
 from jml.app._config import Config
+from jml.app._logging._journal import Journal
+from jml.app._logging._wandb_log import WandbLog, load_wandb
+from jml.app._run_folder._finished_run import WEIGHTS
+from jml.app._run_folder._resume import checkpoints_of, claim_folder, restore
+from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
 
@@ -20,14 +25,9 @@ from .devices import data_mesh, replicate
 from .distributed import check_alike, join, together, wait_for_all
 from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
 from .evaluations import Evaluations
-from .finished_run import WEIGHTS
 from .inputs import load_dataset, make_batches
-from .journal import Journal
 from .report import report_run
-from .resume import checkpoints_of, claim_folder, restore
-from .run_folder import RunFolder
 from .run_steps import take_steps
-from .wandb_log import WandbLog, load_wandb
 
 
 class Summary(NamedTuple):

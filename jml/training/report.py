@@ -14,12 +14,12 @@ import numpy as np
 from jml._names import shell_line
 from jml._optional import progress_bar
 from jml.app._config import Config
+from jml.app._run_folder._finished_run import load_model, read_config, read_records
 from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
 from jml.report import Items, missing_packages, write_report
 
 from .evaluate import Embedded, identities, make_embed_test
-from .finished_run import load_model, read_config, read_records
 from .inputs import load_dataset
 
 

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jml.app._config import Config
+from jml.app._logging._journal import Journal
 from jml.errors import Interrupted, UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
 
 from .build import Training
 from .engine import NotFinite, Record, fit
 from .inputs import Batches
-from .journal import Journal
 from .optimizers import factor
 from .step import TrainState
 

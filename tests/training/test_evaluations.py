@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jml.app._config import Config
+from jml.app._logging._journal import Journal
+from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset, Split
 from jml.training.evaluate import Embedded
 from jml.training.evaluations import Evaluations
-from jml.training.journal import Journal
-from jml.training.run_folder import RunFolder
 
 
 def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeypatch):

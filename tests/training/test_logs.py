@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jml.app._config import Config
+from jml.app._logging._event_file import EventFile, _varint
+from jml.app._logging._journal import Journal
+from jml.app._logging._wandb_log import WandbLog
+from jml.app._run_folder._run_folder import RunFolder
 from jml.errors import UserError
-from jml.training.event_file import EventFile, _varint
-from jml.training.journal import Journal
-from jml.training.run_folder import RunFolder
-from jml.training.wandb_log import WandbLog
 
 
 def read(folder):

@@ -11,10 +11,11 @@ import pytest
 
 from jml._names import shown
 from jml.app._config import Config
+from jml.app._logging import _journal as journal
+from jml.app._run_folder._run_folder import RunFolder
 from jml.errors import UserError
-from jml.training import journal, objective
+from jml.training import objective
 from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.run_folder import RunFolder
 from tests.training.conftest import SMALL_RUN
 from tests.training.test_logs import FakeWandb
 
@@ -105,7 +106,7 @@ def test_what_fails_beside_and_after_the_training_costs_nothing_else(
     wandb = FakeWandb()
     wandb.log = broken
     monkeypatch.setitem(sys.modules, "wandb", wandb)
-    monkeypatch.setattr("jml.training.run_folder.save_plot", broken)
+    monkeypatch.setattr("jml.app._run_folder._run_folder.save_plot", broken)
     (cut / "plot.png").unlink()
     (cut / "report.html").mkdir()
     save = Checkpoints.save

@@ -8,8 +8,8 @@ import pytest
 
 from jml._attempts import Attempts
 from jml.app._config import Config
+from jml.app._run_folder._run_folder import RunFolder
 from jml.errors import UserError
-from jml.training.run_folder import RunFolder
 
 
 def config_in(path, **flags):
@@ -144,7 +144,7 @@ def test_a_full_disk_keeps_the_last_whole_files_and_is_noted(tmp_path, monkeypat
         assert (run.path / name).read_bytes() == b"good"
     assert (run.path / "plot.png").read_bytes() != plot
     assert not [p for p in run.path.iterdir() if "unfinished" in p.name]
-    monkeypatch.setattr("jml.training.run_folder.save_plot", fill)
+    monkeypatch.setattr("jml.app._run_folder._run_folder.save_plot", fill)
     run.save(lambda path: path.write_bytes(b"new"), best=False, attempts=attempts)
     assert (run.path / "weights.safetensors").read_bytes() == b"new"
     assert attempts.problems.keys() == {"best.safetensors", "plot.png"}

@@ -17,10 +17,10 @@ from jml.app._config._consistency import check_same_run
 from jml.data import Dataset
 from jml.errors import UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
+from jml.training.distributed import tell, together
+from jml.training.step import TrainState
 
-from .distributed import tell, together
-from .run_folder import RunFolder
-from .step import TrainState
+from ._run_folder import RunFolder
 
 
 def claim_folder(config: Config) -> tuple[RunFolder, Config]:

@@ -8,10 +8,10 @@ from typing import Any
 from jml._attempts import Attempts
 from jml._output import write_err, write_out
 from jml.app._config import Config
+from jml.app._run_folder._run_folder import RunFolder
+from jml.training.devices import peak_memory
 
-from .devices import peak_memory
-from .event_file import EventFile
-from .run_folder import RunFolder
+from ._event_file import EventFile
 
 Recalls = dict[int, float]
 

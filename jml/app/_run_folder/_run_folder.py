@@ -21,8 +21,8 @@ from jml.report import FILES as REPORT_FILES
 from jml.report import save_plot
 
 from ._earlier_runs import has_checkpoint, latest_name, new_name
-from .finished_run import WEIGHTS, read_config, read_records
-from .folder_lock import lock_folder
+from ._finished_run import WEIGHTS, read_config, read_records
+from ._lock import lock_folder
 
 FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
 FILES += (*REPORT_FILES, "checkpoints", "tensorboard")

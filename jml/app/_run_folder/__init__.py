@@ -1,0 +1,1 @@
+"""The folder a run writes: made, locked, filled, resumed and read again."""
