@@ -4,13 +4,13 @@ import sys
 from collections.abc import Sequence
 
 from jml._output import write_err
+from jml.app._command import exit_code, leave
 from jml.app._config import parse
-from jml.command import exit_code, leave
 from jml.training import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, which ``jml.command`` explains."""
+    """Runs the command; returns its exit code, which ``jml.app._command`` explains."""
 
     def run() -> None:
         config = parse(sys.argv[1:] if arguments is None else arguments)
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_err(f"train_jax.py: note: {note}")
         keep_freed_memory()
         # JAX loads only now: --help and mistyped flags need not wait for it.
-        from jml.training.loop import train_and_evaluate
+        from jml.app._train import train_and_evaluate
 
         train_and_evaluate(config).check()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from jml.command import exit_code, leave
+from jml.app._command import exit_code, leave
 
 
 def positive(text: str) -> int:

@@ -21,7 +21,9 @@ import optax
 from arguments import positive
 from timing import median_seconds
 
+from jml.app._build import build
 from jml.app._config import Config
+from jml.app._inputs import load_dataset, make_batches
 from jml.app._logging._journal import Journal
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import augment
@@ -29,10 +31,8 @@ from jml.losses import contrastive_loss
 from jml.models import create, embed
 from jml.training import keep_freed_memory
 from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.build import build
 from jml.training.devices import data_mesh, replicate, split_batch
 from jml.training.engine import fit
-from jml.training.inputs import load_dataset, make_batches
 
 
 def bare_step(config: Config, images, labels) -> Callable[[], object]:

@@ -137,9 +137,9 @@ def measure_feed(root: Path, batch_size: int = 16, steps: int = 6) -> None:
     """The batches alone, then a training step that takes them from ``prefetch``."""
     import jax
 
+    from jml.app._build import build
     from jml.app._config import Config
     from jml.training import keep_freed_memory
-    from jml.training.build import build
     from jml.training.prefetch import prefetch
 
     keep_freed_memory()

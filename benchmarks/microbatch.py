@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from arguments import positive
 
+from jml.app._build import build
 from jml.app._config import Config
-from jml.training.build import build
 
 
 def temporary_memory(config: Config) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jml._optional import need
 from jml._output import write_out
-from jml.command import Parser, exit_code, leave
+from jml.app._command import Parser, exit_code, leave
 from jml.errors import UserError, reason_of
 
 PROGRAM = "python -m jml.export"
@@ -23,7 +23,7 @@ PLATFORMS = ("cpu", "cuda")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, which ``jml.command`` explains."""
+    """Runs the command; returns its exit code, which ``jml.app._command`` explains."""
     return exit_code(PROGRAM, partial(_run, arguments))
 
 

@@ -18,7 +18,7 @@ def run(monkeypatch, capsys):
     def run(*arguments):
         from losses import main
 
-        from jml.command import exit_code
+        from jml.app._command import exit_code
 
         monkeypatch.setattr(sys, "argv", ["losses.py", *arguments])
         code = exit_code("losses.py", main)

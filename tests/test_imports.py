@@ -23,7 +23,7 @@ def test_the_command_line_does_not_wait_for_jax():
 
 
 def test_nothing_imports_torch():
-    everything = "import jml.data, jml.evaluation, jml.models, jml.training.loop"
+    everything = "import jml.data, jml.evaluation, jml.models, jml.app._train"
     assert "torch" not in modules_after(everything)
 
 

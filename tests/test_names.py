@@ -77,7 +77,7 @@ def test_output_that_cannot_be_written():
     program = (
         "import sys\n"
         "from jml._output import write_err, write_out\n"
-        "from jml.command import exit_code, leave\n"
+        "from jml.app._command import exit_code, leave\n"
         "sys.stderr, kept = open('/dev/full', 'w'), sys.stderr\n"
         "write_err('lost')\n"
         "sys.stderr = kept\n"

@@ -17,7 +17,7 @@ from jml._attempts import Attempts
 from jml._names import shell_line
 from jml._optional import progress_bar
 from jml._output import write_err, write_out
-from jml.command import Parser, exit_code, leave
+from jml.app._command import Parser, exit_code, leave
 from jml.errors import UserError
 
 from ._files import (
@@ -33,7 +33,7 @@ PROGRAM = "python -m jml.evaluation"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code, which ``jml.command`` explains."""
+    """Runs the command; returns its exit code, which ``jml.app._command`` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     return exit_code(PROGRAM, lambda: _run(given))
 
@@ -94,7 +94,7 @@ def _run(given: list[str]) -> None:
 
     try:
         if of_run:
-            from jml.training.report import evaluate_run
+            from jml.app._report import evaluate_run
 
             evaluate_run(
                 folder, dataroot=options.dataroot, say=write_err, evaluated=show

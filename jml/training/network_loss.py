@@ -7,11 +7,11 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array
 
+from jml.app._objective import Hyperparameters, Objective
+from jml.app._signs import Signs
 from jml.models import embed, with_bfloat16_kernels
 
 from .microbatch import embed_in_pieces
-from .objective import Hyperparameters, Objective
-from .signs import Signs
 from .step import LossOf
 
 Tree = Any  # nested dictionaries of arrays

@@ -14,17 +14,17 @@ import optax
 from flax import nnx
 
 from jml.app._config import Config
+from jml.app._distributed import join
+from jml.app._objective import Hyperparameters, make_objective
+from jml.app._signs import make_signs
 from jml.losses import init_proxies, triplet_loss
 from jml.models._layers._batch_norm import BatchNorm
 from jml.models._resnet import Conv, Linear
 from jml.training._checkpoints._checkpoints import Checkpoints
 from jml.training.devices import data_mesh, own_rows, replicate, replicated, split_batch
-from jml.training.distributed import join
 from jml.training.engine import fit
 from jml.training.network_loss import make_loss
-from jml.training.objective import Hyperparameters, make_objective
 from jml.training.optimizers import Rates
-from jml.training.signs import make_signs
 from jml.training.step import init_state, make_step
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6

@@ -136,7 +136,7 @@ def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
 def test_no_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
     import jax
 
-    from jml.training import loop
+    from jml.app import _train as loop
 
     def out_of_memory(config, **options):
         if where == "host":

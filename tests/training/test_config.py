@@ -233,10 +233,10 @@ def test_help_names_every_flag(capsys):
 
 def test_names_agree_with_the_modules_they_stand_for():
     from jml import models
+    from jml.app._build import AUGMENTS
+    from jml.app._inputs import READERS, SAMPLERS
+    from jml.app._objective import LOSSES
     from jml.data._decoding._decoded import CACHES
-    from jml.training.build import AUGMENTS
-    from jml.training.inputs import READERS, SAMPLERS
-    from jml.training.objective import LOSSES
     from jml.training.optimizers import OPTIMIZERS, SCHEDULES
 
     assert ARCHITECTURES == tuple(models.ARCHITECTURES)
@@ -254,7 +254,7 @@ def test_names_agree_with_the_modules_they_stand_for():
 @pytest.mark.parametrize("dataset", ["glyphs", "folder", "CUB-200-2011"])
 @pytest.mark.parametrize("weights", ["none", "imagenet"])
 def test_the_command_of_a_configuration_gives_it_again(loss, dataset, weights):
-    from jml.training.report import command_of
+    from jml.app._report import command_of
 
     root = None if dataset == "glyphs" else "my photos"
     options = {"dataset": dataset, "dataroot": root, "loss": loss, "weights": weights}

@@ -93,9 +93,9 @@ def test_classes_with_one_image(main, tmp_path, capsys):
 
 def test_classes_that_are_never_drawn_have_no_number():
     from jml.app._config import Config
+    from jml.app._inputs import make_batches
     from jml.data import Split
     from jml.training.devices import data_mesh
-    from jml.training.inputs import make_batches
 
     labels = np.array([7, 2, 7, 9, 5, 5, 7, 5], np.int32)
     split = Split(np.zeros((8, 4, 4, 3), np.uint8), labels)
@@ -262,12 +262,12 @@ def test_the_command_on_tfds(toy, main, tmp_path, capsys):
     ],
 )
 def test_images_stay_on_a_device_with_room(monkeypatch, cache, memory, kept):
-    from jml.training.inputs import keeps_on_device
+    from jml.app._inputs import keeps_on_device
 
     class Device:
         def memory_stats(self):
             return memory
 
-    monkeypatch.setattr("jml.training.inputs.default_device", Device)
+    monkeypatch.setattr("jml.app._inputs.default_device", Device)
     images = np.empty((24, 16, 16, 3), np.uint8)
     assert keeps_on_device(cache, images) == kept

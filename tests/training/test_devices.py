@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from jml.app._build import check_divides
 from jml.app._config import Config
+from jml.app._distributed import join
 from jml.errors import UserError
-from jml.training.build import check_divides
-from jml.training.distributed import join
 from tests.parity import assert_close
 
 
@@ -122,7 +122,7 @@ ONE_OF_TWO = """
 import sys
 from jml.errors import UserError
 from jml.app._config import Config
-from jml.training.distributed import check_alike, join, together
+from jml.app._distributed import check_alike, join, together
 number = int(sys.argv[2])
 places = {"dataroot": f"here{number}", "nworkers": 1 + number}
 options = {"coordinator": sys.argv[1], "processes": 2, "process": number, **places}

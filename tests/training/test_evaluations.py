@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jml.app._config import Config
+from jml.app._embed import Embedded
+from jml.app._evaluations import Evaluations
 from jml.app._logging._journal import Journal
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset, Split
-from jml.training.evaluate import Embedded
-from jml.training.evaluations import Evaluations
 
 
 def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeypatch):
@@ -22,7 +22,7 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
     def write_weights(path, params, batch_stats):
         path.write_text(str(params["fails"]))
 
-    monkeypatch.setattr("jml.training.evaluations.save_weights", write_weights)
+    monkeypatch.setattr("jml.app._evaluations.save_weights", write_weights)
     config = Config(checkpoints_path=str(tmp_path), name="a", maxiter=4)
     split = Split(np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) // 2)
     dataset = Dataset("some", split, split, None, ("a", "b", "c"))

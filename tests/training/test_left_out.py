@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from jml.app._config import Config
+from jml.app._embed import check_findable, embed_pixels, recalls
+from jml.app._inputs import load_dataset
+from jml.app._report import report_run
 from jml.data import decode, table
 from jml.errors import UserError
-from jml.training.evaluate import check_findable, embed_pixels, recalls
-from jml.training.inputs import load_dataset
-from jml.training.report import report_run
 from tests.report.test_files import data_of
 
 

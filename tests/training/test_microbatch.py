@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from jml.app._config import Config
+from jml.app._objective import LOSSES, Hyperparameters, make_objective
 from jml.errors import UserError
 from jml.models import create, embed
 from jml.training.microbatch import embed_in_pieces
-from jml.training.objective import LOSSES, Hyperparameters, make_objective
 from jml.training.optimizers import Rates
 from tests.parity import assert_close
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 import torch
 
-from jml.training.objective import Hyperparameters
+from jml.app._objective import Hyperparameters
 from jml.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,

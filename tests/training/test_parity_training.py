@@ -15,9 +15,9 @@ import torchvision
 
 import torch_ref
 from jml.app._config import Config
+from jml.app._objective import Hyperparameters, make_objective
 from jml.models import create
 from jml.training.network_loss import make_loss
-from jml.training.objective import Hyperparameters, make_objective
 from jml.training.optimizers import Rates, label_groups, make_optimizer
 from jml.training.step import init_state, make_step
 from tests.parity import assert_close
@@ -190,6 +190,6 @@ def test_ten_steps_follow_pytorch(name, start, jax_run):
 
 
 def test_six_losses_are_all_there_are():
-    from jml.training.objective import LOSSES
+    from jml.app._objective import LOSSES
 
     assert {config.loss for config, _ in CASES.values()} == set(LOSSES)

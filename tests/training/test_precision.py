@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml.app._build import build
 from jml.app._config import Config
 from jml.models import create, embed, with_bfloat16_kernels
-from jml.training.build import build
 
 
 @pytest.fixture(scope="module")

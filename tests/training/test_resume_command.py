@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from jml._names import shown
+from jml.app import _objective as objective
 from jml.app._config import Config
 from jml.app._logging import _journal as journal
 from jml.app._run_folder._run_folder import RunFolder
 from jml.errors import UserError
-from jml.training import objective
 from jml.training._checkpoints._checkpoints import Checkpoints
 from tests.training.conftest import SMALL_RUN
 from tests.training.test_logs import FakeWandb

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from jml.app._config import Config
-from jml.training.objective import Hyperparameters
+from jml.app._objective import Hyperparameters
+from jml.app._signs import make_signs
 from jml.training.optimizers import Rates
-from jml.training.signs import make_signs
 
 MARGIN = 0.4
 

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml.app import _build as build_module
 from jml.app._config import Config
+from jml.app._objective import LOSSES, Hyperparameters, make_objective
+from jml.app._signs import make_signs
 from jml.errors import UserError
 from jml.models import Model
-from jml.training import build as build_module
 from jml.training import network_loss
 from jml.training.network_loss import make_loss
-from jml.training.objective import LOSSES, Hyperparameters, make_objective
 from jml.training.optimizers import Rates, label_groups, make_optimizer
-from jml.training.signs import make_signs
 from jml.training.step import init_state, make_step
 
 RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jml.evaluation.__main__ as evaluation_command
+from jml.app import _inputs as inputs
 from jml.app._config import Config
 from jml.app._logging import _journal as journal_module
-from jml.training import inputs
 from tests.report.test_files import data_of
 from tests.training.conftest import SMALL_RUN
 

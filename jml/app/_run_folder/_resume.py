@@ -14,10 +14,10 @@ from jml._names import name_bytes
 from jml._output import write_err
 from jml.app._config import Config
 from jml.app._config._consistency import check_same_run
+from jml.app._distributed import tell, together
 from jml.data import Dataset
 from jml.errors import UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.distributed import tell, together
 from jml.training.step import TrainState
 
 from ._run_folder import RunFolder

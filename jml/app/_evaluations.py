@@ -12,9 +12,9 @@ from jml.app._logging._journal import Journal
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset
 from jml.models import save_weights
+from jml.training.step import TrainState
 
-from .evaluate import Embedded, Recalls, recalls
-from .step import TrainState
+from ._embed import Embedded, Recalls, recalls
 
 
 class Evaluations:

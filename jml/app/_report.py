@@ -19,8 +19,8 @@ from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
 from jml.report import Items, missing_packages, write_report
 
-from .evaluate import Embedded, identities, make_embed_test
-from .inputs import load_dataset
+from ._embed import Embedded, identities, make_embed_test
+from ._inputs import load_dataset
 
 
 def report_run(

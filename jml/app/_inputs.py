@@ -30,10 +30,10 @@ from jml.data import (
     table,
     tfds,
 )
+from jml.training.devices import own_rows, replicate, split_batch
+from jml.training.devices import split as by_rows
 
-from .devices import own_rows, replicate, split_batch
-from .devices import split as by_rows
-from .evaluate import Known, check_findable
+from ._embed import Known, check_findable
 
 READERS = {
     "folder": folder,

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jml.app._config import Config
 from jml.distances import euclidean_distances, normalize, squared_distances
 
-from .objective import Hyperparameters, Objective, make_objective
+from ._objective import Hyperparameters, Objective, make_objective
 
 Signs = Callable[..., dict[str, Float[Array, ""]]]
 

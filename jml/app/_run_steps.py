@@ -10,12 +10,12 @@ from jml.app._config import Config
 from jml.app._logging._journal import Journal
 from jml.errors import Interrupted, UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
+from jml.training.engine import NotFinite, Record, fit
+from jml.training.optimizers import factor
+from jml.training.step import TrainState
 
-from .build import Training
-from .engine import NotFinite, Record, fit
-from .inputs import Batches
-from .optimizers import factor
-from .step import TrainState
+from ._build import Training
+from ._inputs import Batches
 
 BLOCK = 4096  # learning rates computed at once
 

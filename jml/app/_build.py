@@ -13,12 +13,12 @@ from jml.data import augment, strong_augment
 from jml.errors import UserError
 from jml.losses import init_proxies
 from jml.models import create
+from jml.training.network_loss import make_loss
+from jml.training.optimizers import Rates, label_groups, make_optimizer
+from jml.training.step import TrainState, init_state, make_step
 
-from .network_loss import make_loss
-from .objective import Hyperparameters, make_objective
-from .optimizers import Rates, label_groups, make_optimizer
-from .signs import make_signs
-from .step import TrainState, init_state, make_step
+from ._objective import Hyperparameters, make_objective
+from ._signs import make_signs
 
 AUGMENTS = {"crop": augment, "strong": strong_augment}
 

@@ -14,9 +14,8 @@ from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
 from jml.models import embed
-
-from .devices import data_mesh, own_rows, replicated, split_batch
-from .prefetch import AHEAD, prefetch
+from jml.training.devices import data_mesh, own_rows, replicated, split_batch
+from jml.training.prefetch import AHEAD, prefetch
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute

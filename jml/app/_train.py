@@ -19,15 +19,15 @@ from jml.app._run_folder._resume import checkpoints_of, claim_folder, restore
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
+from jml.training.devices import data_mesh, replicate
 
-from .build import build, pick_devices
-from .devices import data_mesh, replicate
-from .distributed import check_alike, join, together, wait_for_all
-from .evaluate import Recalls, embed_pixels, make_embed_test, recalls
-from .evaluations import Evaluations
-from .inputs import load_dataset, make_batches
-from .report import report_run
-from .run_steps import take_steps
+from ._build import build, pick_devices
+from ._distributed import check_alike, join, together, wait_for_all
+from ._embed import Recalls, embed_pixels, make_embed_test, recalls
+from ._evaluations import Evaluations
+from ._inputs import load_dataset, make_batches
+from ._report import report_run
+from ._run_steps import take_steps
 
 
 class Summary(NamedTuple):
