@@ -29,10 +29,14 @@ from jml.app._run_folder._run_folder import RunFolder
 from jml.data import augment
 from jml.losses import contrastive_loss
 from jml.models import create, embed
-from jml.training import keep_freed_memory
-from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.devices import data_mesh, replicate, split_batch
-from jml.training.engine import fit
+from jml.training import (
+    Checkpoints,
+    data_mesh,
+    fit,
+    keep_freed_memory,
+    replicate,
+    split_batch,
+)
 
 
 def bare_step(config: Config, images, labels) -> Callable[[], object]:

@@ -139,8 +139,7 @@ def measure_feed(root: Path, batch_size: int = 16, steps: int = 6) -> None:
 
     from jml.app._build import build
     from jml.app._config import Config
-    from jml.training import keep_freed_memory
-    from jml.training.prefetch import prefetch
+    from jml.training import keep_freed_memory, prefetch
 
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as place:

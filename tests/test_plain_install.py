@@ -34,7 +34,7 @@ for module in pkgutil.walk_packages(jml.__path__, "jml."):
 from jml import data, export, models, report
 from jml.errors import UserError
 from jml.evaluation import evaluate
-from jml.evaluation.__main__ import main
+from jml.app._evaluate import main
 import numpy as np
 import train_jax
 

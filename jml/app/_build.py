@@ -13,9 +13,15 @@ from jml.data import augment, strong_augment
 from jml.errors import UserError
 from jml.losses import init_proxies
 from jml.models import create
-from jml.training.network_loss import make_loss
-from jml.training.optimizers import Rates, label_groups, make_optimizer
-from jml.training.step import TrainState, init_state, make_step
+from jml.training import (
+    Rates,
+    TrainState,
+    init_state,
+    label_groups,
+    make_optimizer,
+    make_step,
+)
+from jml.training._network_loss import make_loss
 
 from ._objective import Hyperparameters, make_objective
 from ._signs import make_signs

@@ -14,8 +14,9 @@ from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
 from jml.models import embed
-from jml.training.devices import data_mesh, own_rows, replicated, split_batch
-from jml.training.prefetch import AHEAD, prefetch
+from jml.training import data_mesh, prefetch, split_batch
+from jml.training._devices import own_rows, replicated
+from jml.training._prefetch import AHEAD
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute

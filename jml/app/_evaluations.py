@@ -12,7 +12,7 @@ from jml.app._logging._journal import Journal
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset
 from jml.models import save_weights
-from jml.training.step import TrainState
+from jml.training import TrainState
 
 from ._embed import Embedded, Recalls, recalls
 

@@ -30,8 +30,9 @@ from jml.data import (
     table,
     tfds,
 )
-from jml.training.devices import own_rows, replicate, split_batch
-from jml.training.devices import split as by_rows
+from jml.training import replicate, split_batch
+from jml.training._devices import own_rows
+from jml.training._devices import split as by_rows
 
 from ._embed import Known, check_findable
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jml.app._config import Config
 from jml.losses import contrastive_loss, lifted_loss, proxy_nca_loss, triplet_loss
-from jml.training.optimizers import Rates
+from jml.training import Rates
 
 LOSSES: dict[str, Callable[..., Array]] = {
     "contrastive": contrastive_loss,

@@ -9,10 +9,9 @@ import numpy as np
 from jml.app._config import Config
 from jml.app._logging._journal import Journal
 from jml.errors import Interrupted, UserError
-from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.engine import NotFinite, Record, fit
-from jml.training.optimizers import factor
-from jml.training.step import TrainState
+from jml.training import Checkpoints, NotFinite, TrainState, fit
+from jml.training._fit import Record
+from jml.training._optimizers import factor
 
 from ._build import Training
 from ._inputs import Batches

@@ -19,7 +19,7 @@ from jml.app._run_folder._resume import checkpoints_of, claim_folder, restore
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
-from jml.training.devices import data_mesh, replicate
+from jml.training import data_mesh, replicate
 
 from ._build import build, pick_devices
 from ._distributed import check_alike, join, together, wait_for_all

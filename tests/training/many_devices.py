@@ -20,12 +20,18 @@ from jml.app._signs import make_signs
 from jml.losses import init_proxies, triplet_loss
 from jml.models._layers._batch_norm import BatchNorm
 from jml.models._resnet import Conv, Linear
-from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.devices import data_mesh, own_rows, replicate, replicated, split_batch
-from jml.training.engine import fit
-from jml.training.network_loss import make_loss
-from jml.training.optimizers import Rates
-from jml.training.step import init_state, make_step
+from jml.training import (
+    Checkpoints,
+    Rates,
+    data_mesh,
+    fit,
+    init_state,
+    make_step,
+    replicate,
+    split_batch,
+)
+from jml.training._devices import own_rows, replicated
+from jml.training._network_loss import make_loss
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
 LOSSES = {

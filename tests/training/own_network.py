@@ -13,9 +13,7 @@ import numpy as np
 import optax
 
 from jml.losses import triplet_loss
-from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.engine import fit
-from jml.training.step import init_state, make_step
+from jml.training import Checkpoints, fit, init_state, make_step
 
 Hyper = namedtuple("Hyper", "ema")
 WIDTH = 512  # large enough for a save to be cut short

@@ -11,8 +11,7 @@ from jml.app._config import Config
 from jml.app._objective import LOSSES, Hyperparameters, make_objective
 from jml.errors import UserError
 from jml.models import create, embed
-from jml.training.microbatch import embed_in_pieces
-from jml.training.optimizers import Rates
+from jml.training import Rates, embed_in_pieces
 from tests.parity import assert_close
 
 HYPER = Hyperparameters(Rates(), margin=0.5)

@@ -8,13 +8,8 @@ import pytest
 import torch
 
 from jml.app._objective import Hyperparameters
-from jml.training.optimizers import (
-    OPTIMIZERS,
-    SCHEDULES,
-    Rates,
-    factor,
-    make_optimizer,
-)
+from jml.training import Rates, make_optimizer
+from jml.training._optimizers import OPTIMIZERS, SCHEDULES, factor
 
 STEPS, SIZE = 12, 7
 RATES = Rates(

@@ -17,9 +17,8 @@ import torch_ref
 from jml.app._config import Config
 from jml.app._objective import Hyperparameters, make_objective
 from jml.models import create
-from jml.training.network_loss import make_loss
-from jml.training.optimizers import Rates, label_groups, make_optimizer
-from jml.training.step import init_state, make_step
+from jml.training import Rates, init_state, label_groups, make_optimizer, make_step
+from jml.training._network_loss import make_loss
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from jml.training.prefetch import AHEAD, prefetch
+from jml.training import prefetch
+from jml.training._prefetch import AHEAD
 
 
 def test_order_and_a_bounded_number_ahead():

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from jml.errors import Interrupted, UserError
-from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.engine import NotFinite, fit
+from jml.training import Checkpoints, NotFinite, fit
 from tests.training import own_network
 
 KILLS, STEPS, EVERY = 20, 300, 4

@@ -11,10 +11,9 @@ from jml.app._objective import LOSSES, Hyperparameters, make_objective
 from jml.app._signs import make_signs
 from jml.errors import UserError
 from jml.models import Model
-from jml.training import network_loss
-from jml.training.network_loss import make_loss
-from jml.training.optimizers import Rates, label_groups, make_optimizer
-from jml.training.step import init_state, make_step
+from jml.training import Rates, init_state, label_groups, make_optimizer, make_step
+from jml.training import _network_loss as network_loss
+from jml.training._network_loss import make_loss
 
 RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)
 HYPER = Hyperparameters(RATES, margin=0.5, ema=0.5)

@@ -9,7 +9,7 @@ from jml._attempts import Attempts
 from jml._output import write_err, write_out
 from jml.app._config import Config
 from jml.app._run_folder._run_folder import RunFolder
-from jml.training.devices import peak_memory
+from jml.training._devices import peak_memory
 
 from ._event_file import EventFile
 

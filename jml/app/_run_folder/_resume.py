@@ -17,8 +17,7 @@ from jml.app._config._consistency import check_same_run
 from jml.app._distributed import tell, together
 from jml.data import Dataset
 from jml.errors import UserError
-from jml.training._checkpoints._checkpoints import Checkpoints
-from jml.training.step import TrainState
+from jml.training import Checkpoints, TrainState
 
 from ._run_folder import RunFolder
 

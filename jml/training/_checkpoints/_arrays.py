@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jml.errors import UserError
-from jml.training.step import TrainState
+from jml.training._step import TrainState
 
 
 def arrays_of(state: TrainState) -> dict[str, Any]:

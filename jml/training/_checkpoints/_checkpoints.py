@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from jml._names import utf8_path
 from jml._output import write_out
 from jml.errors import UserError
-from jml.training.step import TrainState
+from jml.training._step import TrainState
 
 from ._arrays import arrays_of, check_same_arrays, checksum, describe
 from ._orbax_noise import Unreadable, hush, reading, writing

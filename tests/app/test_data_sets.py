@@ -95,7 +95,7 @@ def test_classes_that_are_never_drawn_have_no_number():
     from jml.app._config import Config
     from jml.app._inputs import make_batches
     from jml.data import Split
-    from jml.training.devices import data_mesh
+    from jml.training import data_mesh
 
     labels = np.array([7, 2, 7, 9, 5, 5, 7, 5], np.int32)
     split = Split(np.zeros((8, 4, 4, 3), np.uint8), labels)

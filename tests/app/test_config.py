@@ -237,7 +237,7 @@ def test_names_agree_with_the_modules_they_stand_for():
     from jml.app._inputs import READERS, SAMPLERS
     from jml.app._objective import LOSSES
     from jml.data._decoding._decoded import CACHES
-    from jml.training.optimizers import OPTIMIZERS, SCHEDULES
+    from jml.training._optimizers import OPTIMIZERS, SCHEDULES
 
     assert ARCHITECTURES == tuple(models.ARCHITECTURES)
     assert set(LOSSES) == set(BY_LOSS)

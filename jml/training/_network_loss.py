@@ -11,8 +11,8 @@ from jml.app._objective import Hyperparameters, Objective
 from jml.app._signs import Signs
 from jml.models import embed, with_bfloat16_kernels
 
-from .microbatch import embed_in_pieces
-from .step import LossOf
+from ._microbatch import embed_in_pieces
+from ._step import LossOf
 
 Tree = Any  # nested dictionaries of arrays
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees

@@ -41,8 +41,8 @@ def test_it_goes_on_as_the_version_that_began_it(earlier, main):
 
 
 def test_it_is_evaluated_and_exported(earlier, capsys):
-    from jml.evaluation.__main__ import main as evaluate
-    from jml.export import main as export
+    from jml.app._evaluate import main as evaluate
+    from jml.app._export import main as export
 
     assert evaluate([str(earlier)]) == 0
     assert "62.5" in capsys.readouterr().out  # Recall@1, as its metrics.jsonl has it

@@ -7,7 +7,7 @@ import pytest
 from jml.app._config import Config
 from jml.app._objective import Hyperparameters
 from jml.app._signs import make_signs
-from jml.training.optimizers import Rates
+from jml.training import Rates
 
 MARGIN = 0.4
 

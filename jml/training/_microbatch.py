@@ -13,7 +13,7 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from .devices import split
+from ._devices import split
 
 Tree = Any  # nested dictionaries of arrays
 Embed = Callable[[Tree, Tree, Array], tuple[Array, Tree]]

@@ -20,10 +20,10 @@ from jax.sharding import Mesh
 from jml.errors import Interrupted, UserError
 from jml.training._checkpoints._checkpoints import Checkpoints
 
-from .devices import any_process, replicate, split_batch
-from .interruption import Interruption
-from .prefetch import prefetch
-from .step import TrainState
+from ._devices import any_process, replicate, split_batch
+from ._interruption import Interruption
+from ._prefetch import prefetch
+from ._step import TrainState
 
 # Steps in flight. Reading a loss waits for its step: doing so at once would leave the
 # device idle between steps.

@@ -15,9 +15,9 @@ from jml.app._config import Config
 from jml.app._logging import _journal as journal
 from jml.app._run_folder._run_folder import RunFolder
 from jml.errors import UserError
-from jml.training._checkpoints._checkpoints import Checkpoints
-from tests.training.conftest import SMALL_RUN
-from tests.training.test_logs import FakeWandb
+from jml.training import Checkpoints
+from tests.app.conftest import SMALL_RUN
+from tests.app.test_logs import FakeWandb
 
 FLAGS = [*SMALL_RUN, "--maxiter=12", "--eval_interval=5", "--name=a"]
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from jml.app._array_files import load_class_names
+from jml.app._evaluate import main
 from jml.evaluation import evaluate
-from jml.evaluation.__main__ import main
-from jml.evaluation._files import load_class_names
 
-from .conftest import NASTY, items
-from .test_files import data_of
+from tests.report.conftest import NASTY, items
+from tests.report.test_files import data_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int
 
-from .devices import replicated
+from ._devices import replicated
 
 Tree = Any  # nested dictionaries of arrays
 # (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, signs))
@@ -79,7 +79,7 @@ def make_step(
             ``(loss, (batch_stats, signs))``, where `signs` are scalars to log.
         optimizer: of optax; ``hyper`` and ``step`` reach those that take them.
         skip_nan: pass over a step that is not finite, count it, and go on.
-        mesh: the devices that share each batch, from ``jml.training.devices``.
+        mesh: the devices that share each batch, from ``jml.training._devices``.
 
     Returns:
         The step; ``measured`` has "loss", "grad_norm", "finite", "halted" and signs.

@@ -13,8 +13,8 @@ import torchvision
 from safetensors.torch import load
 
 from jml.app._config import Config
+from jml.app._export import main
 from jml.data import center_crop_normalize
-from jml.export import main
 from jml.models import create, embed, save_weights
 
 

@@ -7,12 +7,12 @@ import signal
 import numpy as np
 import pytest
 
-import jml.evaluation.__main__ as evaluation_command
+import jml.app._evaluate as evaluation_command
 from jml.app import _inputs as inputs
 from jml.app._config import Config
 from jml.app._logging import _journal as journal_module
+from tests.app.conftest import SMALL_RUN
 from tests.report.test_files import data_of
-from tests.training.conftest import SMALL_RUN
 
 FLAGS = [*SMALL_RUN, "--lr=1e-3"]
 
