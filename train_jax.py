@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from jml._output import write_err
 from jml.app._command import exit_code, leave
 from jml.app._config import parse
-from jml.training import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,9 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = parse(sys.argv[1:] if arguments is None else arguments)
         for note in config.notes:
             write_err(f"train_jax.py: note: {note}")
-        keep_freed_memory()
         # JAX loads only now: --help and mistyped flags need not wait for it.
         from jml.app._train import train_and_evaluate
+        from jml.training import keep_freed_memory
+
+        keep_freed_memory()
 
         train_and_evaluate(config).check()
 
