@@ -1,3 +1,6 @@
+import os
+import shutil
+import tempfile
 from itertools import chain
 
 import jax
@@ -11,6 +14,40 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 jax.config.update("jax_numpy_rank_promotion", "raise")  # as some users have it
 torch.set_num_threads(1)  # the tests may share their cores with one another
+
+
+def pytest_configure(config):
+    """Gives the session a cache of compiled programs, which its processes share.
+
+    It lies in the environment, where workers and other processes that tests start find
+    it. The session that made it removes it: each begins with an empty one.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    jax.config.update(
+        "jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"]
+    )
+    seconds = os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", float(seconds))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker gets whole modules: two would compile their programs twice."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getvalue("dist") == "load":  # what -n chooses
+        return LoadFileScheduling(config, log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Programs of one module are of no use to the next, and XLA holds on to them."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture

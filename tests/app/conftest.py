@@ -3,32 +3,11 @@
 import importlib.util
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from PIL import Image
 
 SCRIPT = Path(__file__).parents[2] / "train_jax.py"
-
-
-@pytest.fixture(scope="package", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Commands run one after the other here share what XLA made for the first."""
-    options = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.3,
-    }
-    earlier = {name: getattr(jax.config, name) for name in options}
-    _configure(options)
-    yield
-    _configure(earlier)
-
-
-def _configure(options):
-    for name, value in options.items():
-        jax.config.update(name, value)
-    reset_cache()  # else JAX keeps to what it found at its first compilation
 
 
 @pytest.fixture(scope="session")
