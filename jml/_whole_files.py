@@ -30,20 +30,20 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals into one line for the user."""
+def writing(path: Path, argument: str = "`folder`") -> Iterator[None]:
+    """Turns the operating system's refusals into one line about `argument`."""
     try:
         yield
     except OSError as error:
         path, reason = error.filename or path, error.strerror or error
     else:
         return
-    raise cannot_write(path, reason)
+    raise cannot_write(path, reason, argument)
 
 
-def cannot_write(path: object, reason: object) -> UserError:
-    """The line for a place that is full, or may not be written."""
+def cannot_write(path: object, reason: object, argument: str = "`folder`") -> UserError:
+    """The error of a disk that is full, or a place that may not be written."""
     return UserError(
-        f"--checkpoints_path: cannot write {str(path)!r}: {reason}; free or choose"
-        " another place."
+        f"{argument}: cannot write {str(path)!r}: {reason}; free space there, or"
+        " choose another place."
     )

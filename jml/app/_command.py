@@ -1,11 +1,10 @@
-"""What the commands share: arguments checked in one line, and exit codes.
+"""What the commands share: exit codes, and mistakes reported in one line.
 
 A command ends with 0; with 1 where its work is done and kept but something that follows
 it failed (a report, a plot, a tracker), which its last line names; with 2 after a
-mistake, which that line says how to mend; with 130 after Ctrl-C and 143 after SIGTERM.
+mistake, which that line says how to fix; with 130 after Ctrl-C and 143 after SIGTERM.
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -14,16 +13,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from jml._output import write_err
+from jml.app._flags_of_arguments import with_flags
 from jml.errors import IncompleteError, Interrupted, UserError
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that raises a ``UserError`` where argparse would print its usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Replaces argparse's usage dump by the one line every mistake gets."""
-        flag, _, problem = message.removeprefix("argument ").partition(": ")
-        raise UserError(f"{flag}: {problem}; see --help." if problem else f"{message}.")
 
 
 def exit_code(name: str, run: Callable[[], None]) -> int:
@@ -34,10 +25,10 @@ def exit_code(name: str, run: Callable[[], None]) -> int:
     try:
         run()
     except (IncompleteError, UserError) as error:
-        write_err(f"{name}: error: {' '.join(str(error).splitlines())}")
+        write_err(f"{name}: error: {_line(error)}")
         return 1 if isinstance(error, IncompleteError) else 2
     except Interrupted as error:
-        what = f" {error}" if str(error) else ""
+        what = f" {_line(error)}" if str(error) else ""
         write_err(f"{name}: interrupted{what}.")
         return 128 + error.number
     except KeyboardInterrupt:
@@ -46,6 +37,10 @@ def exit_code(name: str, run: Callable[[], None]) -> int:
     finally:
         signal.signal(signal.SIGTERM, earlier)
     return 0
+
+
+def _line(error: BaseException) -> str:
+    return with_flags(" ".join(str(error).splitlines()))
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -25,7 +25,9 @@ from jml.app._array_files import (
     load_images,
     load_of_items,
 )
-from jml.app._command import Parser, exit_code
+from jml.app._command import exit_code
+from jml.app._flags_of_arguments import with_flags
+from jml.app._parser import Parser
 from jml.errors import UserError
 
 PROGRAM = "python -m jml.evaluation"
@@ -96,7 +98,7 @@ def _run(given: list[str]) -> None:
             from jml.app._report import evaluate_run
 
             evaluate_run(
-                folder, dataroot=options.dataroot, say=write_err, evaluated=show
+                folder, dataroot=options.dataroot, say=_report_line, evaluated=show
             )
         else:
             _evaluate_files(options, given, show)
@@ -168,8 +170,12 @@ def _evaluate_files(
         metric=options.metric,
         reproduce={"Evaluate again": shell_line(again)},
         seed=options.seed,
-        say=write_err,
+        say=_report_line,
     )
+
+
+def _report_line(line: str) -> None:
+    write_err(with_flags(line))
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from jml._optional import need
 from jml._output import write_out
-from jml.app._command import Parser, exit_code
+from jml.app._command import exit_code
+from jml.app._parser import Parser
 from jml.errors import UserError, reason_of
 
 PROGRAM = "python -m jml.export"

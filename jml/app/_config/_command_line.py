@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from typing import Any, get_args, get_type_hints
 
-from jml.app._command import Parser
+from jml.app._parser import Parser
 from jml.errors import UserError
 
 from ._config import Config

@@ -8,6 +8,7 @@ from typing import Any
 from jml._attempts import Attempts
 from jml._output import write_err, write_out
 from jml.app._config import Config
+from jml.app._flags_of_arguments import with_flags
 from jml.app._run_folder._run_folder import RunFolder
 from jml.training._devices import peak_memory
 
@@ -161,7 +162,7 @@ class Journal:
         if not self._run.ours:
             return
         self._bar.clear()
-        write_err(line)
+        write_err(with_flags(line))
         self._bar.refresh()
 
 

@@ -9,11 +9,13 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jml import _whole_files
 from jml._attempts import Attempts
-from jml._whole_files import remove, replace, writing
+from jml._whole_files import remove, replace
 from jml.app._config import Config
 from jml.app._config._consistency import check_same_run
 from jml.errors import UserError
@@ -26,6 +28,8 @@ from ._lock import lock_folder
 
 FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
 FILES += (*REPORT_FILES, "checkpoints", "tensorboard")
+
+writing = partial(_whole_files.writing, argument="--checkpoints_path")
 
 
 class RunFolder:
