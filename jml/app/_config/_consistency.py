@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jml.errors import UserError
 
 from ._defaults import BY_LOSS, NEEDS
-
-if TYPE_CHECKING:
-    from ._config import Config
+from ._settings import Settings
 
 SHRINKS_BY = 32  # a ResNet, from the image's side to that of its last layers
 
 
-def check_together(config: "Config") -> None:
+def check_together(config: Settings) -> None:
     """Checks what no field can be checked for alone.
 
     Raises:
@@ -43,7 +41,7 @@ def check_together(config: "Config") -> None:
     _check_processes(config)
 
 
-def _check_places(config: "Config") -> None:
+def _check_places(config: Settings) -> None:
     if config.dataset == "folder":
         runs, root = Path(config.checkpoints_path), Path(config.dataroot).absolute()
         if runs.absolute().is_relative_to(root):
@@ -57,7 +55,7 @@ def _is_plain(name: str) -> bool:
     return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
-def _check_batch(config: "Config") -> None:
+def _check_batch(config: Settings) -> None:
     size = config.batch_size
     if config.microbatch is not None and size % config.microbatch:
         raise UserError(
@@ -83,7 +81,7 @@ def _check_batch(config: "Config") -> None:
         )
 
 
-def _check_piece(config: "Config") -> None:
+def _check_piece(config: Settings) -> None:
     """A single image is too little for BatchNorm where it has shrunk to 1 x 1."""
     name = "batch_size" if config.microbatch is None else "microbatch"
     alone = getattr(config, name) == 1 and config.image_size <= SHRINKS_BY
@@ -95,7 +93,7 @@ def _check_piece(config: "Config") -> None:
         )
 
 
-def _check_processes(config: "Config") -> None:
+def _check_processes(config: Settings) -> None:
     given = {"processes": config.processes, "process": config.process}
     if config.coordinator in (None, "auto"):
         for name, value in given.items():
@@ -120,7 +118,7 @@ def _check_processes(config: "Config") -> None:
         )
 
 
-def notes(config: "Config") -> tuple[str, ...]:
+def notes(config: Settings) -> tuple[str, ...]:
     """One line for each flag that was given but has no effect in this run."""
     lines = [
         f"--{name} has no effect with --loss {config.loss}"
@@ -136,7 +134,7 @@ def notes(config: "Config") -> tuple[str, ...]:
     return tuple(lines)
 
 
-def differences(config: "Config", saved: Mapping[str, Any]) -> list[str]:
+def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
     """What keeps a run from going on as `config`: the fields that decide its weights.
 
     ``maxiter`` is one of them only where the learning rate depends on it.
@@ -153,7 +151,7 @@ def differences(config: "Config", saved: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def check_same_run(path: Path, config: "Config", saved: Mapping[str, Any]) -> None:
+def check_same_run(path: Path, config: Settings, saved: Mapping[str, Any]) -> None:
     """Raises a UserError where `saved` is not a configuration this run can go on from.
 
     Args:
