@@ -99,7 +99,7 @@ def products_alone(size: int, dim: int) -> float:
     """Seconds that the matrix products of the tiles take, without anything else."""
     import jax
 
-    from jml.evaluation._ranking._keys import inner_products
+    from jml.distances import inner_products
     from jml.evaluation._ranking._layout import tile_rows
 
     tile = tile_rows(size)

@@ -29,7 +29,7 @@ def error() -> None:
     """The largest error of some millions of differences, for rows of each kind."""
     import jax
 
-    from jml.evaluation._ranking._keys import inner_products
+    from jml.distances import inner_products
 
     product, rng, eps = jax.jit(inner_products), np.random.default_rng(0), 2.0**-23
     print("|  D  | rows | standard deviation / (sqrt(D) eps) | largest / bound |")

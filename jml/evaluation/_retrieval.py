@@ -1,4 +1,4 @@
-"""What a ranking is worth, from the ranks of its relevant items alone."""
+"""The metrics of a ranking, from the ranks of its relevant items, and their means."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,14 @@ def retrieval_metrics(
     ks: Sequence[int],
     map_ks: Sequence[int],
 ) -> dict[str, Float[np.ndarray, " q"]]:
-    """Each metric for each query; ``evaluate`` says what they are.
+    """Each metric of each query; ``evaluate`` defines them.
 
     Args:
-        ranks: of the relevant items, from 0, in ascending order; more entries than a
-            query has relevant items are ignored.
-        relevant: how many it has, one at least.
-        ks: for Recall@k.
-        map_ks: for average precision among the first k.
+        ranks: ranks of the relevant items, from 0, in ascending order. Entries beyond
+            the number of relevant items are ignored.
+        relevant: how many relevant items each query has, one at least.
+        ks: numbers of neighbours for Recall@k.
+        map_ks: numbers of neighbours for average precision.
     """
     number = np.arange(1, ranks.shape[1] + 1)
     valid = number <= relevant[:, None]
@@ -36,9 +36,9 @@ def retrieval_metrics(
     metrics["r_precision"] = near.sum(axis=1) / relevant
     metrics["mrr"] = 1 / (ranks[:, 0] + 1.0)
     for k in map_ks:
-        found = valid & (ranks < k)
-        total = np.sum(precision * found, axis=1)
-        divisors = np.minimum(relevant, k), relevant, np.maximum(found.sum(axis=1), 1)
+        hits = valid & (ranks < k)
+        total = np.sum(precision * hits, axis=1)
+        divisors = np.minimum(relevant, k), relevant, np.maximum(hits.sum(axis=1), 1)
         for name, divisor in zip(MAP_DIVISORS, divisors, strict=True):
             metrics[f"{name}{k}"] = total / divisor
     return metrics
@@ -51,13 +51,16 @@ def bootstrap_intervals(
     confidence: float,
     seed: int,
 ) -> Float[np.ndarray, "m 2"]:
-    """Percentile intervals of the columns' means, for queries drawn anew."""
+    """Percentile intervals of the columns' means, over resampled rows.
+
+    Each resample draws as many rows as there are, with replacement.
+    """
     rng = np.random.default_rng(seed)
-    count = len(values)
+    rows = len(values)
     means = np.empty((resamples, values.shape[1]))
-    for row in means:
-        drawn = np.bincount(rng.integers(count, size=count), minlength=count)
-        row[:] = drawn @ values / count
+    for mean in means:
+        times_drawn = np.bincount(rng.integers(rows, size=rows), minlength=rows)
+        mean[:] = times_drawn @ values / rows
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
 
@@ -65,10 +68,10 @@ def bootstrap_intervals(
 def class_means(
     values: Float[np.ndarray, "q m"],
     classes: Int[np.ndarray, " q"],
-    count: int,
+    number_of_classes: int,
 ) -> Float[np.ndarray, "c m"]:
-    """The mean of each class's queries; NaN for a class without any."""
-    sums = np.zeros((count, values.shape[1]))
+    """The mean of each class's rows; NaN for a class without any."""
+    sums = np.zeros((number_of_classes, values.shape[1]))
     np.add.at(sums, classes, values)
-    sizes = np.bincount(classes, minlength=count)[:, None]
+    sizes = np.bincount(classes, minlength=number_of_classes)[:, None]
     return np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml.evaluation import kmeans
-from jml.evaluation._clustering import _kmeans
+from jml.evaluation._clustering import _lloyd
 
 from .cases import clusters, whole_rows
 
@@ -48,7 +48,7 @@ def test_as_many_clusters_as_items():
 def test_blocks_make_no_difference():
     x = clusters(50, 3, 5)[0]
     whole = kmeans(x, 5)
-    with patch.object(_kmeans, "BLOCK", 16):
+    with patch.object(_lloyd, "BLOCK", 16):
         parts = kmeans(x, 5)
     assert parts.clusters.tolist() == whole.clusters.tolist()
     assert parts.inertia == pytest.approx(whole.inertia, rel=1e-5)
@@ -99,7 +99,7 @@ def test_iterations_end_as_asked():
 def test_an_empty_cluster_starts_again_at_the_farthest_item():
     x, there = jnp.float32([[0], [1], [9], [5], [0]]), jnp.arange(5) < 4
     clusters, distances = jnp.array([0, 0, 0, 3, 0]), jnp.array([4.0, 1, 49, 9, 99])
-    found = _kmeans._means(x, clusters, distances, there, jnp.zeros((4, 1)))
+    found = _lloyd._means(x, clusters, distances, there, jnp.zeros((4, 1)))
     np.testing.assert_allclose(found, [[10 / 3], [9], [5], [5]], rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jml.evaluation import evaluate, kmeans, nearest_neighbours, recall_at_k
-from jml.evaluation._ranking import _ranks
+from jml.evaluation._ranking import _close, _ranks
 from jml.evaluation._ranking._search import make_search
 
 N, D = 300, 16
@@ -93,8 +93,8 @@ def test_ranks_are_those_of_float64(name, metric, way):
     relevant = (LABELS[:, None] == LABELS) & ~np.eye(N, dtype=bool)
     search = make_search("test", x, LABELS, None, None, metric=metric)
     change = {
-        "few": (_ranks, "HEAVY", np.inf),  # all by differences
-        "many": (_ranks, "HEAVY", 0),  # all by float64 products first
+        "few": (_close, "HEAVY", np.inf),  # all by differences
+        "many": (_close, "HEAVY", 0),  # all by float64 products first
         "sorted": (_ranks, "SORT_ABOVE", 0),
         "rows alone": (_ranks, "MAX_TARGETS", 0),
     }[way]

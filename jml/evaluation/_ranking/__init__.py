@@ -1,1 +1,46 @@
-"""The exact rank of every relevant item, block by block on the device."""
+"""The exact rank of every relevant item, and the nearest items of every query.
+
+The modules, from the bottom up:
+
+- `_numbering` and `_excluded`: what rankings leave out;
+- `_vectors`: the vectors, and how exact their products are;
+- `_search`: the checked arguments of a search;
+- `_keys`, `_layout` and `_level`: distances as integers, in tiles on the devices;
+- `_tile_keys`, `_tiles` and `_sweeps`: what the devices do with the tiles;
+- `_sorting`: ranks in whole rows;
+- `_close`: the order of items that products cannot order;
+- `_by_counting`, `_by_rows` and `_ranks`: ranks of the relevant items;
+- `_nearest`: the nearest items.
+"""
+
+from ._excluded import Excluded as Excluded
+from ._excluded import make_excluded as make_excluded
+from ._level import first_dtype as first_dtype
+from ._level import width as width
+from ._nearest import nearest_item as nearest_item
+from ._nearest import nearest_items as nearest_items
+from ._numbering import checked_classes as checked_classes
+from ._ranks import relevant_ranks as relevant_ranks
+from ._search import Search as Search
+from ._search import count_copies as count_copies
+from ._search import make_search as make_search
+from ._search import make_vectors as make_vectors
+from ._sweeps import Progress as Progress
+from ._vectors import Vectors as Vectors
+
+__all__ = [
+    "Excluded",
+    "Progress",
+    "Search",
+    "Vectors",
+    "checked_classes",
+    "count_copies",
+    "first_dtype",
+    "make_excluded",
+    "make_search",
+    "make_vectors",
+    "nearest_item",
+    "nearest_items",
+    "relevant_ranks",
+    "width",
+]

@@ -1,9 +1,10 @@
-"""Ranks among items that are so near a query that products cannot order them.
+"""Ranks among items so near a query that products cannot order them.
 
-A query with a close target has a limit. Every item that could come before a close
-target is within it. Sweeps count what is within the limit. Where that is more than the
-relevant items known to be there, the others are found, and all are ordered by
-differences. What is beyond the limit is ordered by products, and comes after.
+A target is close where products cannot order distances as small as its own. A query
+with a close target has a limit: every item that could come before a close target is
+within it. Sweeps count the items within the limit. Where they are more than the
+relevant ones known to be there, the others are found, and all are ordered by
+differences of vectors. Items beyond the limit come after, in the order of products.
 """
 
 from collections.abc import Callable
@@ -12,21 +13,26 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ._keys import keys_up_to, order_of
+from ._keys import keys_up_to, squares_of_keys
 from ._search import Search
 from ._vectors import CHUNK, Products
 
-PAIRS = 2**21  # of a query and an item within its limit, kept at once, about
-HEAVY = 256  # others within the limit, beyond which a query is left to float64 products
+PAIRS = 2**21  # about as many of a query and an item within its limit are kept at once
+HEAVY = 256  # other items within the limit, above which float64 products rank a query
 
 
 class Close(NamedTuple):
-    """The targets of some queries that are within the limits, and those limits."""
+    """The limits of some queries, and which of their targets are within them."""
 
     inside: Bool[np.ndarray, "q r"]
-    any: Bool[np.ndarray, " q"]
-    order: Float[np.ndarray, " q"]  # the limit, as ``distances`` gives it
-    keys: Int[np.ndarray, " q"]  # and ``keys``; the lowest of all where none is close
+    any: Bool[np.ndarray, " q"]  # whether the query has a limit
+    squares: Float[np.ndarray, " q"]  # the limit, as ``partial_squares`` gives it
+    keys: Int[np.ndarray, " q"]  # its key; the lowest of all where there is no limit
+
+
+def most_others(products: Products) -> float:
+    """How many items besides the targets may be within a limit to be settled here."""
+    return np.inf if products.x.dtype == np.float64 else HEAVY
 
 
 def find_close(
@@ -37,24 +43,29 @@ def find_close(
     *,
     nearest_only: bool,
 ) -> Close:
-    """Finds the close targets of some queries, and what is within their limits.
+    """Finds the close targets of some queries, and the limits that follow from them.
 
-    With `nearest_only`, the limit is about the nearest target alone.
+    Args:
+        products: what the keys were made of.
+        queries: which queries.
+        keys: the keys of their targets.
+        valid: which of these are targets.
+        nearest_only: limit the search to what could come before the nearest target.
     """
     base, slack = products.base[queries], products.slack[queries]
-    squares = np.where(valid, order_of(keys).astype(np.float64), np.inf)
+    squares = np.where(valid, squares_of_keys(keys).astype(np.float64), np.inf)
     squares += base[:, None]
     close = squares < products.close[queries, None]
-    any_close = close.any(axis=1)
+    any_close = np.any(close, axis=1)
     if nearest_only:
         limit = np.min(squares, axis=1) + slack
     else:
         limit = np.max(np.where(close, squares, -np.inf), axis=1) + slack
-    order = np.where(any_close, limit - base, -np.inf)
-    limits = keys_up_to(order, keys.dtype)
-    limits = np.where(any_close, limits, np.iinfo(keys.dtype).min)
-    inside = valid & (keys <= limits[:, None]) & any_close[:, None]
-    return Close(inside, any_close, order, limits)
+    limit = np.where(any_close, limit - base, -np.inf)
+    limit_keys = keys_up_to(limit, keys.dtype)
+    limit_keys = np.where(any_close, limit_keys, np.iinfo(keys.dtype).min)
+    inside = valid & (keys <= limit_keys[:, None]) & any_close[:, None]
+    return Close(inside, any_close, limit, limit_keys)
 
 
 def collect_near(
@@ -62,35 +73,44 @@ def collect_near(
     order: Int[np.ndarray, " m"],
     queries: Int[np.ndarray, " q"],
     close: Close,
-    wanted: Bool[np.ndarray, "q p"],
+    parts: Bool[np.ndarray, "q p"],
     part_rows: int,
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
-    """Finds the items within the limit in the wanted parts of the sorted gallery.
+    """Finds the items within the limits.
+
+    Args:
+        products: of queries and gallery.
+        order: the sorted gallery.
+        queries: which queries.
+        close: their limits.
+        parts: the parts of the sorted gallery to search for each query.
+        part_rows: how many items a part has.
 
     Returns:
-        Pairs of a row of `queries` and of an item of the gallery as given.
+        Pairs: a row of `queries`, and an index in the gallery.
     """
     rows, items = [np.empty(0, int)], [np.empty(0, int)]
-    for part in np.flatnonzero(wanted.any(axis=0)):
-        there = order[part * part_rows : (part + 1) * part_rows]
-        y, offsets = products.y[there], products.offsets[there]
-        chosen = np.flatnonzero(wanted[:, part])
-        step = max(1, CHUNK // len(there))
+    for part in np.flatnonzero(parts.any(axis=0)):
+        in_part = order[part * part_rows : (part + 1) * part_rows]
+        y, offsets = products.y[in_part], products.offsets[in_part]
+        chosen = np.flatnonzero(parts[:, part])
+        step = max(1, CHUNK // len(in_part))
         for at in range(0, len(chosen), step):
-            some = chosen[at : at + step]
-            # These products are added up in another order than those of the sweep.
-            limit = close.order[some] + products.slack[queries[some]]
-            found = offsets - 2 * (products.x[queries[some]] @ y.T)
-            row, item = np.nonzero(found <= limit[:, None])
-            rows.append(some[row])
-            items.append(there[item])
+            chunk = chosen[at : at + step]
+            # These products are summed in another order than those of the sweep, so
+            # they may differ by a rounding error: the limit grows by the slack.
+            limit = close.squares[chunk] + products.slack[queries[chunk]]
+            squares = offsets - 2 * (products.x[queries[chunk]] @ y.T)
+            row, item = np.nonzero(squares <= limit[:, None])
+            rows.append(chunk[row])
+            items.append(in_part[item])
     return np.concatenate(rows), np.concatenate(items)
 
 
 def settle(
     search: Search,
     queries: Int[np.ndarray, " q"],
-    index: Int[np.ndarray, "q r"],
+    targets: Int[np.ndarray, "q r"],
     close: Close,
     ranks: Int[np.ndarray, "q r"],
     slots: Bool[np.ndarray, "q r"],
@@ -99,46 +119,63 @@ def settle(
     *,
     most: float,
 ) -> Bool[np.ndarray, " q"]:
-    """Puts the ranks of the targets within the limits into their slots.
+    """Ranks the targets within the limits, in place.
 
     Args:
-        search: what is searched for in what.
-        queries: rows of it.
-        index: their targets, in the gallery as given.
-        close: which targets are within the limits.
-        ranks: to be completed.
-        slots: where those of targets within the limits go, in ascending order.
+        search: queries and gallery.
+        queries: which queries.
+        targets: their targets, as indices in the gallery.
+        close: the limits, and which targets are within them.
+        ranks: ranks of the targets, to be completed.
+        slots: where in `ranks` those of targets within the limits go, ascending.
         others: how many other items are within each limit.
-        find: finds what is within the limit of some of the queries.
-        most: others, beyond which a query is left alone.
+        find: takes a mask of `queries`; returns all items within their limits, as
+            ``collect_near`` does.
+        most: leave out queries with more `others` than this.
 
     Returns:
-        Which queries are left alone.
+        Which queries were left out.
     """
-    left = close.any & (others > most)
+    unsettled = close.any & (others > most)
     alone = slots & (close.any & (others <= 0))[:, None]
     ranks[alone] = (np.cumsum(slots, axis=1) - 1)[alone]
-    unsure = np.flatnonzero(close.any & (others > 0) & ~left)
+    unsure = np.flatnonzero(close.any & (others > 0) & ~unsettled)
     pairs = np.cumsum(others[unsure] + close.inside[unsure].sum(axis=1))
     parts = np.split(unsure, np.flatnonzero(np.diff(pairs // PAIRS)) + 1)
     for part in parts if len(unsure) else []:
         chosen = np.zeros(len(queries), bool)
         chosen[part] = True
-        rows, items = find(chosen)
-        known = search.classes[queries[rows]] == search.gallery_classes[items]
-        known |= search.excluded.pairs(queries[rows], items)
-        row, target = np.nonzero(close.inside & chosen[:, None])
-        rows = np.concatenate([rows[~known], row])
-        items = np.concatenate([items[~known], index[row, target]])
-        is_target = np.arange(len(rows)) >= len(rows) - len(row)
-        keys = search.vectors.exact_keys(queries[rows], items)
-        order = np.lexsort((items, keys, rows))
-        rows, is_target = rows[order], is_target[order]
-        start = np.searchsorted(rows, rows)
-        targets_before = np.cumsum(is_target) - is_target
-        targets_before -= targets_before[start]
-        others_before = np.arange(len(rows)) - start - targets_before
-        # `find` rounds anew, and may find more than was counted, beyond the limit.
-        before = targets_before + np.minimum(others_before, others[rows])
-        ranks[slots & chosen[:, None]] = before[is_target]
-    return left
+        within = find(chosen)
+        before = _rank_by_differences(
+            search, queries, targets, close.inside & chosen[:, None], within, others
+        )
+        ranks[slots & chosen[:, None]] = before
+    return unsettled
+
+
+def _rank_by_differences(
+    search: Search,
+    queries: Int[np.ndarray, " q"],
+    targets: Int[np.ndarray, "q r"],
+    inside: Bool[np.ndarray, "q r"],
+    within: tuple[np.ndarray, np.ndarray],
+    others: Int[np.ndarray, " q"],
+) -> Int[np.ndarray, " k"]:
+    """The ranks of the targets `inside`, query by query and in ascending order."""
+    rows, items = within
+    known = search.classes[queries[rows]] == search.gallery_classes[items]
+    known |= search.excluded.pairs(queries[rows], items)
+    row, target = np.nonzero(inside)
+    rows = np.concatenate([rows[~known], row])
+    items = np.concatenate([items[~known], targets[row, target]])
+    is_target = np.arange(len(rows)) >= len(rows) - len(row)
+    keys = search.vectors.exact_keys(queries[rows], items)
+    order = np.lexsort((items, keys, rows))
+    rows, is_target = rows[order], is_target[order]
+    start = np.searchsorted(rows, rows)
+    targets_before = np.cumsum(is_target) - is_target
+    targets_before -= targets_before[start]
+    others_before = np.arange(len(rows)) - start - targets_before
+    # Its own rounding lets `find` return items beyond the limit, which the sweep did
+    # not count. They come last, so the sweep's count bounds the rank.
+    return (targets_before + np.minimum(others_before, others[rows]))[is_target]

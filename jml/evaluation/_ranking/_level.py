@@ -1,4 +1,4 @@
-"""A search in float32 or in float64, laid out on the devices."""
+"""A search with floats of one width, laid out on the devices."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
@@ -9,16 +9,20 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ._layout import PARTS, Gallery, Sorted, make_gallery, tile_rows
+from ._layout import PARTS, Gallery, SortedGallery, make_gallery, tile_rows
 from ._search import Search
 from ._vectors import Products
 
 
 class Level(NamedTuple):
-    """A search in the floats of one width, on the devices."""
+    """A search with products in one dtype, on the devices.
+
+    Ranks are made in float32 first. Queries that float32 products cannot rank are
+    repeated on a second level, in float64.
+    """
 
     search: Search
-    laid: Sorted
+    layout: SortedGallery
     products: Products
     gallery: Gallery
     mesh: Mesh
@@ -31,27 +35,31 @@ class Level(NamedTuple):
         return -(-len(self.gallery.y) // PARTS) * self.columns
 
 
-def make_level(search: Search, laid: Sorted, dtype, nearest_only: bool) -> Level:
-    """Makes products of this dtype, and puts the gallery on all devices.
+def make_level(
+    search: Search, layout: SortedGallery, dtype: np.dtype, nearest_only: bool
+) -> Level:
+    """Prepares products in this dtype, and puts the gallery on all local devices.
 
-    These are all that the process has, unless JAX was told to use a certain one.
+    If JAX has a default device, that one alone is used.
     """
-    chosen = jax.config.jax_default_device is not None
+    # JAX adds its options to the class at run time.
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    chosen = default is not None
     devices = list(jnp.zeros(()).devices()) if chosen else jax.local_devices()
     mesh = Mesh(np.array(devices), "device")
     products = search.vectors.products(dtype)
     columns = tile_rows(len(products.y))
-    gallery = make_gallery(search.excluded, products, laid.order, columns)
+    gallery = make_gallery(search.excluded, products, layout.order, columns)
     gallery = jax.device_put(gallery, NamedSharding(mesh, P()))
-    return Level(search, laid, products, gallery, mesh, columns, nearest_only)
+    return Level(search, layout, products, gallery, mesh, columns, nearest_only)
 
 
 def first_dtype(dtype: np.dtype) -> np.dtype:
-    """What products of such vectors are made in, while they tell distances apart."""
-    wide = dtype == np.float64 and jax.config.jax_enable_x64
+    """The dtype that products of such vectors are made in at first."""
+    wide = dtype == np.float64 and jnp.zeros(0, float).dtype == np.float64
     return np.dtype(np.float64 if wide else np.float32)
 
 
 def width(dtype: np.dtype) -> AbstractContextManager:
-    """Lets JAX compute in float64 within a block, where that is the dtype."""
+    """A context in which JAX computes in this dtype, float64 included."""
     return jax.enable_x64(True) if dtype == np.float64 else nullcontext()

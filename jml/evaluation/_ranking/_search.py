@@ -1,52 +1,53 @@
-"""What is searched for in what: vectors, classes, and what is left out of a ranking."""
+"""One search: queries, gallery, their classes, and what each ranking leaves out."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jml._checks import check_choice
+from jml.evaluation._inputs import METRICS, check_columns, checked_embeddings
 
-from ._excluded import Excluded, checked_classes, make_excluded
-from ._inputs import METRICS, check_columns, checked_embeddings
+from ._excluded import Excluded, make_excluded
+from ._numbering import checked_classes
 from ._vectors import Vectors
 
 
 class Search(NamedTuple):
-    """Queries and what they are searched for in, ready to be compared."""
+    """Queries and the gallery they are compared with."""
 
     vectors: Vectors
     classes: Int[np.ndarray, " n"]  # of the queries, as indices into `labels`
     gallery_classes: Int[np.ndarray, " m"]
     excluded: Excluded
-    labels: np.ndarray  # of the classes, sorted
+    labels: np.ndarray  # the distinct labels, sorted
 
     @property
     def among_themselves(self) -> bool:
-        """Whether every query is searched for among the others."""
+        """Whether the queries are the gallery."""
         return self.vectors.x is self.vectors.y
 
     @property
     def neighbours(self) -> int:
-        """How many items there are to find for a query."""
+        """Size of the gallery, without the query itself where it is in there."""
         return len(self.gallery_classes) - self.among_themselves
 
 
 def make_search(
     name: str,
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
-    gallery: Float[Array, "m d"] | None,
-    gallery_labels: Int[Array, " m"] | None,
+    embeddings: Float[Array | np.ndarray, "n d"],
+    labels: Int[Array | np.ndarray, " n"],
+    gallery: Float[Array | np.ndarray, "m d"] | None,
+    gallery_labels: Int[Array | np.ndarray, " m"] | None,
     *,
     metric: str = "euclidean",
-    self_index: Int[Array, " n"] | None = None,
-    ids: Int[Array, " n"] | None = None,
-    gallery_ids: Int[Array, " m"] | None = None,
-    groups: Int[Array, " n"] | None = None,
-    gallery_groups: Int[Array, " m"] | None = None,
+    self_index: Int[Array | np.ndarray, " n"] | None = None,
+    ids: Int[Array | np.ndarray, " n"] | None = None,
+    gallery_ids: Int[Array | np.ndarray, " m"] | None = None,
+    groups: Int[Array | np.ndarray, " n"] | None = None,
+    gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
 ) -> Search:
-    """Checks the arguments of the public function `name`; raises a ValueError."""
+    """Checks the arguments of the public function `name`; raises its ValueErrors."""
     vectors = make_vectors(name, embeddings, gallery, metric)
     n, m = len(vectors.x), None if gallery is None else len(vectors.y)
     if (gallery is None) != (gallery_labels is None):
@@ -55,7 +56,7 @@ def make_search(
         )
     if gallery is None and n < 2:
         raise ValueError(f"{name}: needs two items at least, got 1")
-    known, *classes = checked_classes(name, labels, gallery_labels, n, m)
+    distinct, *classes = checked_classes(name, labels, gallery_labels, n, m)
     excluded = make_excluded(
         name,
         n,
@@ -65,34 +66,36 @@ def make_search(
         gallery_ids=gallery_ids,
         groups=groups,
         gallery_groups=gallery_groups,
-        classes=classes,
+        classes=(classes[0], classes[1]),
     )
-    return Search(vectors, *classes, excluded, known)
+    return Search(vectors, classes[0], classes[1], excluded, distinct)
 
 
-def make_vectors(name: str, embeddings, gallery, metric: str) -> Vectors:
-    """Checks queries and gallery; without one the queries are it."""
+def make_vectors(name: str, embeddings: Any, gallery: Any, metric: str) -> Vectors:
+    """Checks queries and gallery; without a gallery the queries are it."""
     check_choice(name, "metric", metric, METRICS)
     x = y = checked_embeddings(name, "embeddings", embeddings)
     if gallery is not None:
         y = checked_embeddings(name, "gallery", gallery)
         check_columns(name, y, x)
-        y = y.view()  # not `x` itself, even where it is the same array
+        # A view is never `x` itself, by which `among_themselves` goes, even where both
+        # arguments are one array.
+        y = y.view()
     return Vectors(x, y, metric)
 
 
 def count_copies(search: Search) -> int:
     """How many queries equal, bit for bit, a gallery row that they rank."""
     vectors, excluded = search.vectors, search.excluded
-    hashes, others = (
+    query_hashes, item_hashes = (
         np.array(
             [hash(row.tobytes()) for row in rows.astype(vectors.dtype, copy=False)]
         )
         for rows in (vectors.x, vectors.y)
     )
-    order = np.argsort(others, kind="stable")
-    low = np.searchsorted(others[order], hashes)
-    high = np.searchsorted(others[order], hashes, side="right")
+    order = np.argsort(item_hashes, kind="stable")
+    low = np.searchsorted(item_hashes[order], query_hashes)
+    high = np.searchsorted(item_hashes[order], query_hashes, side="right")
     return sum(
         not excluded.pairs(query, order[low[query] : high[query]]).all()
         for query in np.flatnonzero(low < high)

@@ -1,27 +1,34 @@
-"""What devices do for ``relevant_ranks``: tiles of the matrix, one after another."""
+"""What the devices do: tiles of the distance matrix, one after another."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Int
 
-from ._keys import distances, inner_products, key_dtype, keys
-from ._layout import TARGETS_PER_PASS, Gallery, Queries, Thresholds
+from jml.distances import inner_products
 
-APART = P("device")
+from ._keys import key_dtype, keys, partial_squares
+from ._layout import Gallery, Queries
+from ._tile_keys import add_counts, keys_of_tile, pick_targets, write_near
+
+SHARDED = P("device")
 
 
 @partial(jax.jit, static_argnames=("mesh", "symmetric"), donate_argnames="state")
 def collect(bounds, queries, gallery, places, state, *, mesh, symmetric):
-    """On each device, one block of queries against a range of the gallery's blocks.
+    """Puts the keys of the items at `places` of the sorted gallery into the state.
 
-    Puts the keys of the items at `places` of the sorted gallery into the state.
+    Each device compares one block of queries with a range of the gallery's blocks.
     """
 
     def serve(products, block, other, state, side):
-        tile_keys = keys(distances(products, gallery.offsets[other]))
-        return _collect(tile_keys, places, block, other * tile_keys.shape[1], state)
+        tile_keys = keys(partial_squares(products, gallery.offsets[other]))
+        return pick_targets(tile_keys, places, block, other * tile_keys.shape[1], state)
 
     return _sweep(serve, bounds, queries, gallery, state, mesh, symmetric)
 
@@ -30,23 +37,26 @@ def collect(bounds, queries, gallery, places, state, *, mesh, symmetric):
     jax.jit, static_argnames=("mesh", "symmetric", "any_near"), donate_argnames="state"
 )
 def count(bounds, queries, gallery, thresholds, state, *, mesh, symmetric, any_near):
-    """The same; adds to the state how many items come before each threshold.
+    """Adds to the state how many items come before each threshold.
+
+    Each device compares one block of queries with a range of the gallery's blocks.
 
     Returns:
-        The state, and how many items lie within the limits, if `any_near` says that
-        there are limits: of the queries of the block in each of the gallery's blocks
-        and, where tiles serve their columns as well, of each block's in the one block.
+        The state; and, if `any_near`, how many items are within the limits. These are
+        counts for the queries of the block, in each of the gallery's blocks. Where
+        tiles serve their columns, counts for the queries of each other block, among the
+        items of this one, follow.
     """
     blocks, (_, _, tile) = len(gallery.y), thresholds.keys.shape
 
     def serve(products, block, other, state, side):
         before, near = state
         tile_keys = keys_of_tile(products, queries, gallery, block, other)
-        before = _count(tile_keys, thresholds, block, gallery.index[other], before)
+        before = add_counts(tile_keys, thresholds, block, gallery.item[other], before)
         if not any_near:
             return before, near
         at = side, other if side == 0 else block
-        return before, _count_near(tile_keys, thresholds, block, at, near)
+        return before, write_near(tile_keys, thresholds, block, at, near)
 
     sides = 0 if not any_near else 2 if symmetric else 1
     near = jnp.zeros((len(bounds), sides, blocks, tile), jnp.int32)
@@ -55,7 +65,7 @@ def count(bounds, queries, gallery, thresholds, state, *, mesh, symmetric, any_n
 
 @partial(jax.jit, static_argnames="mesh")
 def rows_of_keys(queries: Queries, gallery: Gallery, *, mesh):
-    """On each device, all keys of one block of queries: whole rows of the matrix."""
+    """All keys of one block of queries a device: whole rows of the matrix."""
     blocks, columns = gallery.y.shape[:2]
     dtype = key_dtype(gallery.y.dtype)
 
@@ -70,28 +80,28 @@ def rows_of_keys(queries: Queries, gallery: Gallery, *, mesh):
         return jax.lax.fori_loop(0, blocks, step, rows)[None]
 
     return jax.shard_map(
-        of_device, mesh=mesh, in_specs=(APART,), out_specs=APART, check_vma=False
+        of_device, mesh=mesh, in_specs=(SHARDED,), out_specs=SHARDED, check_vma=False
     )(queries)
 
 
-def keys_of_tile(products, queries: Queries, gallery: Gallery, block, other):
-    """The keys of a tile; what is left out for a query gets the last one."""
-    tile_keys = keys(distances(products, gallery.offsets[other]))
-    query = jax.tree.map(lambda a: a[block], queries._replace(x=None))
-    item = jax.tree.map(lambda a: a[other], gallery._replace(y=None))
-    out = left_out(query.ids, query.groups, item.ids, item.groups)
-    return jnp.where(out, jnp.iinfo(tile_keys.dtype).max, tile_keys)
+def _sweep(
+    serve: Callable[..., Any],
+    bounds: Int[Array, "p 3"],
+    queries: Queries,
+    gallery: Gallery,
+    state: Any,
+    mesh: Mesh,
+    symmetric: bool,
+) -> Any:
+    """Calls `serve` with the products of each tile within a device's bounds.
 
+    With `symmetric` the queries are the gallery, and a tile is served once more,
+    transposed, for the queries of its columns.
 
-def left_out(ids, groups, gallery_ids, gallery_groups):
-    """Which items of a tile are left out for which queries."""
-    out = ids[:, None] == gallery_ids[None]
-    if groups is not None:
-        out |= groups[:, None] == gallery_groups[None]
-    return out
+    All tiles have one shape. So an entry is summed in the same order wherever it
+    stands, and equal rows give equal numbers.
+    """
 
-
-def _sweep(serve, bounds, queries, gallery, state, mesh, symmetric):
     def of_device(bounds, state):
         block, low, high = bounds[0]
 
@@ -100,7 +110,8 @@ def _sweep(serve, bounds, queries, gallery, state, mesh, symmetric):
             state = serve(products, block, other, state, 0)
             if not symmetric:
                 return state
-            # Transposed alone: fused with what follows, it is read across memory.
+            # The barrier keeps XLA from fusing the transposition with what follows,
+            # which would then read the tile column by column, across memory.
             across = jax.lax.optimization_barrier(products.T)
             return jax.lax.cond(
                 other == block,
@@ -116,57 +127,8 @@ def _sweep(serve, bounds, queries, gallery, state, mesh, symmetric):
     run = jax.shard_map(
         of_device,
         mesh=mesh,
-        in_specs=(APART, APART),
-        out_specs=APART,
+        in_specs=(SHARDED, SHARDED),
+        out_specs=SHARDED,
         check_vma=False,
     )
     return run(bounds, state)
-
-
-def _collect(tile_keys, places, block, start, state):
-    column = places[block] - start
-    inside = (column >= 0) & (column < tile_keys.shape[1])
-    column = jnp.clip(column, 0, tile_keys.shape[1] - 1)
-    found = jnp.take_along_axis(tile_keys, column.T, axis=1).T
-    return state.at[block].set(jnp.where(inside, found, state[block]))
-
-
-def _count(tile_keys, thresholds: Thresholds, block, index, state):
-    """Adds how many of a tile come before each threshold of a block."""
-
-    def one_pass(number, state):
-        at = number * TARGETS_PER_PASS
-        some, places = (
-            jax.lax.dynamic_slice_in_dim(a[block], at, TARGETS_PER_PASS)
-            for a in (thresholds.keys, thresholds.index)
-        )
-        before = [
-            (
-                tile_keys
-                < key[:, None] + (index[None] < place[:, None]).astype(key.dtype)
-            ).astype(jnp.int32)
-            for key, place in zip(some, places, strict=True)
-        ]
-        # One reduction of several arrays reads the tile once, four times as fast.
-        zeros = [jnp.int32(0)] * TARGETS_PER_PASS
-        counts = jnp.stack(jax.lax.reduce(before, zeros, _add, (1,)))
-        start = [jnp.int32(i) for i in (block, at, 0)]
-        old = jax.lax.dynamic_slice(state, start, (1, *counts.shape))
-        return jax.lax.dynamic_update_slice(state, old + counts[None], start)
-
-    return jax.lax.fori_loop(0, thresholds.passes[block], one_pass, state)
-
-
-def _count_near(tile_keys, thresholds: Thresholds, block, at, state):
-    """Notes how many of a tile are near, for each query of a block."""
-
-    def near(_, state):
-        inside = tile_keys <= thresholds.near[block][:, None]
-        number = jnp.sum(inside, axis=1, dtype=jnp.int32)
-        return state.at[at].set(number)
-
-    return jax.lax.fori_loop(0, thresholds.any_near[block], near, state)
-
-
-def _add(one, other):
-    return [a + b for a, b in zip(one, other, strict=True)]

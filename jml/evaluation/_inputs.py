@@ -1,28 +1,38 @@
 """Checks on the arguments of evaluation's public functions."""
 
-import jax
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jax.core import Tracer
+from jaxtyping import Float, Int
 
 METRICS = ("euclidean", "cosine")
-SEEDS = 2**31 - 1  # the largest
+LARGEST_SEED = 2**31 - 1
 
 
-def to_numpy(value) -> np.ndarray:
-    """As a NumPy array; a tensor of PyTorch without its gradient, and on the host."""
+def to_numpy(value: Any) -> np.ndarray:
+    """Converts to a NumPy array; a PyTorch tensor is detached and copied to the host.
+
+    PyTorch is not imported: whatever has a method `detach` is taken for a tensor.
+    """
     if not hasattr(value, "detach"):
         return np.asarray(value)
     value = value.detach().cpu()
     try:
         return value.numpy()
-    except TypeError:  # NumPy has no bfloat16; what it holds fits float32 exactly
+    except TypeError:  # NumPy has no bfloat16, whose numbers float32 holds exactly
         return value.float().numpy()
 
 
-def checked_embeddings(name: str, argument: str, x) -> Float[np.ndarray, "n d"]:
-    """The embeddings, float32 or wider; raises a ValueError that names them."""
-    if isinstance(x, jax.core.Tracer):
+def checked_embeddings(name: str, argument: str, x: Any) -> Float[np.ndarray, "n d"]:
+    """Returns the embeddings in float32 or float64.
+
+    Raises:
+        ValueError: they are not floating [n, d], or hold NaN or infinity. The message
+            names the public function and its argument.
+    """
+    if isinstance(x, Tracer):
         raise ValueError(f"{name}: `{argument}` is traced; call it outside of jax.jit")
     x = to_numpy(x)
     if x.ndim != 2 or not x.shape[1] or not jnp.issubdtype(x.dtype, jnp.floating):
@@ -41,8 +51,10 @@ def checked_embeddings(name: str, argument: str, x) -> Float[np.ndarray, "n d"]:
     return x
 
 
-def checked_labels(name: str, argument: str, labels, count: int) -> np.ndarray:
-    """The labels of so many items; raises a ValueError that names them."""
+def checked_labels(
+    name: str, argument: str, labels: Any, count: int
+) -> Int[np.ndarray, " n"]:
+    """Returns the labels; raises a ValueError unless they are integer [count]."""
     labels = to_numpy(labels)
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
@@ -52,8 +64,8 @@ def checked_labels(name: str, argument: str, labels, count: int) -> np.ndarray:
     return labels
 
 
-def check_count(name: str, argument: str, value, most: int) -> None:
-    """Raises a ValueError unless this is an integer from 1 to the number to find."""
+def check_neighbour_count(name: str, argument: str, value: Any, most: int) -> None:
+    """Raises a ValueError unless `value` is an integer from 1 to `most` items."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not 1 <= value <= most:
         raise ValueError(
@@ -62,8 +74,8 @@ def check_count(name: str, argument: str, value, most: int) -> None:
         )
 
 
-def check_at_most(name: str, most: int, **counts) -> None:
-    """Raises a ValueError unless all of these are whole numbers from 0 to `most`."""
+def check_at_most(name: str, most: int, **counts: Any) -> None:
+    """Raises a ValueError unless all `counts` are integers from 0 to `most`."""
     for argument, value in counts.items():
         if not isinstance(value, int | np.integer) or not 0 <= value <= most:
             raise ValueError(
@@ -72,7 +84,7 @@ def check_at_most(name: str, most: int, **counts) -> None:
 
 
 def check_columns(name: str, gallery: np.ndarray, embeddings: np.ndarray) -> None:
-    """Raises a ValueError unless both have as many columns."""
+    """Raises a ValueError unless both have the same number of columns."""
     if gallery.shape[1] != embeddings.shape[1]:
         raise ValueError(
             f"{name}: `gallery` must have {embeddings.shape[1]} columns, as"
@@ -80,7 +92,10 @@ def check_columns(name: str, gallery: np.ndarray, embeddings: np.ndarray) -> Non
         )
 
 
-def checked_index(name: str, index, queries: int, gallery: int) -> np.ndarray:
+def checked_self_index(
+    name: str, index: Any, queries: int, gallery: int
+) -> Int[np.ndarray, " n"]:
+    """Returns each query's row of the gallery, -1 for none; raises a ValueError."""
     if index is None:
         return np.full(queries, -1)
     index = to_numpy(index)

@@ -1,0 +1,139 @@
+"""Lloyd's algorithm on the device, from a k-means++ start, in blocks of items."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jml.distances import inner_products
+
+BLOCK = 2048  # items whose distances to all centres are in memory at once
+
+
+def lloyd(
+    items: Float[np.ndarray, "n d"],
+    dtype: np.dtype,
+    k: int,
+    seed: int,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "k d"], int]:
+    """Clusters, centres and the number of iterations, computed in this dtype."""
+    # Scaled to entries of at most 1 and centred, squares neither overflow nor vanish.
+    exponent = int(np.frexp(np.abs(items).max())[1])
+    x = np.ldexp(items.astype(dtype), -exponent)
+    mean = x.mean(axis=0)
+    x = x - mean
+    block = min(BLOCK, len(x))
+    padding = -len(x) % block
+    valid = np.arange(len(x) + padding) < len(x)
+    blocks = np.pad(x, ((0, padding), (0, 0))).reshape(-1, block, x.shape[1])
+    clusters, centres, iterations = map(
+        np.asarray,
+        _kmeans(
+            blocks,
+            valid,
+            jax.random.key(seed),
+            tolerance * float(np.mean(np.var(x, axis=0))),
+            max_iterations,
+            k=k,
+        ),
+    )
+    centres = np.ldexp(centres + mean, exponent).astype(items.dtype)
+    return clusters[: len(x)], centres, int(iterations)
+
+
+@partial(jax.jit, static_argnames="k")
+def _kmeans(blocks, valid, key, tolerance, max_iterations, *, k):
+    """Clusters blocks of items; those that are not `valid` only fill up the last."""
+    items = blocks.reshape(-1, blocks.shape[2])
+
+    def refine(state):
+        centres, _, iteration = state
+        clusters, squares = _assign(blocks, centres)
+        moved = _means(items, clusters, squares, valid, centres)
+        return moved, jnp.sum((moved - centres) ** 2), iteration + 1
+
+    def goes_on(state):
+        return (state[1] > tolerance) & (state[2] < max_iterations)
+
+    start = _plus_plus(items, valid, key, k), jnp.asarray(jnp.inf, items.dtype), 0
+    centres, _, iterations = jax.lax.while_loop(goes_on, refine, start)
+    clusters, _ = _assign(blocks, centres)
+    return clusters, centres, iterations
+
+
+def _assign(
+    blocks: Float[Array, "b t d"], centres: Float[Array, "k d"]
+) -> tuple[Int[Array, " n"], Float[Array, " n"]]:
+    """Each item's nearest centre and its squared distance."""
+    norms = jnp.sum(centres**2, axis=1)
+
+    def nearest(x):
+        partial_squares = norms[None] - 2 * inner_products(x, centres)
+        clusters = jnp.argmin(partial_squares, axis=1)
+        return clusters, jnp.min(partial_squares, axis=1) + jnp.sum(x * x, axis=1)
+
+    clusters, squares = jax.lax.map(nearest, blocks)
+    return clusters.ravel(), jnp.maximum(squares.ravel(), 0)
+
+
+def _means(
+    items: Float[Array, "n d"],
+    clusters: Int[Array, " n"],
+    squares: Float[Array, " n"],
+    valid: Bool[Array, " n"],
+    centres: Float[Array, "k d"],
+) -> Float[Array, "k d"]:
+    """The means of the clusters; an empty cluster restarts at a far item.
+
+    Args:
+        items: one row per item.
+        clusters: cluster of each item.
+        squares: squared distance of each item from its centre.
+        valid: which items count.
+        centres: the centres before.
+    """
+    k = len(centres)
+    clusters = jnp.where(valid, clusters, k)  # segment_sum drops numbers from k
+    sums = jax.ops.segment_sum(items, clusters, k)
+    sizes = jax.ops.segment_sum(valid.astype(jnp.int32), clusters, k)
+
+    def restart(means):
+        far = jax.lax.top_k(jnp.where(valid, squares, -1), k)[1]
+        empty = sizes == 0
+        return jnp.where(empty[:, None], items[far[jnp.cumsum(empty) - 1]], means)
+
+    means = sums / jnp.maximum(sizes, 1)[:, None]
+    return jax.lax.cond(jnp.any(sizes == 0), restart, lambda means: means, means)
+
+
+def _plus_plus(
+    items: Float[Array, "n d"], valid: Bool[Array, " n"], key: Array, k: int
+) -> Float[Array, "k d"]:
+    """The first centres."""
+    trials = 2 + int(np.log(k))
+    first_key, key = jax.random.split(key)
+    shots = jax.random.uniform(key, (k, trials), items.dtype)
+    norms = jnp.sum(items * items, axis=1)
+
+    def squared_distances(chosen):
+        products = inner_products(items[chosen], items)
+        squares = norms[None] - 2 * products + norms[chosen, None]
+        return jnp.where(valid[None], jnp.maximum(squares, 0), 0)
+
+    def choose(number, state):
+        centres, closest = state
+        reached = jnp.cumsum(closest)
+        drawn = jnp.searchsorted(reached, shots[number] * reached[-1], side="right")
+        drawn = jnp.minimum(drawn, jnp.sum(valid) - 1)
+        with_each = jnp.minimum(closest[None], squared_distances(drawn))
+        best = jnp.argmin(jnp.sum(with_each, axis=1))
+        return centres.at[number].set(items[drawn[best]]), with_each[best]
+
+    first = jax.random.randint(first_key, (1,), 0, jnp.sum(valid))
+    centres = jnp.zeros((k, items.shape[1]), items.dtype).at[0].set(items[first[0]])
+    start = centres, squared_distances(first)[0]
+    return jax.lax.fori_loop(1, k, choose, start)[0]
