@@ -1,12 +1,29 @@
-"""Packages that the wheel does not bring: where one is missing, one line says so."""
+"""Packages that only an extra brings: where one is missing, one line says so."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from jml.errors import UserError
 
+DISTRIBUTION = "jax-metric-learning"
 # What pip calls a package that is imported by another name.
-NAMES = {"PIL": "pillow", "fontTools": "fonttools"}
+NAMES = {
+    "PIL": "pillow",
+    "fontTools": "fonttools",
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
+# The extra of the distribution that brings a package; fontTools comes with matplotlib.
+EXTRAS = {
+    **dict.fromkeys(("PIL", "fontTools", "matplotlib", "safetensors"), "train"),
+    **dict.fromkeys(("sklearn", "tqdm"), "train"),
+    **dict.fromkeys(("cykooz_resizer", "simplejpeg"), "fast"),
+    **dict.fromkeys(
+        ("array_record", "importlib_resources", "tensorflow_datasets"), "tfds"
+    ),
+    **dict.fromkeys(("torch", "torchvision"), "torch"),
+    "flatbuffers": "export",
+}
 
 
 def missing(*modules: str) -> str | None:
@@ -27,13 +44,26 @@ def missing(*modules: str) -> str | None:
                     f"{name}, which cannot be imported ({error}); run: pip install"
                     f" --force-reinstall {name}"
                 )
-            absent.append(NAMES.get(cause, cause))
+            absent.append(cause)
     absent = list(dict.fromkeys(absent))
     if not absent:
         return None
-    listed = " and ".join(filter(None, [", ".join(absent[:-1]), absent[-1]]))
-    are = "are" if len(absent) > 1 else "is"
-    return f"{listed}, which {are} not installed; run: pip install {' '.join(absent)}"
+    names = [NAMES.get(module, module) for module in absent]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    are = "are" if len(names) > 1 else "is"
+    return f"{listed}, which {are} not installed; run: {install(*absent)}"
+
+
+def install(*modules: str) -> str:
+    """The command that installs packages, by the extras that bring them.
+
+    >>> install("flatbuffers", "PIL", "tqdm", "wandb")
+    'pip install "jax-metric-learning[export,train]" wandb'
+    """
+    extras = sorted({EXTRAS[module] for module in modules if module in EXTRAS})
+    others = [NAMES.get(m, m) for m in modules if m not in EXTRAS]
+    words = [f'"{DISTRIBUTION}[{",".join(extras)}]"'] * bool(extras) + others
+    return " ".join(["pip install", *words])
 
 
 def need(purpose: str, *modules: str) -> None:

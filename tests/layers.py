@@ -22,8 +22,8 @@ LAYERS = (
     ("models", "data", "evaluation"),
     ("report",),
     ("training",),
+    ("jml",),  # the package itself: each public sub-package, on first use
     ("app",),
-    ("jml",),  # the package itself: every public sub-package, on first use
 )
 BOTTOM = "errors"  # and with it the private modules that lie directly in jml/
 # Front doors: a few lines that hand over to the commands of jml.app.

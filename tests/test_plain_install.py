@@ -31,9 +31,10 @@ for module in pkgutil.walk_packages(jml.__path__, "jml."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 
-from jml import data, export, models, report
+from jml import data, models, report
 from jml.errors import UserError
 from jml.evaluation import evaluate
+from jml.app import _export as export
 from jml.app._evaluate import main
 import numpy as np
 import train_jax

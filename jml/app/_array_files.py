@@ -1,15 +1,44 @@
-"""What the command reads: arrays and names from files that may hold anything."""
+"""The files of ``jml evaluate``: arrays and names, checked, whatever a file holds."""
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jml._names import shown
 from jml._text_files import read_lines
+from jml.app._flags_of_arguments import with_flags
 from jml.errors import UserError
 
+# The arguments of ``evaluate``: those that come from files, in the order of the
+# command's, and those that are flags of the same name.
 ARGUMENTS = ("embeddings", "labels", "gallery", "gallery_labels")
+FLAGS = ("ks", "map_ks", "clusterings", "resamples", "seed", "groups", "gallery_groups")
+
+
+class ArrayFiles(NamedTuple):
+    """What was read: that of the queries and, if there is one, that of the gallery."""
+
+    arrays: list[np.ndarray]  # as ``ARGUMENTS``: two, or four with a gallery
+    images: list[np.ndarray | None]
+    groups: list[np.ndarray | None]
+    class_names: dict[int, str]
+
+
+def read_files(options: Namespace) -> ArrayFiles:
+    """Reads all files that the command was given.
+
+    Raises:
+        UserError: one cannot be read, or does not fit the labels.
+    """
+    arrays = [load_array(path) for path in options.what]
+    return ArrayFiles(
+        arrays,
+        _load_for_labels(options, "images", load_images, arrays[1::2]),
+        _load_for_labels(options, "groups", load_groups, arrays[1::2]),
+        load_class_names(options.class_names),
+    )
 
 
 def load_array(path: str, *, mapped: bool = False) -> np.ndarray:
@@ -23,13 +52,13 @@ def load_array(path: str, *, mapped: bool = False) -> np.ndarray:
         raise UserError(
             f"cannot read {path!r}: {error.strerror or error}; pass a .npy file."
         ) from None
-    except Exception:  # of a file that holds anything the reader raises anything
+    except Exception:  # the reader may raise anything where a file holds anything
         raise UserError(
             f"{path!r} is no .npy file of numbers; write it with numpy.save."
         ) from None
 
 
-def load_of_items(
+def _load_for_labels(
     options: Namespace,
     name: str,
     load: Callable[[str, np.ndarray], np.ndarray],
@@ -38,15 +67,15 @@ def load_of_items(
     """An option's array for the queries and, if these have labels, for the gallery."""
     option, other = f"--{name}", f"--gallery_{name}"
     paths = [getattr(options, name), getattr(options, f"gallery_{name}")]
-    given = [path is not None for path in paths]
-    if given not in ([False, False], [True, len(labels) == 2]):
+    passed = [path is not None for path in paths]
+    if passed not in ([False, False], [True, len(labels) == 2]):
         raise UserError(
             f"{other}: goes with {option} and a gallery, and they with it; pass both or"
             " none."
         )
     return [
-        None if path is None else load(path, some)
-        for path, some in zip(paths, labels, strict=False)
+        None if path is None else load(path, labels_of_path)
+        for path, labels_of_path in zip(paths, labels, strict=False)
     ]
 
 
@@ -88,11 +117,9 @@ def load_class_names(path: str | None) -> dict[int, str]:
 
 
 def about_files(message: str, paths: Sequence[str]) -> str:
-    """Says the files' names where ``evaluate`` says its arguments'."""
-    message = message.removeprefix("evaluate: ")
-    for argument, path in zip(ARGUMENTS, paths, strict=False):
-        message = message.replace(f"`{argument}`", repr(path))
-    numbers = ("ks", "map_ks", "clusterings", "resamples", "seed")
-    for option in (*numbers, "groups", "gallery_groups"):
-        message = message.replace(f"`{option}`", f"--{option}")
-    return message + "."
+    """A message of ``evaluate``, with the files and flags in place of its arguments."""
+    files = {
+        argument: repr(path) for argument, path in zip(ARGUMENTS, paths, strict=False)
+    }
+    flags = {name: f"--{name}" for name in FLAGS}
+    return with_flags(message.removeprefix("evaluate: "), flags | files) + "."

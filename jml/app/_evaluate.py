@@ -1,15 +1,16 @@
-"""Evaluates a run, or embeddings from anywhere, and writes a report.
+"""Evaluates a run, or embeddings in .npy files, and writes a report.
 
     python -m jml.evaluation runs/NAME
     python -m jml.evaluation embeddings.npy labels.npy [gallery.npy gallery_labels.npy]
 
-A command stands above all layers: it calls the training package for a run's folder.
+``jml evaluate`` is the same.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,7 @@ from jml._attempts import Attempts
 from jml._names import shell_line
 from jml._optional import progress_bar
 from jml._output import write_err, write_out
-from jml.app._array_files import (
-    about_files,
-    load_array,
-    load_class_names,
-    load_groups,
-    load_images,
-    load_of_items,
-)
+from jml.app._array_files import ArrayFiles, about_files, read_files
 from jml.app._command import exit_code
 from jml.app._flags_of_arguments import with_flags
 from jml.app._parser import Parser
@@ -33,65 +27,88 @@ from jml.errors import UserError
 PROGRAM = "python -m jml.evaluation"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
     """Runs the command; returns its exit code, which ``jml.app._command`` explains."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    return exit_code(PROGRAM, lambda: _run(given))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_code(program, partial(_run, words, program))
 
 
-def _make_parser() -> Parser:
+def _make_parser(program: str) -> Parser:
     parser = Parser(
-        prog=PROGRAM,
+        prog=program,
         description="Evaluate retrieval and write report.html.",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="With a run's folder only --dataroot applies: the run has the rest.",
+        epilog="The folder of a run has all settings; only --dataroot goes with it.",
     )
     add = parser.add_argument
     add(
         "what",
         nargs="+",
         metavar="RUN | FILE.npy",
-        help="a run's folder; or embeddings and labels, and perhaps those of a gallery",
+        help="the folder of a run; or embeddings and their labels in .npy files,"
+        " perhaps followed by the embeddings and the labels of a gallery",
     )
-    add("--dataroot", help="of a run: where its data set is now")
-    add("--out", default=".", help="of files: folder for the report (default: .)")
-    add("--overwrite", action="store_true", help="replace a report in --out")
-    add("--metric", default="euclidean", choices=("euclidean", "cosine"))
-    add("--ks", type=int, nargs="+", metavar="K", help="for Recall@K")
-    add("--map_ks", type=int, nargs="+", metavar="K", default=(), help="for MAP@K")
-    add("--clusterings", type=int, metavar="N", help="runs of k-means")
-    add("--resamples", type=int, default=1000, metavar="N", help="for the intervals")
-    add("--seed", type=int, default=0, metavar="N", help="of all randomness")
-    add("--images", metavar="FILE.npy", help="what the embeddings are of: uint8 NHWC")
-    add("--gallery_images", metavar="FILE.npy", help="the same for the gallery")
-    add("--groups", metavar="FILE.npy", help="camera or sequence of items, -1: none")
-    add("--gallery_groups", metavar="FILE.npy", help="the same for the gallery")
-    add("--class_names", metavar="FILE.txt", help="line i, from 0, names class i")
+    add("--dataroot", help="present place of a run's data set")
+    add("--out", default=".", help="folder for the report on files (default: .)")
+    add("--overwrite", action="store_true", help="replace an earlier report in --out")
+    add(
+        "--metric",
+        default="euclidean",
+        choices=("euclidean", "cosine"),
+        help="distance by which the gallery is ranked (default: euclidean)",
+    )
+    add("--ks", type=int, nargs="+", metavar="K", help="numbers k of Recall@k")
+    add(
+        "--map_ks",
+        type=int,
+        nargs="+",
+        metavar="K",
+        default=(),
+        help="numbers k of MAP@k",
+    )
+    add(
+        "--clusterings",
+        type=int,
+        metavar="N",
+        help="number of k-means runs for NMI and AMI; 0 for neither metric",
+    )
+    add(
+        "--resamples",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="number of bootstrap samples for the intervals (default: 1000)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of all randomness")
+    images = "images of the {}, in the order of its labels: uint8 [n, side, side, 3]"
+    add("--images", metavar="FILE.npy", help=images.format("embeddings"))
+    add("--gallery_images", metavar="FILE.npy", help=images.format("gallery"))
+    groups = "camera or sequence of each item of the {}: an integer, or -1 for none"
+    add("--groups", metavar="FILE.npy", help=groups.format("embeddings"))
+    add("--gallery_groups", metavar="FILE.npy", help=groups.format("gallery"))
+    add(
+        "--class_names",
+        metavar="FILE.txt",
+        help="names of the classes, one a line: that of class 0 first",
+    )
     return parser
 
 
-def _run(given: list[str]) -> None:
-    parser = _make_parser()
-    options = parser.parse_args(given)
-    folder = Path(options.what[0])
-    of_run = len(options.what) == 1 and folder.suffix != ".npy"
-    for name, value in vars(options).items():
-        if value != parser.get_default(name) and name != "what":
-            if of_run and name != "dataroot":
-                raise UserError(f"--{name}: is for files; a run has its own settings.")
-            if not of_run and name == "dataroot":
-                raise UserError(
-                    "--dataroot: is for the folder of a run, not for files."
-                )
+def _run(words: list[str], program: str) -> None:
+    parser = _make_parser(program)
+    options = parser.parse_args(words)
+    of_run = len(options.what) == 1 and Path(options.what[0]).suffix != ".npy"
+    _check_flags(parser, options, of_run)
     from jml.report import missing_packages
 
-    folder = folder if of_run else Path(options.out)
+    folder = Path(options.what[0] if of_run else options.out)
     attempts = Attempts()
 
-    def show(found: Any) -> None:  # first: no report costs the metrics, nor they it
+    def show(evaluation: Any) -> None:
+        # Before the report is begun: neither costs the other when it fails.
         with attempts.at("the metrics"):
-            write_out(_table(found))
+            write_out(_table(evaluation))
 
     try:
         if of_run:
@@ -101,21 +118,32 @@ def _run(given: list[str]) -> None:
                 folder, dataroot=options.dataroot, say=_report_line, evaluated=show
             )
         else:
-            _evaluate_files(options, given, show)
-    except OSError as error:  # of the report; what is read has been
+            again = [*program.split(), *words]
+            again += ["--overwrite"] * (not options.overwrite)
+            _evaluate_files(options, show, reproduce=shell_line(again))
+    except OSError as error:  # the report cannot be written; reading has its own errors
         raise UserError(
             f"--out: cannot write to {str(folder)!r}: {error.strerror or error}; free"
-            " or choose another place."
+            " space there, or choose another place."
         ) from None
     attempts.check()
     if not missing_packages():
         write_out(f"written: {folder / 'report.html'}")
 
 
+def _check_flags(parser: Parser, options: argparse.Namespace, of_run: bool) -> None:
+    for name, value in vars(options).items():
+        if value == parser.get_default(name) or name == "what":
+            continue
+        if of_run and name != "dataroot":
+            raise UserError(f"--{name}: is for files; a run has its own settings.")
+        if not of_run and name == "dataroot":
+            raise UserError("--dataroot: is for the folder of a run, not for files.")
+
+
 def _evaluate_files(
-    options: argparse.Namespace, given: list[str], show: Callable[[Any], None]
+    options: argparse.Namespace, show: Callable[[Any], None], *, reproduce: str
 ) -> None:
-    from jml.evaluation import evaluate
     from jml.report import Items, missing_packages, write_report
 
     if len(options.what) not in (2, 4):
@@ -126,52 +154,60 @@ def _evaluate_files(
     out, problem = Path(options.out), missing_packages()
     if not problem:
         _check_out(out, options.overwrite)
-    arrays = [load_array(path) for path in options.what]
-    images = load_of_items(options, "images", load_images, arrays[1::2])
-    groups = load_of_items(options, "groups", load_groups, arrays[1::2])
-    class_names = load_class_names(options.class_names)
-    write_err("evaluating")
-    try:
-        found = evaluate(
-            *arrays,
-            ks=options.ks,
-            map_ks=options.map_ks,
-            metric=options.metric,
-            clusterings=options.clusterings,
-            resamples=options.resamples,
-            seed=options.seed,
-            **dict(zip(("groups", "gallery_groups"), groups, strict=False)),
-            progress=progress_bar,
+    files = read_files(options)
+    evaluation = _evaluate_arrays(files, options)
+    show(evaluation)
+    if options.clusterings is None and "nmi" not in evaluation.metrics:
+        write_err(
+            "no NMI and AMI: k-means would take long; --clusterings 5 computes them"
         )
-    except ValueError as error:
-        raise UserError(about_files(str(error), options.what)) from None
-    show(found)
-    if options.clusterings is None and "nmi" not in found.metrics:
-        write_err("no NMI and AMI: k-means would take long; --clusterings 5 has it run")
     if options.groups is not None:
         write_err("groups are in use: a ranking leaves out the query's class and group")
     if problem:
         write_err(f"no report: it needs {problem}")
         return
     items = [
-        Items(x, labels, pictures, groups=group)
-        for x, labels, pictures, group in zip(
-            arrays[::2], arrays[1::2], images, groups, strict=True
+        Items(x, labels, images, groups=groups)
+        for x, labels, images, groups in zip(
+            files.arrays[::2],
+            files.arrays[1::2],
+            files.images,
+            files.groups,
+            strict=True,
         )
     ]
-    again = [*PROGRAM.split(), *given, *["--overwrite"] * (not options.overwrite)]
     write_report(
         out,
         Path(options.what[0]).stem,
         items[0],
         items[1] if len(items) > 1 else None,
-        found,
-        class_names=class_names,
+        evaluation,
+        class_names=files.class_names,
         metric=options.metric,
-        reproduce={"Evaluate again": shell_line(again)},
+        reproduce={"Evaluate again": reproduce},
         seed=options.seed,
         say=_report_line,
     )
+
+
+def _evaluate_arrays(files: ArrayFiles, options: argparse.Namespace) -> Any:
+    from jml.evaluation import evaluate
+
+    write_err("evaluating")
+    try:
+        return evaluate(
+            *files.arrays,
+            ks=options.ks,
+            map_ks=options.map_ks,
+            metric=options.metric,
+            clusterings=options.clusterings,
+            resamples=options.resamples,
+            seed=options.seed,
+            **dict(zip(("groups", "gallery_groups"), files.groups, strict=False)),
+            progress=progress_bar,
+        )
+    except ValueError as error:
+        raise UserError(about_files(str(error), options.what)) from None
 
 
 def _report_line(line: str) -> None:
@@ -197,14 +233,16 @@ def _check_out(out: Path, overwrite: bool) -> None:
         )
 
 
-def _table(found: Any) -> str:
-    lines = [f"{found.queries:,} queries"]
-    if found.left_out:
-        lines[0] += f", {found.left_out:,} more left out: none of their class to find"
-    for name, value in found.metrics.items():
+def _table(evaluation: Any) -> str:
+    lines = [f"{evaluation.queries:,} queries"]
+    if evaluation.left_out:
+        lines[0] += (
+            f", {evaluation.left_out:,} more left out: none of their class to find"
+        )
+    for name, value in evaluation.metrics.items():
         line = f"{name:<16}{100 * value:6.2f} %"
-        if name in found.intervals:
-            low, high = found.intervals[name]
+        if name in evaluation.intervals:
+            low, high = evaluation.intervals[name]
             line += f"  ({100 * low:.2f} to {100 * high:.2f})"
         lines.append(line)
     return "\n".join(lines)

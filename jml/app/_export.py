@@ -1,15 +1,16 @@
-"""Takes a run's network elsewhere.
+"""Writes the network of a run for other programs.
 
 python -m jml.export RUN --to torch        # a state dict, for torchvision's ResNet
 python -m jml.export RUN --to safetensors  # the same, without PyTorch
 python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alone
 
-JAX reads the last with flatbuffers, which writes it, too.
+``jml export`` is the same. JAX needs flatbuffers to write StableHLO, and to read it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jml._optional import need
 from jml._output import write_out
@@ -17,25 +18,44 @@ from jml.app._command import exit_code
 from jml.app._parser import Parser
 from jml.errors import UserError, reason_of
 
+if TYPE_CHECKING:
+    from jml.models import Model
+
 PROGRAM = "python -m jml.export"
 SUFFIXES = {"torch": ".pth", "safetensors": ".safetensors", "stablehlo": ".jax"}
 PACKAGES = {"torch": "torch", "safetensors": "safetensors", "stablehlo": "flatbuffers"}
 PLATFORMS = ("cpu", "cuda")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
     """Runs the command; returns its exit code, which ``jml.app._command`` explains."""
-    return exit_code(PROGRAM, partial(_run, arguments))
+    return exit_code(program, partial(_run, arguments, program))
 
 
-def _run(arguments: Sequence[str] | None) -> None:
-    parser = Parser(prog=PROGRAM, description="Export a run's network.")
-    parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("--to", choices=SUFFIXES, required=True, help="the format")
-    parser.add_argument("--best", action="store_true", help="not the last weights")
-    parser.add_argument("--out", type=Path, help="default: RUN/model.SUFFIX")
-    parser.add_argument("--overwrite", action="store_true", help="replace --out")
-    options = parser.parse_args(arguments)
+def _make_parser(program: str) -> Parser:
+    parser = Parser(
+        prog=program, description="Export a run's network.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("run", type=Path, help="folder of the run")
+    add(
+        "--to",
+        choices=SUFFIXES,
+        required=True,
+        help="format: a PyTorch state dict, the same in safetensors, or StableHLO",
+    )
+    add(
+        "--best",
+        action="store_true",
+        help="weights of the best Recall@1",
+    )
+    add("--out", type=Path, help="file to write; default: model.SUFFIX in the folder")
+    add("--overwrite", action="store_true", help="replace an earlier file")
+    return parser
+
+
+def _run(arguments: Sequence[str] | None, program: str) -> None:
+    options = _make_parser(program).parse_args(arguments)
     out = options.out or options.run / f"model{SUFFIXES[options.to]}"
     if out.is_dir():
         raise UserError(f"--out: {str(out)!r} is a folder; pass the name of a file.")
@@ -44,7 +64,6 @@ def _run(arguments: Sequence[str] | None) -> None:
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
     need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
-    from jml._whole_files import replace
     from jml.app._run_folder._finished_run import load_model, read_config
 
     config = read_config(options.run)
@@ -52,29 +71,39 @@ def _run(arguments: Sequence[str] | None) -> None:
     model = load_model(options.run, config, which=which)
     if not out.parent.is_dir():
         raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
-    write = {
+    writers = {
         "torch": _write_torch,
         "safetensors": _write_safetensors,
         "stablehlo": partial(_write_stablehlo, crop=config.image_size),
-    }[options.to]
-    try:
-        replace(out, partial(write, model=model))
-    except (OSError, RuntimeError) as error:  # PyTorch's, of a full disk
-        reason = getattr(error, "strerror", None) or reason_of(error)
-        raise UserError(
-            f"--out: cannot write {str(out)!r}: {reason}; free or choose another place."
-        ) from None
+    }
+    _write_whole(out, partial(writers[options.to], model=model))
     write_out(f"written: {out}")
     if options.to == "stablehlo":
         write_out(
             "to read it: jax.export.deserialize(bytearray(open(path, 'rb').read())), by"
             " jax and flatbuffers (pip install jax flatbuffers)"
         )
-    if options.to != "stablehlo" and config.l2norm:
+    elif config.l2norm:
         write_out("its outputs are to be divided by their length: the run has --l2norm")
 
 
-def _write_torch(path: Path, model) -> None:
+def _write_whole(out: Path, write: Callable[[Path], None]) -> None:
+    from jml._whole_files import replace
+
+    try:
+        replace(out, write)
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # the latter of PyTorch: a full disk
+        reason = getattr(error, "strerror", None) or reason_of(error)
+        raise UserError(
+            f"--out: cannot write {str(out)!r}: {reason}; free space there, or choose"
+            " another place."
+        ) from None
+
+
+def _write_torch(path: Path, model: "Model") -> None:
     import torch
 
     from jml.models import to_state_dict
@@ -83,16 +112,17 @@ def _write_torch(path: Path, model) -> None:
     torch.save({name: torch.from_numpy(a) for name, a in state.items()}, path)
 
 
-def _write_safetensors(path: Path, model) -> None:
+def _write_safetensors(path: Path, model: "Model") -> None:
     from jml.models import save_weights
 
     save_weights(path, model.params, model.batch_stats)
 
 
-def _write_stablehlo(path: Path, model, *, crop: int) -> None:
-    """A function of uint8 images [b, crop, crop, 3], weights and all inside."""
+def _write_stablehlo(path: Path, model: "Model", *, crop: int) -> None:
+    """A function of uint8 images [b, crop, crop, 3] that holds the weights itself."""
     import jax
     import jax.numpy as jnp
+    from jax import export
 
     from jml.data import center_crop_normalize
     from jml.models import embed
@@ -100,7 +130,7 @@ def _write_stablehlo(path: Path, model, *, crop: int) -> None:
     def embed_images(images):
         return embed(*model, center_crop_normalize(images, crop=crop), train=False)[0]
 
-    (batch,) = jax.export.symbolic_shape("b")
+    (batch,) = export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, crop, crop, 3), jnp.uint8)
-    exported = jax.export.export(jax.jit(embed_images), platforms=PLATFORMS)(images)
+    exported = export.export(jax.jit(embed_images), platforms=PLATFORMS)(images)
     path.write_bytes(exported.serialize())

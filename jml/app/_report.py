@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jml import __version__
 from jml._names import shell_line
 from jml._optional import progress_bar
 from jml.app._config import Config
@@ -141,7 +142,7 @@ def command_of(config: Config) -> str:
 
 def versions() -> str:
     """What the numbers depend on besides the code and the settings."""
-    names = ("jml", "jax", "jaxlib", "flax", "optax", "numpy")
     device = jax.local_devices()[0].device_kind
-    found = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"Python {platform.python_version()}, {found}; on {device}"
+    names = ("jax", "jaxlib", "flax", "optax", "numpy")
+    packages = [f"jml {__version__}", *(f"{name} {version(name)}" for name in names)]
+    return f"Python {platform.python_version()}, {', '.join(packages)}; on {device}"

@@ -20,8 +20,8 @@ exit codes:
   130  interrupted by Ctrl-C; 143 by SIGTERM"""
 
 
-def parse(arguments: Sequence[str]) -> Config:
-    """Turns command-line arguments into a ``Config``.
+def parse(arguments: Sequence[str], program: str = "jml train") -> Config:
+    """Turns the arguments of a command, `program`, into a ``Config``.
 
     ``--batch_size`` and ``--batch-size`` are the same flag; ``--flag value`` and
     ``--flag=value`` the same setting. A switch takes no value, ``true`` or ``false``,
@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str]) -> Config:
     >>> parse(["--loss", "triplet", "--batch-size=32"]).batch_size
     32
     """
-    parser = _make_parser()
+    parser = _make_parser(program)
     known, unknown = parser.parse_known_args([_underscored(a) for a in arguments])
     if unknown:
         flag = unknown[0].partition("=")[0]
@@ -45,10 +45,10 @@ def parse(arguments: Sequence[str]) -> Config:
     return Config(**vars(known))
 
 
-def _make_parser() -> Parser:
+def _make_parser(program: str) -> Parser:
     parser = Parser(
-        prog="train_jax.py",
-        usage="train_jax.py [--flag value ...]",
+        prog=program,
+        usage=f"{program} [--flag value ...]",
         description="Train a metric-learning model and measure its retrieval.",
         epilog=f"{_defaults_table()}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

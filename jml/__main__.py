@@ -1,0 +1,15 @@
+"""``python -m jml``: a front door onto the command, which ``jml`` runs as well."""
+
+from typing import NoReturn
+
+from jml.app._command import leave
+from jml.app._console import main
+
+
+def run() -> NoReturn:
+    """Runs the command that the process was started with, and ends the process."""
+    leave(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,68 @@
+"""The package: its public modules on first use, its version, its extras."""
+
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import jml
+from jml._optional import DISTRIBUTION, EXTRAS, NAMES
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_public_modules_are_imported_when_they_are_used():
+    code = (
+        "import sys, jml\n"
+        "assert not [name for name in sys.modules if name.startswith('jml.')]\n"
+        "assert 'jax' not in sys.modules and 'losses' in dir(jml)\n"
+        "assert callable(jml.losses.triplet_loss)\n"
+        "assert 'jml.models' not in sys.modules\n"
+        "assert callable(jml.distances.normalize)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_public_module_is_there():
+    for name in set(jml.__all__) - {"__version__"}:
+        assert getattr(jml, name) is import_module(f"jml.{name}")
+        assert name in dir(jml)
+
+
+def test_what_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'jml' has no attribute 'loss'"):
+        getattr(jml, "loss")  # noqa: B009
+    assert not hasattr(jml, "torch_ref")
+
+
+def test_the_version_is_written_once():
+    assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
+    (line,) = (
+        line
+        for line in (ROOT / "jml" / "__init__.py").read_text().splitlines()
+        if line.startswith("__version__")
+    )
+    assert line == f'__version__ = "{jml.__version__}"'
+
+
+def test_missing_packages_are_advised_by_the_extra_that_brings_them():
+    assert PROJECT["name"] == DISTRIBUTION
+    extras = PROJECT["optional-dependencies"]
+    brought = {
+        name.partition(">=")[0].partition("[")[0]: extra
+        for extra, names in extras.items()
+        if extra != "test"
+        for name in names
+    }
+    advised = {NAMES.get(module, module): extra for module, extra in EXTRAS.items()}
+    assert advised.pop("fonttools") == "train"  # matplotlib brings it
+    assert advised == brought
+
+
+def test_extras_name_the_project_itself_and_not_a_stranger():
+    for names in PROJECT["optional-dependencies"].values():
+        assert not [name for name in names if name.partition("[")[0] == "jml"]
