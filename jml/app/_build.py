@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from jml._loss_specs import SPECS
 from jml.app._config import Config
 from jml.data import augment, strong_augment
 from jml.errors import UserError
-from jml.losses import init_proxies
+from jml.losses._registry import init_function_of
 from jml.models import create
 from jml.training import (
     Rates,
@@ -23,8 +24,12 @@ from jml.training import (
 )
 from jml.training._network_loss import make_loss
 
-from ._objective import Hyperparameters, make_objective
-from ._signs import make_signs
+from ._objective import (
+    Hyperparameters,
+    loss_hyperparameters,
+    make_diagnostics,
+    make_objective,
+)
 
 AUGMENTS = {"crop": augment, "strong": strong_augment}
 
@@ -83,7 +88,8 @@ def build(
     )
     params: dict[str, Any] = {"model": model.params}
     key = jax.random.key(config.seed)
-    if config.proxies is not None:
+    init_proxies = init_function_of(SPECS[config.loss])
+    if init_proxies is not None:
         params["proxies"] = init_proxies(
             jax.random.fold_in(key, 0),
             num_classes=num_classes,
@@ -108,7 +114,7 @@ def build(
         make_objective(config),
         augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
         groups=groups,
-        signs=make_signs(config),
+        diagnostics=make_diagnostics(config),
         freeze_bn=config.freeze_bn,
         microbatch=config.microbatch,
         bfloat16=config.precision == "bfloat16",
@@ -121,16 +127,16 @@ def build(
         make_step(loss_of, optimizer, skip_nan=config.on_nan == "skip", mesh=mesh),
         jax.random.fold_in(key, 1),
         Hyperparameters(
-            Rates(**{"head_lr": config.lr, **_given(Rates, config)}),
-            **_given(Hyperparameters, config),
+            _rates(config), loss_hyperparameters(config), ema=config.ema or 0.0
         ),
     )
 
 
-def _given(kind: Any, config: Config) -> dict[str, Any]:
-    """The fields of a named tuple that a configuration has; not all losses have all."""
-    given = {name: getattr(config, name, None) for name in kind._fields}
-    return {name: value for name, value in given.items() if value is not None}
+def _rates(config: Config) -> Rates:
+    """The rates of a run; where it has none of a name, that of ``Rates`` stands."""
+    rates = {name: getattr(config, name) for name in Rates._fields}
+    given = {name: value for name, value in rates.items() if value is not None}
+    return Rates(**{"head_lr": config.lr, **given})
 
 
 def check_divides(config: Config, devices: int) -> None:

@@ -1,56 +1,49 @@
-"""The losses the command offers, brought to one signature."""
+"""The loss of a run, from the registry of losses, and what its steps take as traced."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
+from jml._loss_specs import SPECS
 from jml.app._config import Config
-from jml.losses import contrastive_loss, lifted_loss, proxy_nca_loss, triplet_loss
+from jml.losses import _diagnostics, _registry
 from jml.training import Rates
-
-LOSSES: dict[str, Callable[..., Array]] = {
-    "contrastive": contrastive_loss,
-    "triplet": triplet_loss,
-    "lifted": lifted_loss,
-    "proxy_nca": proxy_nca_loss,
-}
 
 
 class Hyperparameters(NamedTuple):
     """Numbers a step takes as traced values: changing one does not recompile."""
 
     rates: Rates
-    margin: float = 0.0
-    scale: float = 1.0
-    ema: float = 0.0  # decay of the moving average
+    loss: dict[str, Any]  # the loss's hyperparameters by name
+    ema: Any = 0.0  # decay of the moving average
 
 
-Objective = Callable[
-    [
-        Float[Array, "b d"],
-        Int[Array, " b"],
-        Float[Array, "c d"] | None,
-        Hyperparameters,
-    ],
-    Array,
-]
+# Of (embeddings, labels, proxies, hyper); proxies are None where the loss has none.
+Objective = Callable[[Array, Array, Array | None, Hyperparameters], Array]
+Diagnostics = Callable[[Array, Array, Array | None, Hyperparameters], dict[str, Array]]
 
 
 def make_objective(config: Config) -> Objective:
-    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
-
-    Proxies are None where the loss has none.
-    """
-    loss = LOSSES[config.loss]
-    if config.proxies is not None:
-        return lambda embeddings, labels, proxies, hyper: loss(
-            embeddings, labels, proxies, scale=hyper.scale
-        )
-    loss = partial(loss, convention=config.convention)
-    if config.mining is not None:
-        loss = partial(loss, mining=config.mining)
-    return lambda embeddings, labels, proxies, hyper: loss(
-        embeddings, labels, margin=hyper.margin
+    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``."""
+    objective = _registry.make_objective(config.loss, **_choices(config))
+    return lambda embeddings, labels, proxies, hyper: objective(
+        embeddings, labels, proxies, hyper.loss
     )
+
+
+def make_diagnostics(config: Config) -> Diagnostics:
+    """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name."""
+    diagnostics = _diagnostics.make_diagnostics(config.loss, **_choices(config))
+    return lambda embeddings, labels, proxies, hyper: diagnostics(
+        embeddings, labels, proxies, hyper.loss
+    )
+
+
+def loss_hyperparameters(config: Config) -> dict[str, float]:
+    """The hyperparameters of a run's loss, by name."""
+    return {h.name: getattr(config, h.name) for h in SPECS[config.loss].hyperparameters}
+
+
+def _choices(config: Config) -> dict[str, str]:
+    return {c.name: getattr(config, c.name) for c in SPECS[config.loss].choices}

@@ -7,14 +7,15 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array
 
-from jml.app._objective import Hyperparameters, Objective
-from jml.app._signs import Signs
 from jml.models import embed, with_bfloat16_kernels
 
 from ._microbatch import embed_in_pieces
 from ._step import LossOf
 
 Tree = Any  # nested dictionaries of arrays
+# (embeddings, labels, proxies or None, hyper) -> loss, and -> scalars by name
+Objective = Callable[[Array, Array, Array | None, Any], Array]
+Diagnostics = Callable[[Array, Array, Array | None, Any], dict[str, Array]]
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
 
 
@@ -24,7 +25,7 @@ def make_loss(
     *,
     augment: Augment,
     groups: Tree,
-    signs: Signs | None = None,
+    diagnostics: Diagnostics | None = None,
     freeze_bn: bool = False,
     microbatch: int | None = None,
     bfloat16: bool = False,
@@ -34,11 +35,12 @@ def make_loss(
 
     Args:
         graphdef: the network, from ``jml.models.create``.
-        objective: the loss, from ``make_objective``.
+        objective: the loss, ``(embeddings, labels, proxies, hyper)`` to a scalar.
+            Proxies are ``params["proxies"]``, or None where there are none.
         augment: makes the network's input from a batch, on the device.
         groups: of the parameters, from ``label_groups``: no gradient is computed for
             those that are frozen.
-        signs: what else to log, from ``make_signs``.
+        diagnostics: what else to log: of the same arguments, scalars by name.
         freeze_bn: normalise with the running statistics and leave them alone.
         microbatch: images whose activations exist at once, a divisor of the batch; by
             default all. The loss is the whole batch's all the same.
@@ -56,7 +58,7 @@ def make_loss(
         batch_stats: Tree,
         batch: tuple[Array, Array],
         key: Array,
-        hyper: Hyperparameters,
+        hyper: Any,
     ) -> tuple[Array, tuple[Tree, dict[str, Array]]]:
         params = jax.tree.map(
             lambda group, p: jax.lax.stop_gradient(p) if group == "frozen" else p,
@@ -73,8 +75,8 @@ def make_loss(
             size=microbatch or len(views),
             mesh=mesh,
         )
-        given = embeddings, labels, params.get("proxies"), hyper
-        found = {} if signs is None else signs(*given)
-        return objective(*given), (batch_stats, found)
+        arguments = embeddings, labels, params.get("proxies"), hyper
+        measured = {} if diagnostics is None else diagnostics(*arguments)
+        return objective(*arguments), (batch_stats, measured)
 
     return loss_of

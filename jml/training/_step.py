@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Int
 from ._devices import replicated
 
 Tree = Any  # nested dictionaries of arrays
-# (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, signs))
+# (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics))
 LossOf = Callable[[Tree, Tree, Any, Array, Any], tuple[Array, tuple[Tree, Tree]]]
 
 
@@ -76,13 +76,14 @@ def make_step(
 
     Args:
         loss_of: ``(params, batch_stats, batch, key, hyper)`` to
-            ``(loss, (batch_stats, signs))``, where `signs` are scalars to log.
+            ``(loss, (batch_stats, diagnostics))``; diagnostics are scalars to log.
         optimizer: of optax; ``hyper`` and ``step`` reach those that take them.
         skip_nan: pass over a step that is not finite, count it, and go on.
         mesh: the devices that share each batch, from ``jml.training._devices``.
 
     Returns:
-        The step; ``measured`` has "loss", "grad_norm", "finite", "halted" and signs.
+        The step; ``measured`` has "loss", "grad_norm", "finite", "halted" and the
+        diagnostics.
     """
     optimizer = optax.with_extra_args_support(optimizer)
     shardings = {} if mesh is None else {"out_shardings": replicated(mesh)}
@@ -91,7 +92,7 @@ def make_step(
     def step(
         state: TrainState, batch: Any, key: Array, hyper: Any = None
     ) -> tuple[TrainState, dict[str, Array]]:
-        (loss, (batch_stats, signs)), gradients = jax.value_and_grad(
+        (loss, (batch_stats, diagnostics)), gradients = jax.value_and_grad(
             loss_of, has_aux=True
         )(
             state.params,
@@ -129,6 +130,6 @@ def make_step(
         moves = finite & ~state.halted
         new = jax.lax.cond(moves, update, pass_over, gradients)
         measured = {"loss": loss, "grad_norm": grad_norm, "finite": finite}
-        return new, {**measured, "halted": new.halted, **signs}
+        return new, {**measured, "halted": new.halted, **diagnostics}
 
     return step

@@ -235,12 +235,10 @@ def test_names_agree_with_the_modules_they_stand_for():
     from jml import models
     from jml.app._build import AUGMENTS
     from jml.app._inputs import READERS, SAMPLERS
-    from jml.app._objective import LOSSES
     from jml.data._decoding._decoded import CACHES
     from jml.training._optimizers import OPTIMIZERS, SCHEDULES
 
     assert ARCHITECTURES == tuple(models.ARCHITECTURES)
-    assert set(LOSSES) == set(BY_LOSS)
     assert {*READERS, "glyphs", "tfds:NAME"} == set(DATASETS)
     choices = {item.name: item.metadata.get("choices") for item in fields(Config)}
     assert choices["sampler"] == tuple(SAMPLERS)

@@ -15,8 +15,7 @@ from flax import nnx
 
 from jml.app._config import Config
 from jml.app._distributed import join
-from jml.app._objective import Hyperparameters, make_objective
-from jml.app._signs import make_signs
+from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
 from jml.losses import init_proxies, triplet_loss
 from jml.models._layers._batch_norm import BatchNorm
 from jml.models._resnet import Conv, Linear
@@ -70,11 +69,11 @@ def loss_of(graphdef, config, groups, params, stats, batch, mesh, microbatch=Non
         make_objective(config),
         augment=noisy,
         groups=groups,
-        signs=make_signs(config),
+        diagnostics=make_diagnostics(config),
         microbatch=microbatch,
         mesh=mesh,
     )
-    hyper = Hyperparameters(Rates(), margin=0.5, scale=2.0)
+    hyper = Hyperparameters(Rates(), {"margin": 0.5, "scale": 2.0})
     return jax.value_and_grad(function, has_aux=True)(
         params, stats, batch, jax.random.key(3), hyper
     )
@@ -104,8 +103,9 @@ def results(mesh, dtype):
 
     found = compute(*replicate(mesh, (params, stats)), batch)
     parts = {}
-    for name, ((loss, (stats, signs)), gradient) in found.items():
-        trees = {"loss": loss, "stats": stats, "signs": signs, "gradient": gradient}
+    for name, ((loss, (stats, measured)), gradient) in found.items():
+        trees = {"loss": loss, "stats": stats, "gradient": gradient}
+        trees["diagnostics"] = measured
         for part, tree in trees.items():
             leaves = [np.ravel(np.asarray(leaf)) for leaf in jax.tree.leaves(tree)]
             parts[f"{dtype} {name} {part}"] = np.concatenate(leaves)

@@ -7,14 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml._loss_specs import SPECS
 from jml.app._config import Config
-from jml.app._objective import LOSSES, Hyperparameters, make_objective
+from jml.app._objective import (
+    Hyperparameters,
+    loss_hyperparameters,
+    make_objective,
+)
 from jml.errors import UserError
 from jml.models import create, embed
 from jml.training import Rates, embed_in_pieces
 from tests.parity import assert_close
 
-HYPER = Hyperparameters(Rates(), margin=0.5)
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
 
 
@@ -26,19 +30,21 @@ def net(params, stats, images):
     return hidden[:, :8], stats
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", SPECS)
 def test_the_gradient_is_the_whole_batchs(x64, loss):
     keys = jax.random.split(jax.random.key(0), 3)
     images, params, proxies = (
         jax.random.normal(key, shape, float)
         for key, shape in zip(keys, [(8, 16), (16, 16), (3, 8)], strict=True)
     )
-    objective = make_objective(Config(loss=loss))
+    config = Config(loss=loss)
+    objective = make_objective(config)
+    hyper = Hyperparameters(Rates(), loss_hyperparameters(config))
 
     def gradients(size):
         def loss_of(params, proxies):
             embeddings, _ = embed_in_pieces(net, params, (), images, size=size)
-            return objective(embeddings, LABELS, proxies, HYPER)
+            return objective(embeddings, LABELS, proxies, hyper)
 
         return leaves(jax.value_and_grad(loss_of, argnums=(0, 1))(params, proxies))
 
@@ -56,18 +62,20 @@ def test_batch_norm_sees_each_piece_by_itself(x64):
     graphdef, *trees = create("resnet18", embedding_dim=8, l2norm=True)
     params, stats = jax.tree.map(lambda a: a.astype(float), trees)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)))
-    objective = make_objective(Config())
+    config = Config()
+    objective = make_objective(config)
+    hyper = Hyperparameters(Rates(), loss_hyperparameters(config))
     run = partial(embed, graphdef, train=True)
 
     def in_pieces(params):
         embeddings, moved = embed_in_pieces(run, params, stats, images, size=4)
-        return objective(embeddings, LABELS, None, HYPER), moved
+        return objective(embeddings, LABELS, None, hyper), moved
 
     def by_hand(params):
         first, middle = run(params, stats, images[:4])
         second, moved = run(params, middle, images[4:])
         both = jnp.concatenate([first, second])
-        return objective(both, LABELS, None, HYPER), moved
+        return objective(both, LABELS, None, hyper), moved
 
     (one, gradients), (other, expected) = (
         jax.jit(jax.value_and_grad(f, has_aux=True))(params)

@@ -51,7 +51,7 @@ def trained(start, rates=RATES, **options):
 
     @jax.jit
     def step(params, state, gradient, number, rates):
-        hyper = Hyperparameters(rates)
+        hyper = Hyperparameters(rates, loss={})
         updates, state = optimizer.update(
             gradient, state, params, hyper=hyper, step=number
         )

@@ -14,6 +14,7 @@ import torch
 import torchvision
 
 import torch_ref
+from jml._loss_specs import SPECS
 from jml.app._config import Config
 from jml.app._objective import Hyperparameters, make_objective
 from jml.models import create
@@ -131,8 +132,7 @@ def jax_run(start):
     objectives = [make_objective(config) for config, _ in CASES.values()]
 
     def objective(embeddings, labels, proxies, hyper):
-        margin, choice = hyper.margin
-        hyper = hyper._replace(margin=margin)
+        choice = hyper.loss["choice"]
         return jax.lax.switch(choice, objectives, embeddings, labels, proxies, hyper)
 
     with jax.enable_x64(True):
@@ -147,7 +147,8 @@ def jax_run(start):
 
     def run(name):
         with jax.enable_x64(True):
-            margin = (CASES[name][1], list(CASES).index(name))
+            of_loss = {"margin": CASES[name][1], "scale": 2.0}
+            of_loss["choice"] = list(CASES).index(name)
             rates = Rates(
                 lr=LR,
                 head_lr=LR,
@@ -155,7 +156,7 @@ def jax_run(start):
                 decay_gamma=GAMMA,
                 decay_iter_step=DECAY_EVERY,
             )
-            hyper = Hyperparameters(rates, margin=margin, scale=2.0)
+            hyper = Hyperparameters(rates, of_loss)
             params = {
                 "model": from_torch(model.params, state),
                 "proxies": jnp.array(proxies),
@@ -189,6 +190,4 @@ def test_ten_steps_follow_pytorch(name, start, jax_run):
 
 
 def test_six_losses_are_all_there_are():
-    from jml.app._objective import LOSSES
-
-    assert {config.loss for config, _ in CASES.values()} == set(LOSSES)
+    assert {config.loss for config, _ in CASES.values()} == set(SPECS)

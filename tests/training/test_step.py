@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml._loss_specs import SPECS
 from jml.app import _build as build_module
 from jml.app._config import Config
-from jml.app._objective import LOSSES, Hyperparameters, make_objective
-from jml.app._signs import make_signs
+from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
 from jml.errors import UserError
 from jml.models import Model
 from jml.training import Rates, init_state, label_groups, make_optimizer, make_step
@@ -16,7 +16,7 @@ from jml.training import _network_loss as network_loss
 from jml.training._network_loss import make_loss
 
 RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)
-HYPER = Hyperparameters(RATES, margin=0.5, ema=0.5)
+HYPER = Hyperparameters(RATES, {"margin": 0.5, "scale": 1.0}, ema=0.5)
 
 
 def embed(graphdef, params, batch_stats, images, *, train):
@@ -57,7 +57,7 @@ def compiled(params, loss="contrastive", *, augment=None, skip_nan=False, **flag
         make_objective(config),
         augment=augment or (lambda key, images: images),
         groups=groups,
-        signs=make_signs(config),
+        diagnostics=make_diagnostics(config),
         freeze_bn=freeze_bn,
     )
     return make_step(loss_of, optimizer, skip_nan=skip_nan), optimizer
@@ -105,7 +105,7 @@ def test_fixed_proxies_stay_where_they_were_drawn(batch):
     assert changes["model"]["fc"]["weight"]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", SPECS)
 def test_numbers_are_traced(batch, loss):
     traces = []
 
@@ -117,10 +117,9 @@ def test_numbers_are_traced(batch, loss):
     step, optimizer = compiled(params, loss, augment=augment)
     state = init_state(params, {"mean": jnp.zeros(3)}, optimizer)
     for number in range(1, 4):
-        numbers = {name: 0.1 * number for name in Rates._fields}
-        hyper = Hyperparameters(
-            Rates(**numbers), margin=0.1 * number, scale=2 * number, ema=0.1 * number
-        )
+        rates = Rates(**{name: 0.1 * number for name in Rates._fields})
+        of_loss = {n: number * v for n, v in SPECS[loss].defaults().items()}
+        hyper = Hyperparameters(rates, of_loss, ema=0.1 * number)
         state, _ = step(state, batch, jax.random.key(number), hyper)
     assert len(traces) == 1
 
@@ -202,7 +201,7 @@ def test_objectives_pass_on_what_the_config_says(batch):
     from jml.losses import contrastive_loss, proxy_nca_loss, triplet_loss
 
     embeddings, labels = jnp.asarray(batch[0]), jnp.asarray(batch[1])
-    hyper = HYPER._replace(margin=0.7, scale=3.0)
+    hyper = HYPER._replace(loss={"margin": 0.7, "scale": 3.0})
     for convention in ("original", "paper"):
         objective = make_objective(Config(convention=convention))
         expected = contrastive_loss(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_type_hints
 
 from ._consistency import check_together, notes
 from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS, canonical_dataset, kind_of
+from ._model_settings import bounds_of
 from ._settings import Settings
 from ._values import check_value
 
@@ -36,8 +37,9 @@ class Config(Settings):
         object.__setattr__(self, "filled", frozenset(empty))
         kinds = get_type_hints(Config)
         for item in fields(self):
+            rules = {**item.metadata, **bounds_of(self.loss, item.name)}
             value = getattr(self, item.name)
-            check_value(item.name, value, kinds[item.name], item.metadata)
+            check_value(item.name, value, kinds[item.name], rules)
         self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
         object.__setattr__(self, "dataset", canonical_dataset(self.dataset))
         self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])

@@ -5,6 +5,7 @@ Only the standard library is imported here (see the package docstring).
 
 from typing import Any
 
+from jml._loss_specs import SPECS
 from jml.errors import UserError
 
 from ._values import suggest
@@ -58,23 +59,11 @@ BY_WEIGHTS: dict[str, dict[str, Any]] = {
     "none": {"lr": 7e-4},
     "imagenet|PATH": {"lr": 1e-5},
 }
-# ... and by loss. None: this loss has no such setting.
-_PAIRS = {"l2norm": True, "mining": None, "images_per_class": 4}
-_NO_PROXIES = {"proxies": None, "proxies_lr": None, "scale": None}
+# ... and by loss, from the registry. None: this loss has no such setting.
+_BY_LOSS = {name: spec.command_defaults() for name, spec in SPECS.items()}
+_ABSENT = {name: None for defaults in _BY_LOSS.values() for name in defaults}
 BY_LOSS: dict[str, dict[str, Any]] = {
-    "contrastive": {"margin": 0.5, **_PAIRS, **_NO_PROXIES},
-    "triplet": {"margin": 0.2, **_PAIRS, "mining": "semi", **_NO_PROXIES},
-    # Lifted's loss of a batch hardly falls while distances cannot exceed 2.
-    "lifted": {"margin": 1.0, **_PAIRS, "l2norm": False, **_NO_PROXIES},
-    "proxy_nca": {
-        "margin": None,
-        "l2norm": True,
-        "mining": None,
-        "images_per_class": 2,
-        "proxies": "trained",
-        "proxies_lr": 0.03,
-        "scale": 10.0,
-    },
+    name: {**_ABSENT, **defaults} for name, defaults in _BY_LOSS.items()
 }
 
 

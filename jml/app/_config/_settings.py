@@ -1,41 +1,23 @@
-"""The fields of ``Config``: all settings of a run but those about data.
+"""The fields of ``Config``: how a run trains, and where.
 
 Only the standard library is imported here (see the package docstring).
 """
 
 from dataclasses import dataclass
 
+from jml._loss_specs import CONVENTION
+
 from . import _flags as flags
-from ._data_settings import DataSettings
-from ._defaults import ARCHITECTURES, BY_LOSS, OPTIMIZERS, SCHEDULES
+from ._defaults import OPTIMIZERS, SCHEDULES
+from ._model_settings import LossSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DataSettings):
+class Settings(LossSettings):
     """One field per flag of ``jml train``; see ``Config``."""
 
-    arch: str = flags.model(None, "network", choices=ARCHITECTURES)
-    weights: str = flags.model(
-        None,
-        "initial weights: none, imagenet, or a .pth or .safetensors file",
-        **flags.free,
-    )
-    embedding_dim: int = flags.model(128, "size of an embedding", **flags.count)
-    l2norm: bool = flags.model(None, "scale embeddings to length one")
-    freeze_bn: bool = flags.model(False, "leave the BatchNorm layers as they start")
-
-    loss: str = flags.loss("contrastive", "loss function", choices=tuple(BY_LOSS))
-    mining: str | None = flags.loss(
-        None, "triplets to use", choices=("hardest", "semi", "all")
-    )
-    margin: float | None = flags.loss(None, "margin of the loss", above=0)
-    scale: float | None = flags.loss(
-        None, "factor on the distances of proxy_nca; 1 in the original", above=0
-    )
     convention: str = flags.loss(
-        "original",
-        "how pairs are counted: as the original code or as the paper",
-        choices=("original", "paper"),
+        CONVENTION.default, CONVENTION.text, choices=CONVENTION.choices
     )
     proxies: str | None = flags.loss(
         None,

@@ -1,13 +1,13 @@
-"""Signs of learning, against their definitions in NumPy."""
+"""Diagnostics of losses, against their definitions in NumPy."""
+
+import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jml.app._config import Config
-from jml.app._objective import Hyperparameters
-from jml.app._signs import make_signs
-from jml.training import Rates
+from jml._loss_specs import SPECS
+from jml.losses._diagnostics import ACTIVE, make_diagnostics
 
 MARGIN = 0.4
 
@@ -20,11 +20,15 @@ def batch():
     return embeddings, labels, rng.normal(size=(6, 4))
 
 
-def signs_of(batch, **options):
+def diagnostics_of(batch, loss, *, margin=MARGIN, **choices):
+    spec = SPECS[loss]
+    choices = {choice.name: choice.default for choice in spec.choices} | choices
+    hyperparameters = spec.defaults() | {"margin": margin}
     embeddings, labels, proxies = map(jnp.asarray, batch)
-    hyper = Hyperparameters(Rates(), margin=MARGIN)
-    found = make_signs(Config(**options))(embeddings, labels, proxies, hyper)
-    return {name: float(value) for name, value in found.items()}
+    measured = make_diagnostics(loss, **choices)(
+        embeddings, labels, proxies, hyperparameters
+    )
+    return {name: float(value) for name, value in measured.items()}
 
 
 def distances(x, y):
@@ -37,9 +41,9 @@ def pairs(batch):
     return distances(x, x), same & ~np.eye(len(x), dtype=bool), ~same
 
 
-@pytest.mark.parametrize("loss", ["contrastive", "triplet", "lifted"])
+@pytest.mark.parametrize("loss", [n for n in SPECS if SPECS[n].proxies is None])
 def test_mean_distances(x64, batch, loss):
-    found = signs_of(batch, loss=loss)
+    found = diagnostics_of(batch, loss)
     d, positive, negative = pairs(batch)
     assert found["positive_distance"] == pytest.approx(d[positive].mean(), rel=1e-9)
     assert found["negative_distance"] == pytest.approx(d[negative].mean(), rel=1e-9)
@@ -49,7 +53,7 @@ def test_active_pairs_of_contrastive(x64, batch):
     batch = batch[0] * 0.4, *batch[1:]
     d, _, negative = pairs(batch)
     for convention, power in (("original", 2), ("paper", 1)):
-        found = signs_of(batch, convention=convention)["active"]
+        found = diagnostics_of(batch, "contrastive", convention=convention)["active"]
         expected = np.mean(d[negative] ** power < MARGIN)
         assert found == pytest.approx(expected, rel=1e-6)
         assert 0 < found < 1
@@ -66,8 +70,8 @@ def test_active_triplets(x64, batch):
         semi = beyond.max() if len(beyond) else before.min()
         active["semi"].append(semi + MARGIN > 0)
     for mining, expected in active.items():
-        options = {"loss": "triplet", "mining": mining, "convention": "paper"}
-        found = signs_of(batch, **options)["active"]
+        options = {"mining": mining, "convention": "paper"}
+        found = diagnostics_of(batch, "triplet", **options)["active"]
         assert found == pytest.approx(np.mean(expected), rel=1e-12)
         assert 0 < found
 
@@ -82,7 +86,7 @@ def test_active_pairs_of_lifted(x64, batch):
             np.log(repulsion[i] + repulsion[j]) + d[i, j]
             for i, j in np.argwhere(positive)
         ]
-        found = signs_of(wide, loss="lifted", convention="paper")["active"]
+        found = diagnostics_of(wide, "lifted", convention="paper")["active"]
         assert found == pytest.approx(np.mean(np.array(terms) > 0), rel=1e-12)
     assert found < 1
 
@@ -92,7 +96,7 @@ def test_proxies(x64, batch):
     unit = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (x, proxies)]
     d = distances(*unit)
     own = labels[:, None] == np.arange(6)[None]
-    found = signs_of(batch, loss="proxy_nca")
+    found = diagnostics_of(batch, "proxy_nca")
     expected = np.mean(d.argmin(axis=1) != labels)
     assert found["active"] == pytest.approx(expected, rel=1e-6)
     assert 0 < found["active"] < 1
@@ -100,9 +104,34 @@ def test_proxies(x64, batch):
     assert found["negative_distance"] == pytest.approx(d[~own].mean(), rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", ["contrastive", "triplet", "lifted", "proxy_nca"])
+@pytest.mark.parametrize("loss", SPECS)
 @pytest.mark.parametrize("labels", [np.zeros(4, int), np.arange(4)])
 def test_where_there_are_no_pairs_nothing_breaks(loss, labels):
     batch = np.ones((4, 3), np.float32), labels, np.eye(4, 3, dtype=np.float32)
-    found = signs_of(batch, loss=loss)
+    found = diagnostics_of(batch, loss)
     assert set(found) == {"active", "positive_distance", "negative_distance"}
+
+
+@pytest.fixture
+def without_diagnostics(monkeypatch):
+    """Triplet loss as a loss of which the registry knows no diagnostics."""
+    plain = dataclasses.replace(SPECS["triplet"], diagnostics=None)
+    monkeypatch.setitem(SPECS, "triplet", plain)
+
+
+def test_a_loss_without_diagnostics_counts_items_with_a_gradient(
+    x64, without_diagnostics
+):
+    # The third class is far away: no triplet with its items is active.
+    x = np.array([[0.0, 0], [0.1, 0], [0.23, 0], [0.37, 0], [9, 9], [9, 9.1]])
+    batch = x, np.array([0, 0, 1, 1, 2, 2]), np.zeros((3, 2))
+    measured = diagnostics_of(batch, "triplet", mining="hardest", convention="paper")
+    assert measured["active"] == pytest.approx(4 / 6)
+    far = diagnostics_of(
+        batch, "triplet", mining="hardest", convention="paper", margin=1e-9
+    )
+    assert 0 <= far["active"] <= measured["active"]
+
+
+def test_every_row_names_diagnostics_that_exist():
+    assert {spec.diagnostics for spec in SPECS.values()} <= set(ACTIVE)

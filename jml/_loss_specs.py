@@ -1,0 +1,172 @@
+"""The registry of losses: what is known of each, in one row.
+
+The flags and defaults of the command, the objective, the diagnostics, the contract
+tests and the benchmarks read it. A new loss is one file in ``jml/losses``, exported
+there, one row here and one oracle in the tests.
+
+Only the standard library is imported, so that the command can read its flags before JAX
+is loaded: a row names its functions, and ``jml.losses._registry`` looks them up.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameter:
+    """A number that a loss takes by keyword; it is traced, never compiled in.
+
+    It becomes a flag of its name. Losses that share a name share the flag, so its
+    `text` must hold for all of them; bounds and defaults are each loss's own.
+    """
+
+    name: str
+    text: str  # the flag's help, a noun phrase
+    default: float  # the function's
+    command_default: float | None = None  # the command's, where it differs
+    above: float | None = None  # bounds of what the command accepts
+    minimum: float | None = None
+    below: float | None = None
+    maximum: float | None = None
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds there are, by name."""
+        names = ("above", "minimum", "below", "maximum")
+        bounds = {name: getattr(self, name) for name in names}
+        return {name: limit for name, limit in bounds.items() if limit is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A static option that a loss takes by keyword, one of several words."""
+
+    name: str
+    text: str
+    choices: tuple[str, ...]
+    default: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxies:
+    """Parameters of a loss's own: one row a class, its third positional argument."""
+
+    argument: str = "proxies"
+    init: str = "init_proxies"  # of jml.losses: (key, *, num_classes, dim) -> rows
+    command_default: str = "trained"  # --proxies
+    learning_rate: float  # default of --proxies_lr
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec:
+    """One row of the registry."""
+
+    function: str  # its name in jml.losses
+    hyperparameters: tuple[Hyperparameter, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    proxies: Proxies | None = None
+    unit_length: bool = False  # it compares embeddings scaled to length one
+    diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
+    # Defaults of the command:
+    images_per_class: int = 4  # what the sampler draws of each class
+    l2norm: bool = True  # whether the network scales embeddings to length one
+
+    def defaults(self) -> dict[str, float]:
+        """The function's default of each hyperparameter."""
+        return {h.name: h.default for h in self.hyperparameters}
+
+    def command_defaults(self) -> dict[str, Any]:
+        """What a flag that was not given means with this loss, by the flag's name."""
+        own: dict[str, Any] = {
+            h.name: h.default if h.command_default is None else h.command_default
+            for h in self.hyperparameters
+        }
+        own |= {"l2norm": self.l2norm}
+        own |= {c.name: c.default for c in self.choices if c is not CONVENTION}
+        own |= {"images_per_class": self.images_per_class}
+        if self.proxies is not None:
+            own |= {"proxies": self.proxies.command_default}
+            own |= {"proxies_lr": self.proxies.learning_rate}
+        return own
+
+
+CONVENTION = Choice(
+    name="convention",
+    text="how pairs are counted: as the original code or as the paper",
+    choices=("original", "paper"),
+    default="original",
+)
+MINING = Choice(
+    name="mining",
+    text="triplets to use",
+    choices=("hardest", "semi", "all"),
+    default="semi",
+)
+
+
+def _margin(default: float, command_default: float | None = None) -> Hyperparameter:
+    return Hyperparameter(
+        name="margin",
+        text="margin of the loss",
+        default=default,
+        command_default=command_default,
+        above=0,
+    )
+
+
+SPECS: dict[str, LossSpec] = {
+    "contrastive": LossSpec(
+        function="contrastive_loss",
+        hyperparameters=(_margin(1.0, command_default=0.5),),
+        choices=(CONVENTION,),
+        diagnostics="negatives_within_margin",
+    ),
+    "triplet": LossSpec(
+        function="triplet_loss",
+        hyperparameters=(_margin(0.2),),
+        choices=(MINING, CONVENTION),
+        diagnostics="slope_by_margin",
+    ),
+    "lifted": LossSpec(
+        function="lifted_loss",
+        hyperparameters=(_margin(1.0),),
+        choices=(CONVENTION,),
+        diagnostics="curvature_by_margin",
+        # The loss of a batch hardly falls while distances cannot exceed 2.
+        l2norm=False,
+    ),
+    "proxy_nca": LossSpec(
+        function="proxy_nca_loss",
+        hyperparameters=(
+            Hyperparameter(
+                name="scale",
+                text="factor on the distances of proxy_nca; 1 in the original",
+                default=1.0,
+                command_default=10.0,
+                above=0,
+            ),
+        ),
+        proxies=Proxies(learning_rate=0.03),
+        unit_length=True,
+        diagnostics="nearest_proxies",
+        images_per_class=2,
+    ),
+}
+
+
+def variants(separator: str = "_") -> dict[str, tuple[LossSpec, dict[str, str]]]:
+    """Each loss, once for each word of its choices, the convention apart.
+
+    >>> list(variants())[:2]
+    ['contrastive', 'triplet_hardest']
+    """
+    found: dict[str, tuple[LossSpec, dict[str, str]]] = {}
+    for name, spec in SPECS.items():
+        options: list[dict[str, str]] = [{}]
+        for choice in spec.choices:
+            if choice is not CONVENTION:
+                words = choice.choices
+                options = [{**o, choice.name: word} for o in options for word in words]
+        for option in options:
+            found[separator.join((name, *option.values()))] = spec, option
+    return found

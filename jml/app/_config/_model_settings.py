@@ -1,0 +1,74 @@
+"""The fields of ``Config`` about the network and its loss.
+
+Those of the losses' own hyperparameters and choices come from their registry.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, make_dataclass
+from typing import Any, cast
+
+from jml._loss_specs import CONVENTION, SPECS
+
+from . import _flags as flags
+from ._data_settings import DataSettings
+from ._defaults import ARCHITECTURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(DataSettings):
+    """Which network, and which loss trains it; see ``Config``."""
+
+    arch: str = flags.model(None, "network", choices=ARCHITECTURES)
+    weights: str = flags.model(
+        None,
+        "initial weights: none, imagenet, or a .pth or .safetensors file",
+        **flags.free,
+    )
+    embedding_dim: int = flags.model(128, "size of an embedding", **flags.count)
+    l2norm: bool = flags.model(None, "scale embeddings to length one")
+    freeze_bn: bool = flags.model(False, "leave the BatchNorm layers as they start")
+
+    loss: str = flags.loss("contrastive", "loss function", choices=tuple(SPECS))
+
+
+def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
+    """A field for each choice and each hyperparameter that a loss has.
+
+    Not for the convention: its default is the same for all losses, those without it
+    included, so ``Config`` declares it.
+    """
+    choices = {
+        choice.name: choice
+        for spec in SPECS.values()
+        for choice in spec.choices
+        if choice is not CONVENTION
+    }
+    for name, choice in choices.items():
+        yield (
+            name,
+            str | None,
+            flags.loss(None, choice.text, choices=choice.choices),
+        )
+    numbers = {h.name: h for s in SPECS.values() for h in s.hyperparameters}
+    for name, number in numbers.items():
+        yield name, float | None, flags.loss(None, number.text, **number.bounds)
+
+
+# The cast tells a type checker of the base class; it cannot know the fields.
+LossSettings = cast(
+    "type[ModelSettings]",
+    make_dataclass(
+        "LossSettings",
+        _loss_fields(),
+        bases=(ModelSettings,),
+        frozen=True,
+        kw_only=True,
+    ),
+)
+
+
+def bounds_of(loss: str, name: str) -> dict[str, float]:
+    """The bounds of a loss's hyperparameter; none for any other field."""
+    spec = SPECS.get(loss)
+    own = spec.hyperparameters if spec is not None else ()
+    return next((h.bounds for h in own if h.name == name), {})

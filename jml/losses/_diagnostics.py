@@ -1,0 +1,142 @@
+"""Diagnostics of a loss: what of a batch it still acts on, and mean distances.
+
+They cost another matrix of pairs, which is little beside a network.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jml._loss_specs import SPECS
+from jml.distances import euclidean_distances, normalize, squared_distances
+
+from ._registry import Objective, make_objective
+
+Diagnostics = Callable[..., dict[str, Float[Array, ""]]]
+
+
+class Batch(NamedTuple):
+    """What the fraction of active terms is computed from."""
+
+    objective: Objective
+    convention: str | None
+    embeddings: Float[Array, "b d"]
+    labels: Int[Array, " b"]
+    proxies: Float[Array, "c d"] | None
+    hyperparameters: Mapping[str, Any]
+    distances: Float[Array, "b n"]  # Euclidean: to the batch, or to the proxies
+    positive: Bool[Array, "b n"]
+    negative: Bool[Array, "b n"]
+
+    def loss(self, embeddings: Float[Array, "b d"] | None = None, **changed: Any):
+        """The objective with other embeddings or hyperparameters."""
+        return self.objective(
+            self.embeddings if embeddings is None else embeddings,
+            self.labels,
+            self.proxies,
+            {**self.hyperparameters, **changed},
+        )
+
+
+def make_diagnostics(name: str, **choices: str) -> Diagnostics:
+    """Returns ``diagnostics(embeddings, labels, proxies, hyperparameters)``.
+
+    It gives the mean Euclidean distance of positive and of negative pairs (with
+    proxies: of items and the proxy of their class, and the other proxies), and "active"
+
+    - contrastive: the fraction of negative pairs inside the margin;
+    - triplet: the fraction of mined triplets whose term is above 0;
+    - lifted: the fraction of positive pairs whose term is above 0;
+    - proxy_nca: the fraction of items nearer to the proxy of another class;
+    - a loss whose row names none of these: the fraction of items whose embedding has a
+      gradient other than 0.
+
+    Args:
+        name: a key of the registry.
+        choices: the loss's static options.
+    """
+    spec = SPECS[name]
+    objective = make_objective(name, **choices)
+    active = ACTIVE[spec.diagnostics]
+
+    def diagnostics(embeddings, labels, proxies, hyperparameters):
+        embeddings, proxies = jax.lax.stop_gradient((embeddings, proxies))
+        x = normalize(embeddings) if spec.unit_length else embeddings
+        if spec.proxies is None:
+            squared = squared_distances(x)
+            same = labels[:, None] == labels[None, :]
+            positive = same & ~jnp.eye(len(labels), dtype=bool)
+        else:
+            squared = squared_distances(x, normalize(proxies))
+            same = labels[:, None] == jnp.arange(len(proxies))[None, :]
+            positive = same
+        distances = euclidean_distances(squared)
+        batch = Batch(
+            objective,
+            choices.get("convention"),
+            embeddings,
+            labels,
+            proxies,
+            hyperparameters,
+            distances,
+            positive,
+            ~same,
+        )
+        return {
+            "active": active(batch),
+            "positive_distance": jnp.mean(distances, where=positive),
+            "negative_distance": jnp.mean(distances, where=~same),
+        }
+
+    return diagnostics
+
+
+def _items_with_gradient(batch: Batch):
+    gradient = jax.grad(batch.loss)(batch.embeddings)
+    return jnp.mean(jnp.any(gradient != 0, axis=1), dtype=batch.distances.dtype)
+
+
+def _negatives_within_margin(batch: Batch):
+    # "original" compares squared distances with the margin, "paper" distances.
+    power = 1 if batch.convention == "paper" else 2
+    within = batch.distances**power < batch.hyperparameters["margin"]
+    return jnp.mean(within, where=batch.negative)
+
+
+def _slope_by_margin(batch: Batch):
+    # The mean of [s + m]+ over triplets grows with m by the fraction above 0.
+    return jax.grad(lambda margin: batch.loss(margin=margin))(_margin(batch))
+
+
+def _curvature_by_margin(batch: Batch):
+    # The mean of [j + m]+^2 / 2 over pairs curves by the fraction above 0.
+    def slope(margin):
+        one = jnp.ones_like(margin)
+        return jax.jvp(lambda m: batch.loss(margin=m), (margin,), (one,))[1]
+
+    margin = _margin(batch)
+    return jax.jvp(slope, (margin,), (jnp.ones_like(margin),))[1]
+
+
+def _margin(batch: Batch) -> Float[Array, ""]:
+    return jnp.asarray(batch.hyperparameters["margin"], batch.distances.dtype)
+
+
+def _nearest_proxies(batch: Batch):
+    def nearest(where):
+        return jnp.min(batch.distances, axis=1, where=where, initial=jnp.inf)
+
+    return jnp.mean(nearest(batch.negative) < nearest(batch.positive))
+
+
+# By the `diagnostics` of a row: the fraction of what the loss still acts on.
+ACTIVE: dict[str | None, Callable[[Batch], Float[Array, ""]]] = {
+    None: _items_with_gradient,
+    "negatives_within_margin": _negatives_within_margin,
+    "slope_by_margin": _slope_by_margin,
+    "curvature_by_margin": _curvature_by_margin,
+    "nearest_proxies": _nearest_proxies,
+}
