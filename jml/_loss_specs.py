@@ -49,10 +49,11 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Proxies:
-    """Parameters of a loss's own: one row a class, its third positional argument."""
+    """A loss's own parameters: one row a class, from ``jml.losses.init_proxies``.
 
-    argument: str = "proxies"
-    init: str = "init_proxies"  # of jml.losses: (key, *, num_classes, dim) -> rows
+    They are the third positional argument of the function, `proxies`.
+    """
+
     command_default: str = "trained"  # --proxies
     learning_rate: float  # default of --proxies_lr
 

@@ -12,7 +12,7 @@ from jml._loss_specs import SPECS
 from jml.app._config import Config
 from jml.data import augment, strong_augment
 from jml.errors import UserError
-from jml.losses._registry import init_function_of
+from jml.losses import init_proxies
 from jml.models import create
 from jml.training import (
     Rates,
@@ -88,8 +88,7 @@ def build(
     )
     params: dict[str, Any] = {"model": model.params}
     key = jax.random.key(config.seed)
-    init_proxies = init_function_of(SPECS[config.loss])
-    if init_proxies is not None:
+    if SPECS[config.loss].proxies is not None:
         params["proxies"] = init_proxies(
             jax.random.fold_in(key, 0),
             num_classes=num_classes,

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array
 
+from jml import losses
 from jml._loss_specs import SPECS
 from jml.app._config import Config
-from jml.losses import _diagnostics, _registry
 from jml.training import Rates
 
 
@@ -26,7 +26,7 @@ Diagnostics = Callable[[Array, Array, Array | None, Hyperparameters], dict[str, 
 
 def make_objective(config: Config) -> Objective:
     """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``."""
-    objective = _registry.make_objective(config.loss, **_choices(config))
+    objective = losses.make_objective(config.loss, **_choices(config))
     return lambda embeddings, labels, proxies, hyper: objective(
         embeddings, labels, proxies, hyper.loss
     )
@@ -34,7 +34,7 @@ def make_objective(config: Config) -> Objective:
 
 def make_diagnostics(config: Config) -> Diagnostics:
     """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name."""
-    diagnostics = _diagnostics.make_diagnostics(config.loss, **_choices(config))
+    diagnostics = losses.make_diagnostics(config.loss, **_choices(config))
     return lambda embeddings, labels, proxies, hyper: diagnostics(
         embeddings, labels, proxies, hyper.loss
     )

@@ -49,9 +49,11 @@ from jml.pairwise._memory import init_memory as init_memory
 from jml.pairwise._memory import update_memory as update_memory
 
 from ._contrastive import contrastive_loss as contrastive_loss
+from ._diagnostics import make_diagnostics as make_diagnostics
 from ._lifted import lifted_loss as lifted_loss
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
+from ._registry import make_objective as make_objective
 from ._triplet import triplet_loss as triplet_loss
 
 __all__ = [
@@ -60,6 +62,8 @@ __all__ = [
     "init_memory",
     "init_proxies",
     "lifted_loss",
+    "make_diagnostics",
+    "make_objective",
     "proxy_nca_loss",
     "triplet_loss",
     "update_memory",

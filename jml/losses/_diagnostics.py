@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jml._loss_specs import SPECS
+from jml._loss_specs import CONVENTION, SPECS
 from jml.distances import euclidean_distances, normalize, squared_distances
 
 from ._registry import Objective, make_objective
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """What the fraction of active terms is computed from."""
 
     objective: Objective
-    convention: str | None
+    convention: str
     embeddings: Float[Array, "b d"]
     labels: Int[Array, " b"]
     proxies: Float[Array, "c d"] | None
@@ -42,10 +42,11 @@ class Batch(NamedTuple):
 
 
 def make_diagnostics(name: str, **choices: str) -> Diagnostics:
-    """Returns ``diagnostics(embeddings, labels, proxies, hyperparameters)``.
+    """What to log of a batch beside its loss, to see whether the loss still learns.
 
-    It gives the mean Euclidean distance of positive and of negative pairs (with
-    proxies: of items and the proxy of their class, and the other proxies), and "active"
+    Each is a scalar: "positive_distance" and "negative_distance", the mean Euclidean
+    distance of positive and of negative pairs (with proxies: of items and the proxy of
+    their class, and the other proxies), and "active":
 
     - contrastive: the fraction of negative pairs inside the margin;
     - triplet: the fraction of mined triplets whose term is above 0;
@@ -54,12 +55,29 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
     - a loss whose row names none of these: the fraction of items whose embedding has a
       gradient other than 0.
 
+    Where there are no such pairs, a mean is NaN.
+
     Args:
-        name: a key of the registry.
-        choices: the loss's static options.
+        name: of the loss, as for `make_objective`.
+        choices: static options of the loss, such as `mining`.
+
+    Returns:
+        ``diagnostics(embeddings, labels, proxies, hyperparameters)``, scalars by name;
+        see `make_objective` for the arguments. They pass no gradient.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+        >>> diagnostics = make_diagnostics("contrastive", convention="paper")
+        >>> x, labels = jnp.array([[0.0], [0.5], [0.6]]), jnp.array([0, 0, 1])
+        >>> measured = diagnostics(x, labels, None, {"margin": 0.3})
+        >>> {name: round(float(value), 2) for name, value in measured.items()}
+        {'active': 0.5, 'positive_distance': 0.5, 'negative_distance': 0.35}
     """
-    spec = SPECS[name]
     objective = make_objective(name, **choices)
+    spec = SPECS[name]
+    convention = choices.get("convention", CONVENTION.default)
     active = ACTIVE[spec.diagnostics]
 
     def diagnostics(embeddings, labels, proxies, hyperparameters):
@@ -76,7 +94,7 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
         distances = euclidean_distances(squared)
         batch = Batch(
             objective,
-            choices.get("convention"),
+            convention,
             embeddings,
             labels,
             proxies,

@@ -1,12 +1,13 @@
-"""From a row of the registry to its functions, all brought to one signature."""
+"""The functions that the rows of the registry name, all brought to one signature."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from jaxtyping import Array
 
-import jml.losses
+from jml._checks import check_choice
 from jml._loss_specs import SPECS, LossSpec
 
 # Of (embeddings, labels, proxies, hyperparameters by name).
@@ -14,31 +15,38 @@ Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
 
 
 def function_of(spec: LossSpec) -> Callable[..., Array]:
-    """The public function of a loss."""
-    return getattr(jml.losses, spec.function)
-
-
-def init_function_of(spec: LossSpec) -> Callable[..., Array] | None:
-    """The public function that draws a loss's proxies, if it has any."""
-    return spec.proxies and getattr(jml.losses, spec.proxies.init)
+    """The public function of a loss, by the name in its row."""
+    return getattr(import_module("jml.losses"), spec.function)
 
 
 def make_objective(name: str, **choices: str) -> Objective:
-    """Returns ``objective(embeddings, labels, proxies, hyperparameters) -> loss``.
-
-    Of a mapping of hyperparameters it takes those that the loss has. Proxies are None
-    where the loss has none.
+    """A loss by its name, with the signature that all losses share.
 
     Args:
-        name: a key of the registry.
-        choices: the loss's static options.
+        name: "contrastive", "triplet", "lifted" or another row of the registry.
+        choices: static options of the loss, such as `mining`.
+
+    Returns:
+        ``objective(embeddings, labels, proxies, hyperparameters)``, a scalar. Proxies
+        are None where the loss has none. Of the mapping of hyperparameters it takes
+        those that the loss has.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> objective = make_objective("triplet", mining="hardest")
+        >>> x, labels = jnp.array([[0.0], [0.5], [0.6]]), jnp.array([0, 0, 1])
+        >>> print(f"{objective(x, labels, None, {'margin': 1.0}):.4f}")
+        0.9500
     """
+    check_choice("make_objective", "name", name, SPECS)
     spec = SPECS[name]
-    names = [h.name for h in spec.hyperparameters]
 
     def objective(embeddings, labels, proxies, hyperparameters):
         loss = partial(function_of(spec), **choices)
-        given = {name: hyperparameters[name] for name in names}
+        given = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
         if spec.proxies is None:
             return loss(embeddings, labels, **given)
         return loss(embeddings, labels, proxies, **given)
