@@ -1,5 +1,7 @@
 """TensorFlow Addons' losses, as its tests define them, written anew in NumPy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -50,15 +52,19 @@ def contrastive(x, same, margin):
     return np.mean(y * d**2 + (1 - y) * np.maximum(margin - d, 0) ** 2)
 
 
+PEERS = {
+    "triplet_semi": (partial(triplet_loss, mining="semi"), semi_hard),
+    "lifted": (lifted_loss, lifted),
+    # JML's formula, as the paper's, has a half before the squares.
+    "contrastive": (lambda *a, **k: 2 * contrastive_loss(*a, **k), contrastive),
+}
+
+
 @pytest.mark.parametrize("margin", [0.5, 3.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_losses_are_those_of_tensorflow_addons(seed, margin):
+@pytest.mark.parametrize("name", PEERS)
+def test_losses_are_those_of_tensorflow_addons(name, seed, margin):
+    loss, define = PEERS[name]
     x, labels, same = batch(seed)
-    options = {"margin": margin, "convention": "paper"}
-    for actual, expected in [
-        (triplet_loss(x, labels, mining="semi", **options), semi_hard(x, same, margin)),
-        (lifted_loss(x, labels, **options), lifted(x, same, margin)),
-        # JML's formula, as the paper's, has a half before the squares.
-        (2 * contrastive_loss(x, labels, **options), contrastive(x, same, margin)),
-    ]:
-        assert float(actual) == pytest.approx(expected, rel=1e-12)
+    value = loss(x, labels, margin=margin, convention="paper")
+    assert float(value) == pytest.approx(define(x, same, margin), rel=1e-12)

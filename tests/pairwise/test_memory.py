@@ -2,7 +2,6 @@
 
 from collections import deque
 from functools import partial
-from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from tests.parity import assert_close
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 BATCH, KEPT, DIM, MARGIN = 9, 14, 3, 1.3
+DEFINITIONS = {"paper": PAPER, "original": ORIGINAL}
 
 
 def make_case(seed, classes=4):
@@ -27,13 +27,14 @@ def make_case(seed, classes=4):
     return x, rng.integers(0, classes, len(x))
 
 
+update_memory = jax.jit(losses.update_memory)
+
+
 def remember(x, labels, size=KEPT):
     """A memory of these, the rest of its places empty."""
     memory = losses.init_memory(size, x.shape[1], dtype=x.dtype)
     for start in range(0, len(x), 5):
-        memory = losses.update_memory(
-            memory, jnp.asarray(x[start : start + 5]), jnp.asarray(labels[start:][:5])
-        )
+        memory = update_memory(memory, x[start : start + 5], labels[start:][:5])
     return memory
 
 
@@ -42,21 +43,18 @@ def evaluate(name, x, labels, memory, *, margin=MARGIN, **options):
     return PAIR_LOSSES[name](x, labels, margin=margin, memory=memory, **options)
 
 
-@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("classes", [4, 1, 30])
-def test_values(x64, name, classes):
-    definitions = {"paper": PAPER[name], "original": ORIGINAL[name]}
-    for seed, (convention, define) in product(range(3), definitions.items()):
-        x, labels = make_case(seed, classes)
-        memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
-        expected = define(x, labels, MARGIN, BATCH)
-        for block_size in (None, 4):
-            value = evaluate(
-                *(name, x[:BATCH], labels[:BATCH], memory),
-                convention=convention,
-                block_size=block_size,
-            )
-            assert_close(value, expected, 1e-12)
+@pytest.mark.parametrize("block_size", [None, 4])
+@pytest.mark.parametrize("convention", DEFINITIONS)
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_values(x64, name, convention, block_size, classes, seed):
+    x, labels = make_case(seed, classes)
+    memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
+    expected = DEFINITIONS[convention][name](x, labels, MARGIN, BATCH)
+    options = {"convention": convention, "block_size": block_size}
+    value = evaluate(name, x[:BATCH], labels[:BATCH], memory, **options)
+    assert_close(value, expected, 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +87,14 @@ def test_an_empty_memory_changes_nothing(name, convention):
     np.testing.assert_allclose(with_memory, without, rtol=1e-6)
 
 
-def test_many_positives_in_the_memory(x64):
+@pytest.mark.parametrize("name", ["triplet_hardest", "lifted"])
+def test_many_positives_in_the_memory(x64, name):
     """Beyond those that are gathered."""
     x, labels = make_case(3, classes=2)
     x, labels = np.concatenate([x, x[BATCH:] + 1]), np.append(labels, labels[BATCH:])
     memory = remember(x[BATCH:], labels[BATCH:], size=len(x))
-    for name in ("triplet_hardest", "lifted"):
-        value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
-        assert_close(value, PAPER[name](x, labels, MARGIN, BATCH), 1e-12)
+    value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
+    assert_close(value, PAPER[name](x, labels, MARGIN, BATCH), 1e-12)
 
 
 def test_the_ring_keeps_the_latest():
