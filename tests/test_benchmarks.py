@@ -56,6 +56,7 @@ def test_a_missing_peer_is_named(run, monkeypatch):
     assert "--peers: torch is not installed; pip install torch, or" in errors
 
 
+@pytest.mark.slow
 def test_results_are_kept_and_never_replaced(run, tmp_path):
     arguments = (*TINY, "--peers", "torch_ref", "--out", str(tmp_path / "out"))
     code, _, errors = run(*arguments)

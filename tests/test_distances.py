@@ -26,6 +26,7 @@ def nearly_one_point(dim, spread, number=40):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dim", "spread"), [(128, 1e-4), (512, 1e-4)])
 def test_close_rows_are_not_taken_for_identical(dim, spread):
     """Unit rows often have the same float32 norm: a collapsed network's have."""

@@ -26,6 +26,7 @@ def records(place):
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_cub_as_the_original(main, tmp_path, capsys):
     layouts.cub200(tmp_path / "birds")
     data = ["--dataset=CUB-200-2011", f"--dataroot={tmp_path / 'birds'}"]
@@ -37,6 +38,7 @@ def test_cub_as_the_original(main, tmp_path, capsys):
     assert len([r for r in records(tmp_path / "runs") if "loss" in r]) == 2
 
 
+@pytest.mark.slow
 def test_in_shop_as_the_original_and_streamed(main, tmp_path, capsys):
     layouts.in_shop(tmp_path / "clothes", trained=(6, 6, 1))
     for path in (tmp_path / "clothes" / "img").rglob("id_00000000/00_front.jpg"):
@@ -56,6 +58,7 @@ def test_in_shop_as_the_original_and_streamed(main, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_bad_image_met_in_training_is_one_line(main, tmp_path, capsys):
     listed = layouts.table(tmp_path)
     (tmp_path / "pictures" / "a1.jpg").write_text("no image")
@@ -66,6 +69,7 @@ def test_a_bad_image_met_in_training_is_one_line(main, tmp_path, capsys):
     assert "cannot read the image" in error and "a1.jpg" in error
 
 
+@pytest.mark.slow
 def test_classes_with_one_image(main, tmp_path, capsys):
     """They fill their places in training; in testing they are no queries."""
     root = tmp_path / "x"
@@ -237,6 +241,7 @@ def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
         read("needs_tensorflow", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_on_tfds(toy, main, tmp_path, capsys):
     flags = [*FLAGS, f"--dataroot={toy}", "--dataset=tfds:toy", "--batch_size=8"]
     assert main([*flags, f"--checkpoints_path={tmp_path}"]) == 0

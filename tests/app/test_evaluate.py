@@ -98,6 +98,7 @@ def test_class_names_from_any_editor(tmp_path, content, names):
     assert load_class_names(str(tmp_path / "names.txt")) == names
 
 
+@pytest.mark.slow
 def test_an_earlier_report_is_replaced_only_if_asked(files, capsys):
     (files / "report.html").write_text("mine")
     assert main(["q.npy", "q-labels.npy", *QUICK]) == 2
@@ -162,6 +163,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
     assert {path: path.stat().st_mtime_ns for path in files.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_pictures_of_two_sizes_and_huge_embeddings(files):
     np.save("q.npy", np.load("q.npy").astype(np.float64) * 1e200)
     np.save("g.npy", np.load("g.npy").astype(np.float64) * 1e200)

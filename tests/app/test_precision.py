@@ -10,6 +10,8 @@ from jml.app._config import Config
 from jml.models import create, embed, with_bfloat16_kernels
 
 
+pytestmark = pytest.mark.slow
+
 @pytest.fixture(scope="module")
 def losses():
     """The losses of ten steps on the same images, by precision, and the last states.

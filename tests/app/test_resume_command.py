@@ -65,6 +65,7 @@ def logged(folder):
     return [{k: v for k, v in r.items() if k not in times} for r in records]
 
 
+@pytest.mark.slow
 def test_it_ends_where_an_uninterrupted_run_does(runs, train, cut, capsys):
     with (cut / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99, "loss": 1.0}\n{"step": 100, "lo')  # killed in a write
@@ -87,6 +88,7 @@ def test_it_ends_where_an_uninterrupted_run_does(runs, train, cut, capsys):
     assert logged(cut) == logged(runs[0])
 
 
+@pytest.mark.slow
 def test_what_has_no_checkpoint_needs_the_starting_weights(
     train, cut, tmp_path, capsys
 ):
@@ -97,6 +99,7 @@ def test_what_has_no_checkpoint_needs_the_starting_weights(
         shutil.rmtree(cut / "checkpoints", ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_what_fails_beside_and_after_the_training_costs_nothing_else(
     runs, train, cut, capsys, monkeypatch
 ):
@@ -134,6 +137,7 @@ def test_what_fails_beside_and_after_the_training_costs_nothing_else(
     assert logged(cut) == logged(runs[0])
 
 
+@pytest.mark.slow
 def test_a_damaged_log_loses_its_damaged_line_alone(train, cut):
     path = cut / "metrics.jsonl"
     lines = path.read_text().splitlines()
@@ -144,6 +148,7 @@ def test_a_damaged_log_loses_its_damaged_line_alone(train, cut):
     assert found[: len(kept)] == kept
 
 
+@pytest.mark.slow
 def test_a_run_without_its_checkpoints_is_not_replaced(train, cut, capsys):
     assert train(cut.parent, "--resume") == 0
     capsys.readouterr()
@@ -169,6 +174,7 @@ def test_steps_that_are_not_finite_are_passed_over_and_logged(
     assert [r["step"] for r in steps] == [1, 2] and not any("loss" in r for r in steps)
 
 
+@pytest.mark.slow
 def test_a_finished_run_may_be_given_more_steps(runs, train, cut, capsys):
     assert train(cut.parent, "--resume", "--maxiter=14", "--on_nan=skip") == 0
     before = [r for r in logged(runs[0]) if r.get("step", 0) < 12]
@@ -187,12 +193,14 @@ def refused(train, place, capsys, *flags):
     return err
 
 
+@pytest.mark.slow
 def test_another_configuration_is_refused(train, cut, capsys):
     flags = ["--resume", "--lr=0.5", "--margin=0.3", "--nworkers=1"]
     err = refused(train, cut.parent, capsys, *flags)
     assert "--margin was 0.2, is 0.3; --lr was 0.0007, is 0.5; pass" in err
 
 
+@pytest.mark.slow
 def test_so_is_a_checkpoint_that_was_put_there(train, cut, runs, capsys):
     config = json.loads((cut / "config.json").read_text())
     (cut / "config.json").write_text(json.dumps({**config, "seed": 3}))
@@ -200,12 +208,14 @@ def test_so_is_a_checkpoint_that_was_put_there(train, cut, runs, capsys):
     assert "--seed was 0, is 3" in err
 
 
+@pytest.mark.slow
 def test_and_other_images(train, cut, write_pictures, tmp_path, capsys):
     write_pictures(tmp_path / "others", classes=24, images=11)
     flags = ["--resume", f"--dataroot={tmp_path / 'others'}"]
     assert "was trained on other images" in refused(train, cut.parent, capsys, *flags)
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_run_is_writing(train, cut, capsys):
     config = Config(name="a", checkpoints_path=str(cut.parent), overwrite=True)
     other = RunFolder.claim(config)
@@ -215,11 +225,13 @@ def test_a_folder_that_another_run_is_writing(train, cut, capsys):
     other.release()
 
 
+@pytest.mark.slow
 def test_resume_and_overwrite_exclude_each_other(train, cut, capsys):
     err = refused(train, cut.parent, capsys, "--resume", "--overwrite")
     assert "--resume" in err and "--overwrite" in err
 
 
+@pytest.mark.slow
 def test_a_folder_of_something_else(train, cut, capsys):
     (cut / "config.json").write_text('{"model": "theirs"}')
     err = refused(train, cut.parent, capsys, "--resume")

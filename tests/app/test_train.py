@@ -93,6 +93,7 @@ def test_the_best_weights_stay(run, records):
     assert (files[0].read_bytes() == files[1].read_bytes()) == last_is_best
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, capsys):
     step = journal_module.Journal.step
 
@@ -115,6 +116,7 @@ def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, ca
     assert (tmp_path / "a" / "plot.png").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(
     pictures, main, tmp_path, capsys
 ):
@@ -160,6 +162,7 @@ def test_classes_that_look_alike_stay_apart_in_the_report(run):
     assert len(names) == len(set(names)) == 12
 
 
+@pytest.mark.slow
 def test_a_run_whose_pictures_have_moved(run, pictures, tmp_path, capsys):
     moved = tmp_path / "run"
     shutil.copytree(run, moved)

@@ -146,6 +146,7 @@ def test_boxes_are_resized_as_torchvisions_but_for_their_edges():
     np.testing.assert_allclose(got[inner], from_torch(expected)[inner], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_strong_augmentation_varies_everything_and_repeats():
     images = np.broadcast_to(pictures(1, 40), (64, 40, 40, 3))
     one = strong_augment(KEY, images, crop=16, flip=True)

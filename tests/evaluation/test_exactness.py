@@ -52,6 +52,7 @@ def everything():
     return ranks, metrics
 
 
+@pytest.mark.slow
 def test_several_devices_agree_exactly():
     program = (
         "import jax, json; from tests.evaluation.test_exactness import everything;"

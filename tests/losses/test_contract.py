@@ -99,6 +99,7 @@ def test_blocks_change_nothing(x64, name, block_size):
     )
 
 
+@pytest.mark.slow
 @every
 def test_half_precision(name):
     """Computed in float32 from the rounded input; the gradient is in its dtype."""
@@ -120,6 +121,7 @@ def test_a_new_margin_does_not_recompile(name):
     assert compiled._cache_size() == 1
 
 
+@pytest.mark.slow
 @every
 def test_derivatives(x64, name):
     """Forward and reverse mode against differences, away from kinks."""
@@ -132,6 +134,7 @@ def test_derivatives(x64, name):
         check_grads(loss, (X.astype(float),), order=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["contrastive-paper", "lifted-original"])
 def test_second_derivatives(x64, name):
     """Forward over reverse, as `jax.hessian` has it, by embeddings and margin."""

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 SHAPES = [(2, 3), (5, 2), (12, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @settings(max_examples=40)
 @given(

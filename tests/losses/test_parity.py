@@ -113,6 +113,7 @@ def batches(draw):
     return points, labels * draw(st.sampled_from([1, -7, 2**26]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @settings(max_examples=60)
 @given(
@@ -126,6 +127,7 @@ def test_lattices_float64(name, batch, exponent, margin):
         check(name, points * 2.0**exponent, labels, margin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @settings(max_examples=40)
 @given(batch=batches(), margin=st.sampled_from([0.25, 1.0]))
@@ -134,6 +136,7 @@ def test_lattices_float32(name, batch, margin):
     check(name, points.astype(np.float32) / 4, labels, margin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 @settings(max_examples=40)
 @given(
@@ -186,6 +189,7 @@ def test_proxy_nca_golden(x64, case):
     assert_close(proxies_grad, GOLDEN[f"{key}/proxies_grad"], 1e-10)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     shape=st.sampled_from([shape for shape in SHAPES if shape[1] > 1]),

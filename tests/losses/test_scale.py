@@ -94,6 +94,7 @@ def test_no_more_than_six_matrices(name):
     assert memory.temp_size_in_bytes <= 6 * 4 * 1024**2
 
 
+@pytest.mark.slow
 @every
 def test_blocks_hold_a_large_batch(name):
     memory = step_of(name, 65536, 128)
@@ -101,6 +102,7 @@ def test_blocks_hold_a_large_batch(name):
     assert held + memory.temp_size_in_bytes < 2**29
 
 
+@pytest.mark.slow
 def test_float32_sums_over_triplets():
     rng = np.random.default_rng(0)
     size = 8192

@@ -57,6 +57,7 @@ def test_values(x64, name, convention, block_size, classes, seed):
     assert_close(value, expected, 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("convention", "block_size"), [("original", None), ("paper", 5)]
 )
@@ -76,6 +77,7 @@ def test_derivatives(x64, name, convention, block_size):
     assert not np.any(jax.grad(loss, argnums=2)(x, MARGIN, kept))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convention", ["original", "paper"])
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 def test_an_empty_memory_changes_nothing(name, convention):

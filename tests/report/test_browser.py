@@ -211,6 +211,7 @@ def test_a_report_without_pictures_and_training(visit, tmp_path):
     assert page.locator("#rows .thumb.word").first.inner_text() in {"0", "1", "2"}
 
 
+@pytest.mark.slow
 def test_6000_images_stay_small(visit, tmp_path):
     rng = np.random.default_rng(0)
     query = items(6000, 100)

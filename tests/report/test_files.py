@@ -48,6 +48,7 @@ def test_every_number_of_an_item_leads_back_to_it(report):
         assert [int(labels[j] == labels[i]) for j in near] == right
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_and_stale_ones_removed(report, tmp_path):
     for name in FILES[1:]:
         with Image.open(report.parent / name) as picture:
@@ -100,6 +101,7 @@ def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".unfinished*"))
 
 
+@pytest.mark.slow
 def test_gallery_without_pictures_names_and_tiny_sets(tmp_path):
     page = write(
         tmp_path / "a",
@@ -135,6 +137,7 @@ def test_thumbnails_are_the_pictures():
     assert np.abs(halved - means).max() <= 1
 
 
+@pytest.mark.slow
 def test_sheets_keep_to_their_budget():
     noise = np.random.default_rng(0).integers(0, 256, (3000, SIDE, SIDE, 3), np.uint8)
     encoded = sheets(noise)

@@ -43,6 +43,7 @@ def computed(tmp_path_factory):
     return {name: dict(np.load(folder / f"{name}.npz")) for name in runs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", ["8", "2x4"])
 @pytest.mark.parametrize(("dtype", "limit"), [("float32", 1e-5), ("float64", 1e-10)])
 def test_more_devices_give_the_numbers_of_one(computed, devices, dtype, limit):
@@ -56,6 +57,7 @@ def test_more_devices_give_the_numbers_of_one(computed, devices, dtype, limit):
         assert_close(found[name], expected[name], limit, topic)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", ["8", "2x4"])
 def test_training_with_a_resume_ends_where_one_device_does(computed, devices):
     expected, found = computed["1"]["trained"], computed[devices]["trained"]
@@ -95,6 +97,7 @@ def test_the_others_hear_who_is_missing():
                 future.result()
 
 
+@pytest.mark.slow
 def test_two_processes_of_one_number():
     from concurrent.futures import ThreadPoolExecutor
 

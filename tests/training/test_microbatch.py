@@ -58,6 +58,7 @@ def leaves(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
+@pytest.mark.slow
 def test_batch_norm_sees_each_piece_by_itself(x64):
     graphdef, *trees = create("resnet18", embedding_dim=8, l2norm=True)
     params, stats = jax.tree.map(lambda a: a.astype(float), trees)

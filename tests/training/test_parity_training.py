@@ -174,6 +174,7 @@ def jax_run(start):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_ten_steps_follow_pytorch(name, start, jax_run):
     expected_losses, expected = torch_run(name, CASES[name][1], start)

@@ -50,6 +50,7 @@ def kill_at_a_random_moment(folder, rng):
     return first
 
 
+@pytest.mark.slow
 def test_twenty_kills_leave_the_end_as_it_was(tmp_path, capsys):
     with child(tmp_path / "whole") as whole:
         expected = whole.stdout.read().splitlines()[-1]
@@ -132,6 +133,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_none_that_can_be_read(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     for step in saved(folder):
