@@ -1,5 +1,7 @@
 """Training with convolutions in bfloat16."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,6 @@ from jml.app._build import build
 from jml.app._config import Config
 from jml.models import create, embed, with_bfloat16_kernels
 
-
-pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def losses():
@@ -38,12 +38,14 @@ def losses():
     return found
 
 
+@pytest.mark.slow
 def test_ten_steps_stay_within_two_percent(losses):
     full, half = losses["float32"][0], losses["bfloat16"][0]
     assert full != half
     np.testing.assert_allclose(half, full, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_in_float32(losses):
     _, state = losses["bfloat16"]
     dtypes = {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_stats))}
@@ -53,7 +55,8 @@ def test_what_is_kept_is_in_float32(losses):
 def test_embeddings_are_float32_and_near():
     graphdef, params, stats = create("resnet18", embedding_dim=8, l2norm=True)
     images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
-    full, _ = embed(graphdef, params, stats, images, train=False)
-    half, _ = embed(graphdef, with_bfloat16_kernels(params), stats, images, train=False)
+    run = jax.jit(partial(embed, graphdef, train=False))
+    full, _ = run(params, stats, images)
+    half, _ = run(with_bfloat16_kernels(params), stats, images)
     assert half.dtype == full.dtype == jnp.float32
     assert 1e-4 < np.abs(half - full).max() < 0.05

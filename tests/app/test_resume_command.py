@@ -158,6 +158,7 @@ def test_a_run_without_its_checkpoints_is_not_replaced(train, cut, capsys):
     assert "holds a run but no checkpoint" in err
 
 
+@pytest.mark.slow
 def test_steps_that_are_not_finite_are_passed_over_and_logged(
     train, tmp_path, capsys, monkeypatch
 ):

@@ -14,6 +14,7 @@ from jax.test_util import check_grads
 from jml import losses
 from tests.losses.cases import PAIR_LOSSES
 
+slow = pytest.mark.slow
 pytestmark = [
     pytest.mark.usefixtures("quick_compilation"),
     pytest.mark.filterwarnings("ignore:proxy_nca_loss. `labels` of 5 and above"),
@@ -32,8 +33,16 @@ PAIR_CASES = [name for name in CASES if name != "proxy_nca"]
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 
-every = pytest.mark.parametrize("name", CASES)
-every_pair = pytest.mark.parametrize("name", PAIR_CASES)
+
+def cases(names):
+    """Parity with PyTorch has the original convention: here it is among the slow."""
+    marks = {name: slow for name in names if name.endswith("-original")}
+    params = [pytest.param(name, marks=marks.get(name, ())) for name in names]
+    return pytest.mark.parametrize("name", params)
+
+
+every = cases(CASES)
+every_pair = cases(PAIR_CASES)
 
 
 def value_and_grad(name, x, labels=LABELS, **options):
@@ -90,7 +99,7 @@ def test_all_absent(name):
 
 
 @every_pair
-@pytest.mark.parametrize("block_size", [1, 5])
+@pytest.mark.parametrize("block_size", [pytest.param(1, marks=slow), 5])
 def test_blocks_change_nothing(x64, name, block_size):
     x = X.astype(np.float64)
     whole = value_and_grad(name, x, margin=1.0)
@@ -99,7 +108,7 @@ def test_blocks_change_nothing(x64, name, block_size):
     )
 
 
-@pytest.mark.slow
+@slow
 @every
 def test_half_precision(name):
     """Computed in float32 from the rounded input; the gradient is in its dtype."""
@@ -121,7 +130,7 @@ def test_a_new_margin_does_not_recompile(name):
     assert compiled._cache_size() == 1
 
 
-@pytest.mark.slow
+@slow
 @every
 def test_derivatives(x64, name):
     """Forward and reverse mode against differences, away from kinks."""
@@ -134,7 +143,7 @@ def test_derivatives(x64, name):
         check_grads(loss, (X.astype(float),), order=1)
 
 
-@pytest.mark.slow
+@slow
 @pytest.mark.parametrize("name", ["contrastive-paper", "lifted-original"])
 def test_second_derivatives(x64, name):
     """Forward over reverse, as `jax.hessian` has it, by embeddings and margin."""

@@ -28,11 +28,20 @@ from jml.models._weights import IMAGENET
 from .torchvision_nets import EMBEDDING_DIM, numpy_state, random_net, same_model
 
 
+slow = pytest.mark.slow
+
+
 def assert_same(ours, theirs):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "arch",
+    [
+        pytest.param(arch, marks=() if arch in ("resnet18", "resnet50") else slow)
+        for arch in ARCHITECTURES
+    ],
+)
 def test_both_directions_keep_every_bit(arch):
     net = random_net(arch).float()
     _, params, stats = same_model(arch, net, np.float32)

@@ -18,6 +18,7 @@ from tests.parity import assert_close
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 BATCH, KEPT, DIM, MARGIN = 9, 14, 3, 1.3
+slow = pytest.mark.slow
 DEFINITIONS = {"paper": PAPER, "original": ORIGINAL}
 
 
@@ -45,7 +46,7 @@ def evaluate(name, x, labels, memory, *, margin=MARGIN, **options):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("classes", [4, 1, 30])
-@pytest.mark.parametrize("block_size", [None, 4])
+@pytest.mark.parametrize("block_size", [None, pytest.param(4, marks=slow)])
 @pytest.mark.parametrize("convention", DEFINITIONS)
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 def test_values(x64, name, convention, block_size, classes, seed):
@@ -57,7 +58,7 @@ def test_values(x64, name, convention, block_size, classes, seed):
     assert_close(value, expected, 1e-12)
 
 
-@pytest.mark.slow
+@slow
 @pytest.mark.parametrize(
     ("convention", "block_size"), [("original", None), ("paper", 5)]
 )
@@ -77,7 +78,7 @@ def test_derivatives(x64, name, convention, block_size):
     assert not np.any(jax.grad(loss, argnums=2)(x, MARGIN, kept))
 
 
-@pytest.mark.slow
+@slow
 @pytest.mark.parametrize("convention", ["original", "paper"])
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 def test_an_empty_memory_changes_nothing(name, convention):

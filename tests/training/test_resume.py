@@ -16,6 +16,7 @@ from jml.errors import Interrupted, UserError
 from jml.training import Checkpoints, NotFinite, fit
 from tests.training import own_network
 
+slow = pytest.mark.slow
 KILLS, STEPS, EVERY = 20, 300, 4
 
 
@@ -50,7 +51,7 @@ def kill_at_a_random_moment(folder, rng):
     return first
 
 
-@pytest.mark.slow
+@slow
 def test_twenty_kills_leave_the_end_as_it_was(tmp_path, capsys):
     with child(tmp_path / "whole") as whole:
         expected = whole.stdout.read().splitlines()[-1]
@@ -118,7 +119,9 @@ def flip(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("harm", [cut, flip, os.unlink])
+@pytest.mark.parametrize(
+    "harm", [cut, *(pytest.param(way, marks=slow) for way in (flip, os.unlink))]
+)
 @pytest.mark.parametrize("number", range(3))
 def test_a_checkpoint_that_is_not_whole_is_passed_over(
     trained, tmp_path, harm, number, capfd
@@ -133,7 +136,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.slow
+@slow
 def test_none_that_can_be_read(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     for step in saved(folder):
