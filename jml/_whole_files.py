@@ -1,4 +1,4 @@
-"""Files that are whole at any moment, and what the system refuses, in one line."""
+"""Files that are complete at any moment, and one line for what cannot be written."""
 
 import os
 import shutil
@@ -11,8 +11,13 @@ from jml.errors import UserError
 
 
 def replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file beside the one that it then replaces."""
-    # The suffix stays last: writers go by it.
+    """Writes a new file beside the old one, and then replaces that.
+
+    Args:
+        path: of the file.
+        write: writes the file to the path that it is given.
+    """
+    # Writers choose the format by the suffix: it stays last.
     unfinished = path.with_name(f"unfinished-{path.name}")
     try:
         write(unfinished)
@@ -22,7 +27,7 @@ def replace(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder, if it is there; of a link, the link."""
+    """Removes a file or a folder, if it is there; a link, not what it leads to."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -31,7 +36,12 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path, argument: str = "`folder`") -> Iterator[None]:
-    """Turns the operating system's refusals into one line about `argument`."""
+    """Turns the operating system's refusal to write into a UserError.
+
+    Args:
+        path: what is written; an error names the file in question, if it is known.
+        argument: what the error calls the argument or flag that `path` comes from.
+    """
     try:
         yield
     except OSError as error:
@@ -42,7 +52,7 @@ def writing(path: Path, argument: str = "`folder`") -> Iterator[None]:
 
 
 def cannot_write(path: object, reason: object, argument: str = "`folder`") -> UserError:
-    """The error of a disk that is full, or a place that may not be written."""
+    """Returns the error for a place that is full, or may not be written."""
     return UserError(
         f"{argument}: cannot write {str(path)!r}: {reason}; free space there, or"
         " choose another place."

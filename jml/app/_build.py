@@ -19,10 +19,10 @@ from jml.training import (
     TrainState,
     init_state,
     label_groups,
+    make_loss,
     make_optimizer,
     make_step,
 )
-from jml.training._network_loss import make_loss
 
 from ._objective import (
     Hyperparameters,

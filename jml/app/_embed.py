@@ -14,12 +14,17 @@ from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
 from jml.models import embed
-from jml.training import data_mesh, prefetch, split_batch
-from jml.training._devices import own_rows, replicated
-from jml.training._prefetch import AHEAD
+from jml.training import (
+    data_mesh,
+    local_rows,
+    prefetch,
+    replicated_sharding,
+    split_batch,
+)
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute
+IN_FLIGHT = 2  # batches on the device at once, beside the one being computed
 
 
 class Known(NamedTuple):
@@ -47,7 +52,7 @@ def make_embed(
     """
     mesh = data_mesh(jax.local_devices()[:1]) if mesh is None else mesh
 
-    @partial(jax.jit, out_shardings=replicated(mesh))
+    @partial(jax.jit, out_shardings=replicated_sharding(mesh))
     def embed_batch(params: Any, batch_stats: Any, images: Array) -> Array:
         return embed(graphdef, params, batch_stats, prepare(images), train=False)[0]
 
@@ -60,7 +65,7 @@ def make_embed(
         batches: list[Array | np.ndarray] = []
         batch_size = min(batch_size, len(images))
         batch_size += -batch_size % mesh.size
-        rows = own_rows(batch_size)
+        rows = local_rows(batch_size)
         starts = range(0, len(images), batch_size)
         for part in prefetch(
             lambda at: images[at + rows.start : at + rows.stop], starts
@@ -69,8 +74,8 @@ def make_embed(
             padded = np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)])
             placed = split_batch(mesh, padded)
             batches.append(embed_batch(params, batch_stats, placed))
-            if len(batches) > AHEAD:  # waits, so that few batches are on the device
-                batches[-1 - AHEAD] = np.asarray(batches[-1 - AHEAD])
+            if len(batches) > IN_FLIGHT:  # waits, so that few batches are on the device
+                batches[-1 - IN_FLIGHT] = np.asarray(batches[-1 - IN_FLIGHT])
         return np.concatenate(batches)[: len(images)]
 
     return embed_all

@@ -41,7 +41,7 @@ class Evaluations:
         Once all steps are taken a failure does not cost them: it is noted.
         """
         self.embedded, self._found = None, {}
-        params, batch_stats = state.evaluated
+        params, batch_stats = state.to_evaluate
         attempts, alone = self._journal.attempts, jax.process_count() == 1
         last = step == self._config.maxiter and alone
         with attempts.at("evaluation and report") if last else nullcontext():
@@ -59,7 +59,7 @@ class Evaluations:
             with attempts.at("metrics.jsonl"):
                 journal.evaluation(step, found)
         if step:
-            params, batch_stats = state.evaluated
+            params, batch_stats = state.to_evaluate
             trained = {"params": params["model"], "batch_stats": batch_stats}
             scores = [score for at, score in journal.scores.items() if at]
             best = bool(found) and found[1] >= max(scores)

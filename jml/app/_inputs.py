@@ -30,9 +30,7 @@ from jml.data import (
     table,
     tfds,
 )
-from jml.training import replicate, split_batch
-from jml.training._devices import own_rows
-from jml.training._devices import split as by_rows
+from jml.training import batch_sharding, local_rows, replicate, split_batch
 
 from ._embed import Known, check_findable
 
@@ -127,10 +125,11 @@ def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
     known, classes[used] = np.unique(split.labels[used], return_inverse=True)
     indices = draws(config, split.labels)
     indices(step=0)
-    rows = own_rows(config.batch_size)
+    rows = local_rows(config.batch_size)
     on_device = keeps_on_device(config.cache, split.images)
     images = replicate(mesh, split.images[:]) if on_device else split.images
-    take = jax.jit(lambda images, chosen: images[chosen], out_shardings=by_rows(mesh))
+    sharding = batch_sharding(mesh)
+    take = jax.jit(lambda images, chosen: images[chosen], out_shardings=sharding)
 
     def batch(step: int) -> tuple[jax.Array | np.ndarray, np.ndarray]:
         # A new array each time: a device may read it after this function returns.

@@ -9,9 +9,7 @@ import numpy as np
 from jml.app._config import Config
 from jml.app._logging._journal import Journal
 from jml.errors import Interrupted, UserError
-from jml.training import Checkpoints, NotFinite, TrainState, fit
-from jml.training._fit import Record
-from jml.training._optimizers import factor
+from jml.training import Checkpoints, NotFinite, TrainState, fit, schedule_factor
 
 from ._build import Training
 from ._inputs import Batches
@@ -38,10 +36,10 @@ def take_steps(
     @lru_cache(1)
     def rates(block: int) -> np.ndarray:
         steps = jnp.arange(block * BLOCK, (block + 1) * BLOCK)
-        factors = factor(config.schedule, training.hyper.rates, steps)
+        factors = schedule_factor(config.schedule, training.hyper.rates, steps)
         return config.lr * np.broadcast_to(np.asarray(factors, float), steps.shape)
 
-    def log(record: Record) -> None:
+    def log(record: dict[str, Any]) -> None:
         block, place = divmod(record["step"] - 1, BLOCK)
         journal.step({**record, "lr": rates(block)[place].item()})
 

@@ -130,7 +130,7 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
             evaluations.evaluate(done, state)
             evaluations.evaluated(done, state)
         for step, score in journal.scores.items():
-            checkpoints.score(step, score)  # one may have been saved without
+            checkpoints.set_score(step, score)  # one may have been saved without
         attempts, lost = journal.attempts, None
         try:
             take_steps(
@@ -142,7 +142,7 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
                 checkpoints,
                 mesh=mesh,
                 evaluate=evaluations.evaluate,
-                evaluated=evaluations.evaluated,
+                after_evaluation=evaluations.evaluated,
             )
             checkpoints.close()
         except Exception as error:

@@ -1,83 +1,99 @@
 """Data parallelism: which devices share a batch, and how arrays lie on them.
 
-The program is written for the whole batch; JAX divides it. So the loss is over all
-pairs of the batch and BatchNorm normalises over all of it, on however many devices.
+A step is written for the whole batch, and JAX divides it among the devices. So the loss
+is over all pairs of the batch, and BatchNorm normalises over all of it, however many
+devices there are.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
+from jaxtyping import Array, PyTree
 
 AXIS = "data"
 
 
-def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh whose devices share each batch: by default all, of all processes."""
-    # In this order: a process has the rows of the batch that its number says.
+def data_mesh(
+    # The name is declared as a variable.
+    devices: Sequence[jax.Device] | None = None,  # pyright: ignore[reportInvalidTypeForm]
+) -> Mesh:
+    """Returns a mesh whose devices share each batch.
+
+    Args:
+        devices: by default all devices of all processes.
+
+    >>> data_mesh(jax.local_devices()[:1]).size
+    1
+    """
+    # In JAX's order, by process: `local_rows` relies on it.
     return Mesh(np.array(jax.devices() if devices is None else devices), AXIS)
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
-    """All of an array on every device."""
+def replicated_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of an array that lies whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def split(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """An array in equal parts along one axis, one for each device."""
+def batch_sharding(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Returns the sharding of an array in equal parts along `axis`, one a device."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
 
 
-def replicate(mesh: Mesh, tree: Any) -> Any:
-    """Puts a copy of each array, the same in all processes, on every device."""
-    whole = replicated(mesh)
+def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Puts a copy of each array on every device.
 
-    def place(array: Any) -> Array:
+    With several processes, all must pass the same values.
+    """
+    whole = replicated_sharding(mesh)
+
+    def place(array: Array | np.ndarray) -> Array:
         if getattr(array, "sharding", None) == whole:
-            return array
+            return array  # pyright: ignore[reportReturnType]  # only JAX's have one
         if whole.is_fully_addressable:
             return jax.device_put(array, whole)
-        # From the host: what lies on one device of one process belongs to no other.
+        # From the host: an array on one process's device cannot move to another's.
         return jax.make_array_from_process_local_data(whole, np.asarray(array))
 
     return jax.tree.map(place, tree)
 
 
-def split_batch(mesh: Mesh, batch: Any) -> Any:
-    """Puts each device's rows of the arrays of a batch on it.
+def split_batch(mesh: Mesh, batch: PyTree) -> PyTree:
+    """Puts equal parts of the rows of each array on the devices, in order.
 
-    Every process passes its own rows, in the order of the processes, and gets the
-    batch of all of them.
+    With several processes, each passes its `local_rows` and gets the arrays of the
+    whole batch.
     """
-    rows = split(mesh)
+    by_rows = batch_sharding(mesh)
 
-    def place(array: Any) -> Array:
-        if rows.is_fully_addressable or getattr(array, "sharding", None) == rows:
-            return jax.device_put(array, rows)
-        return jax.make_array_from_process_local_data(rows, np.asarray(array))
+    def place(array: Array | np.ndarray) -> Array:
+        is_placed = getattr(array, "sharding", None) == by_rows
+        if by_rows.is_fully_addressable or is_placed:
+            return jax.device_put(array, by_rows)
+        return jax.make_array_from_process_local_data(by_rows, np.asarray(array))
 
     return jax.tree.map(place, batch)
 
 
-def own_rows(size: int) -> slice:
-    """The rows of a batch that this process provides."""
+def local_rows(size: int) -> slice:
+    """Returns the rows of a batch of `size` that this process provides.
+
+    >>> local_rows(32)  # of a single process
+    slice(0, 32, None)
+    """
     share = size // jax.process_count()
     return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
 
 def any_process(mesh: Mesh | None, flag: bool) -> bool | Array:
-    """Whether any process passes True: known to all once the devices get there."""
+    """Returns whether any process passes True.
+
+    With several processes the result is an array that the devices compute in turn with
+    the steps: nothing waits for it until it is read.
+    """
     if mesh is None or jax.process_count() == 1:
         return flag
     flags = split_batch(mesh, np.full(len(mesh.local_devices), flag))
@@ -86,18 +102,4 @@ def any_process(mesh: Mesh | None, flag: bool) -> bool | Array:
 
 @lru_cache
 def _any_on(mesh: Mesh) -> Callable[[Array], Array]:
-    return jax.jit(jnp.any, out_shardings=replicated(mesh))
-
-
-def peak_memory() -> int:
-    """The most bytes in use so far: of a device that counts them, else of the process.
-
-    Windows counts neither: 0.
-    """
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in stats:
-        return stats["peak_bytes_in_use"]
-    if resource is None:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return jax.jit(jnp.any, out_shardings=replicated_sharding(mesh))

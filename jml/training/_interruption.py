@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as requests that are met when a step is done."""
+"""SIGINT and SIGTERM as requests, which the loop meets after a step."""
 
 import signal
 import threading
@@ -13,27 +13,27 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """The first signal is noted; a second one does what it did before.
+    """Notes the first signal; a second one acts as if this were not here.
 
-    Within ``at_once`` the first raises ``Interrupted``, too: what goes on there can be
-    given up at any moment.
+    Within ``at_once`` the first signal also raises `Interrupted`: there is work that
+    may be abandoned at any moment.
     """
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """Starts with no signal noted."""
         self.number: int | None = None
         self._at_once = False
         self._earlier: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        """Starts to listen, which only the main thread can."""
+        """Handles the signals, in the main thread; Python allows no other to."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._earlier[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leaves the signals to whom they belonged."""
+        """Restores the handlers that were there before."""
         self._restore()
 
     def _restore(self) -> None:
@@ -48,7 +48,7 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """What is done in here is given up when a signal comes."""
+        """Raises `Interrupted` in this block: at a signal, or if one came before."""
         self._at_once = True
         try:
             if self.number is not None:

@@ -1,49 +1,48 @@
-"""Batches whose activations do not fit: embedded piece by piece, exactly derived.
+"""Batches whose activations do not fit into memory: embedded in pieces.
 
-The loss needs all embeddings of a batch but no activations, so only the embeddings of
-a piece are kept; the backward pass computes a piece's activations anew, when the
-gradient of its embeddings is there (Gao et al., "Scaling Deep Contrastive Learning
-Batch Size under Memory Limited Setup", 2021, arXiv 2101.06983).
+The loss needs the embeddings of the whole batch, but not its activations. So the
+forward pass keeps only the embeddings of each piece. The backward pass first computes
+the gradient of all embeddings. Then it computes the activations of one piece after the
+other again, and derives them (Gao et al., "Scaling Deep Contrastive Learning Batch Size
+under Memory Limited Setup", 2021, arXiv 2101.06983). The gradient is exact.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from ._devices import split
+from ._devices import batch_sharding
 
-Tree = Any  # nested dictionaries of arrays
-Embed = Callable[[Tree, Tree, Array], tuple[Array, Tree]]
+Embed = Callable[[PyTree, PyTree, Array], tuple[Array, PyTree]]
 
 
 def embed_in_pieces(
     embed: Embed,
-    params: Tree,
-    batch_stats: Tree,
+    params: PyTree,
+    batch_stats: PyTree,
     images: Array,
     *,
     size: int,
     mesh: Mesh | None = None,
-) -> tuple[Float[Array, "b d"], Tree]:
-    """Embeds `size` images at a time, with memory for the activations of so many.
+) -> tuple[Float[Array, "b d"], PyTree]:
+    """Embeds a batch `size` images at a time, and keeps the activations of one piece.
 
-    Values and gradients are those of the whole batch where every image is embedded on
-    its own. A BatchNorm in training sees each piece by itself, and moves its running
-    statistics once for each, as in PyTorch.
+    Values and gradients equal those of the whole batch if the network embeds each image
+    by itself. A BatchNorm in training normalises over one piece, and updates its
+    running statistics once for each piece, as it does in PyTorch.
 
     Args:
         embed: ``(params, batch_stats, images) -> (embeddings, batch_stats)``.
-        params: of the network.
-        batch_stats: its running statistics.
-        images: a whole number of pieces.
-        size: images in a piece (static).
-        mesh: the devices that share each piece.
+        params: parameters of the network.
+        batch_stats: running statistics of the network.
+        images: the batch, ``[b, ...]``.
+        size: images in a piece, a divisor of b (static).
+        mesh: the devices that share each piece, from `data_mesh`.
 
     Raises:
-        ValueError: the pieces do not fill the batch.
+        ValueError: `size` does not divide the batch.
     """
     if size == len(images):
         return embed(params, batch_stats, images)
@@ -53,13 +52,13 @@ def embed_in_pieces(
         )
 
     @jax.checkpoint
-    def embed_piece(params: Tree, batch_stats: Tree, piece: Array):
+    def embed_piece(params: PyTree, batch_stats: PyTree, piece: Array):
         embeddings, batch_stats = embed(params, batch_stats, piece)
         return batch_stats, embeddings
 
     pieces = images.reshape(-1, size, *images.shape[1:])
-    if mesh is not None:  # a piece is otherwise on one device, which all then copy
-        pieces = jax.lax.with_sharding_constraint(pieces, split(mesh, axis=1))
+    if mesh is not None:  # otherwise each piece lies on one device, and all copy it
+        pieces = jax.lax.with_sharding_constraint(pieces, batch_sharding(mesh, axis=1))
     batch_stats, embeddings = jax.lax.scan(
         lambda batch_stats, piece: embed_piece(params, batch_stats, piece),
         batch_stats,

@@ -1,22 +1,21 @@
 """From images to the loss of a batch: what a training step differentiates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
-from jaxtyping import Array
+from jaxtyping import Array, Float, PyTree
 
 from jml.models import embed, with_bfloat16_kernels
 
 from ._microbatch import embed_in_pieces
 from ._step import LossOf
 
-Tree = Any  # nested dictionaries of arrays
-# (embeddings, labels, proxies or None, hyper) -> loss, and -> scalars by name
-Objective = Callable[[Array, Array, Array | None, Any], Array]
-Diagnostics = Callable[[Array, Array, Array | None, Any], dict[str, Array]]
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
+# Both take (embeddings, labels, parameters of the loss or None, hyper).
+Objective = Callable[[Array, Array, PyTree, Any], Array]
+Diagnostics = Callable[[Array, Array, PyTree, Any], dict[str, Float[Array, ""]]]
 
 
 def make_loss(
@@ -24,42 +23,49 @@ def make_loss(
     objective: Objective,
     *,
     augment: Augment,
-    groups: Tree,
+    groups: Mapping[str, PyTree],
     diagnostics: Diagnostics | None = None,
     freeze_bn: bool = False,
     microbatch: int | None = None,
     bfloat16: bool = False,
     mesh: Mesh | None = None,
 ) -> LossOf:
-    """Returns what ``make_step`` takes; a batch is images and labels.
+    """Returns the ``loss_of`` that `make_step` takes, for a network of ``jml.models``.
+
+    Its parameters are a dictionary: "model" has the network's, and "proxies" those of
+    the loss, if it has any. Its batch is a pair of images ``[b, h, w, 3]`` and integer
+    labels ``[b]``.
 
     Args:
-        graphdef: the network, from ``jml.models.create``.
-        objective: the loss, ``(embeddings, labels, proxies, hyper)`` to a scalar.
-            Proxies are ``params["proxies"]``, or None where there are none.
-        augment: makes the network's input from a batch, on the device.
-        groups: of the parameters, from ``label_groups``: no gradient is computed for
-            those that are frozen.
-        diagnostics: what else to log: of the same arguments, scalars by name.
-        freeze_bn: normalise with the running statistics and leave them alone.
-        microbatch: images whose activations exist at once, a divisor of the batch; by
-            default all. The loss is the whole batch's all the same.
+        graphdef: structure of the network, from ``jml.models.create``.
+        objective: the loss, ``(embeddings, labels, parameters, hyper) -> loss``; the
+            parameters are its own ("proxies"), or None.
+        augment: ``(key, images) -> views``, the network's input. It runs on the device.
+        groups: the group of each parameter, from `label_groups`. No gradient is
+            computed for those in "frozen".
+        diagnostics: takes what `objective` takes and returns scalars to log, by name.
+        freeze_bn: normalise with BatchNorm's running statistics, and keep them.
+        microbatch: how many images have their activations in memory at once, a divisor
+            of the batch; by default all. The loss remains that of the whole batch.
         bfloat16: compute convolutions in bfloat16. Parameters, statistics, embeddings
             and the loss stay in float32.
-        mesh: the devices that share each batch.
+        mesh: the devices that share each batch, from `data_mesh`.
+
+    Raises:
+        ValueError: by the returned function, if `microbatch` does not divide the batch.
     """
 
-    def embed_images(model: Tree, batch_stats: Tree, images: Array):
+    def embed_images(model: PyTree, batch_stats: PyTree, images: Array):
         model = with_bfloat16_kernels(model) if bfloat16 else model
         return embed(graphdef, model, batch_stats, images, train=not freeze_bn)
 
     def loss_of(
-        params: dict[str, Tree],
-        batch_stats: Tree,
+        params: dict[str, PyTree],
+        batch_stats: PyTree,
         batch: tuple[Array, Array],
         key: Array,
         hyper: Any,
-    ) -> tuple[Array, tuple[Tree, dict[str, Array]]]:
+    ) -> tuple[Array, tuple[PyTree, dict[str, Array]]]:
         params = jax.tree.map(
             lambda group, p: jax.lax.stop_gradient(p) if group == "frozen" else p,
             groups,

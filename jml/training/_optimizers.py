@@ -1,4 +1,8 @@
-"""Optimisers and schedules by name; learning rates by group of parameters."""
+"""Optimizers and schedules by name, and a learning rate for each group of parameters.
+
+Rates are arguments of the update and not part of the compiled program, so that a change
+of one compiles nothing.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -6,35 +10,34 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from jml.errors import UserError
 from jml.models import batch_norm_mask
 
-Tree = Any  # nested dictionaries of arrays
-
 
 class Rates(NamedTuple):
-    """Numbers that an update depends on, traced: changing one does not recompile."""
+    """Numbers that an update depends on. They are traced: any of them may change."""
 
-    lr: Any = 1e-3
-    head_lr: Any = 1e-3
-    proxies_lr: Any = 1e-3
+    lr: Any = 1e-3  # learning rate of the parameters in group "lr"
+    head_lr: Any = 1e-3  # ... of those in "head_lr", the last layer
+    proxies_lr: Any = 1e-3  # ... of those in "proxies_lr"
     weight_decay: Any = 0.0
-    momentum: Any = 0.9
-    clip_norm: Any = jnp.inf
-    warmup: Any = 0
-    decay_gamma: Any = 0.1
-    decay_iter_step: Any = 1000
-    maxiter: Any = 1000
+    momentum: Any = 0.9  # for sgd and rmsprop
+    clip_norm: Any = jnp.inf  # largest norm of the whole gradient
+    warmup: Any = 0  # steps during which the rates rise
+    decay_gamma: Any = 0.1  # schedule "step": factor of each decay
+    decay_iter_step: Any = 1000  # schedule "step": steps between decays
+    maxiter: Any = 1000  # schedule "cosine": steps until the rate is 0
 
 
 def _decayed(rates: Rates, optimizer: optax.GradientTransformation):
-    # Weight decay as part of the gradient, as PyTorch's optimisers of these names do.
+    # Weight decay is part of the gradient, as in PyTorch's optimizers of these names.
     return optax.chain(optax.add_decayed_weights(rates.weight_decay), optimizer)
 
 
 def _rmsprop(lr: Any, rates: Rates):
-    # optax.rmsprop has momentum after the learning rate; PyTorch has it before.
+    # PyTorch applies momentum before the learning rate, optax.rmsprop after it.
     return optax.chain(
         optax.scale_by_rms(decay=0.99, eps_in_sqrt=False),
         optax.trace(rates.momentum),
@@ -69,18 +72,24 @@ SCHEDULES: dict[str, Callable[[Rates, Any], Any]] = {
 }
 
 
-def factor(schedule: str, rates: Rates, step: Any) -> Any:
-    r"""What a schedule multiplies learning rates by, at a step counted from 0.
+def schedule_factor(schedule: str, rates: Rates, step: Any) -> Any:
+    r"""Returns the factor of a schedule on all learning rates, at step t from 0.
 
-    - "step": $\gamma^{\lfloor t / s \rfloor}$, PyTorch's ``StepLR``;
-    - "cosine": from 1 after warm-up along half a cosine to 0 at ``maxiter``;
+    - "step": $\gamma^{\lfloor t / s \rfloor}$ with $\gamma$ = ``decay_gamma`` and s =
+      ``decay_iter_step``, as PyTorch's ``StepLR``;
+    - "cosine": half a cosine, from 1 at the end of the warm-up to 0 at ``maxiter``;
     - "constant": 1.
 
-    Meanwhile the rate rises linearly: the steps before ``warmup`` have
-    $(t + 1) / \text{warmup}$ of it.
+    In the warm-up, the first ``warmup`` steps, this is also multiplied by
+    $(t + 1) / \text{warmup}$.
+
+    Args:
+        schedule: "step", "cosine" or "constant".
+        rates: numbers of the schedule.
+        step: one step, or an array of steps.
 
     >>> rates = Rates(decay_gamma=0.5, decay_iter_step=10, warmup=4)
-    >>> [float(factor("step", rates, step)) for step in (0, 9, 20)]
+    >>> [float(schedule_factor("step", rates, step)) for step in (0, 9, 20)]
     [0.25, 1.0, 0.25]
     """
     warm = jnp.minimum((step + 1) / jnp.maximum(rates.warmup, 1), 1)
@@ -88,61 +97,69 @@ def factor(schedule: str, rates: Rates, step: Any) -> Any:
 
 
 def make_optimizer(
-    labels: Tree,
+    groups: PyTree,
     *,
     optimizer: str = "adam",
     schedule: str = "step",
     clip: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
-    """Updates each group of parameters at its own rate.
+    """Returns an optimizer with a learning rate for each group of parameters.
 
-    Its ``update`` takes ``hyper``, of which ``hyper.rates`` counts, and ``step``.
+    Its ``update`` takes two more arguments by name: ``hyper``, whose field ``rates`` is
+    a `Rates`, and ``step``, counted from 0. `make_step` passes both.
 
     Args:
-        labels: like the parameters, with the name of its group in each leaf: "lr",
-            "head_lr" and "proxies_lr", after the rate that counts, or "frozen".
-        optimizer: a key of ``OPTIMIZERS``.
-        schedule: a key of ``SCHEDULES``.
-        clip: first scale a gradient longer than ``clip_norm`` down to it.
+        groups: a tree like the parameters, with a group in each leaf: "lr", "head_lr"
+            or "proxies_lr", which are fields of `Rates`, or "frozen".
+        optimizer: "adam", "adamw", "lamb", "lion", "rmsprop" or "sgd", with PyTorch's
+            definition of weight decay and momentum where PyTorch has the optimizer.
+        schedule: "step", "cosine" or "constant"; `schedule_factor` defines them.
+        clip: first scale a gradient whose norm exceeds ``clip_norm`` down to it.
     """
 
-    def given(rates: Rates, step: Any) -> optax.GradientTransformation:
-        scale = factor(schedule, rates, step)
-        groups: dict[str, Any] = {
+    def with_rates(rates: Rates, step: Any) -> optax.GradientTransformation:
+        scale = schedule_factor(schedule, rates, step)
+        by_rate: dict[Any, optax.GradientTransformation] = {
             name: OPTIMIZERS[optimizer](getattr(rates, name) * scale, rates)
             for name in ("lr", "head_lr", "proxies_lr")
         }
-        groups["frozen"] = optax.set_to_zero()
-        by_group = optax.partition(groups, labels)
+        by_rate["frozen"] = optax.set_to_zero()
+        by_group = optax.partition(by_rate, groups)
         if not clip:
             return by_group
         return optax.chain(optax.clip_by_global_norm(rates.clip_norm), by_group)
 
-    def update(gradients, state, params=None, *, hyper, step):
-        return given(hyper.rates, step).update(gradients, state, params)
+    def update(updates, state, params=None, **arguments):
+        current = with_rates(arguments["hyper"].rates, arguments["step"])
+        return current.update(updates, state, params)
 
     return optax.GradientTransformationExtraArgs(
-        lambda params: given(Rates(), 0).init(params), update
+        lambda params: with_rates(Rates(), 0).init(params), update
     )
 
 
 def label_groups(
-    params: Mapping[str, Tree],
+    params: Mapping[str, PyTree],
     *,
     freeze: tuple[str, ...] = (),
     freeze_bn: bool = False,
     freeze_proxies: bool = False,
-) -> dict[str, Tree]:
-    """The group of each parameter, for ``make_optimizer``.
+) -> dict[str, PyTree]:
+    """Returns the group of each parameter, for `make_optimizer` and `make_loss`.
+
+    The last layer, "fc", is in the group "head_lr", proxies are in "proxies_lr", and
+    all others in "lr", unless they are "frozen".
 
     Args:
-        params: "model", a network of ``jml.models``, and perhaps "proxies".
-        freeze: its layers to leave alone, as "conv1" or "layer1.0".
-        freeze_bn: leave scales and shifts of BatchNorm alone.
-        freeze_proxies: leave the proxies alone.
+        params: "model" has the parameters of a network of ``jml.models``; "proxies",
+            if it is there, those of the loss.
+        freeze: layers of the network to keep as they are, such as "conv1" or
+            "layer1.0".
+        freeze_bn: keep the scales and shifts of BatchNorm.
+        freeze_proxies: keep the proxies.
 
     Raises:
-        UserError: there is no such layer.
+        UserError: the network has no such layer.
     """
     for layer in freeze:
         _check_layer(layer, {**params["model"]["backbone"], "fc": {}})
@@ -155,22 +172,22 @@ def label_groups(
         return "head_lr" if name.startswith("fc.") else "lr"
 
     mask = batch_norm_mask(params["model"])
-    groups: dict[str, Tree] = {"model": jax.tree_util.tree_map_with_path(group, mask)}
+    groups: dict[str, PyTree] = {"model": jax.tree_util.tree_map_with_path(group, mask)}
     if "proxies" in params:
         groups["proxies"] = "frozen" if freeze_proxies else "proxies_lr"
     return groups
 
 
-def _check_layer(layer: str, layers: Mapping[Any, Tree]) -> None:
-    above: list[str] = []
-    for word in layer.split("."):
-        inside = {str(key): tree for key, tree in layers.items()}
-        if not isinstance(inside.get(word), Mapping):
-            known = [name for name, tree in inside.items() if isinstance(tree, Mapping)]
-            choices = ", ".join(".".join([*above, name]) for name in known)
+def _check_layer(layer: str, layers: Mapping[Any, PyTree]) -> None:
+    path: list[str] = []
+    for name in layer.split("."):
+        by_name = {str(key): tree for key, tree in layers.items()}
+        if not isinstance(by_name.get(name), Mapping):
+            known = [key for key, tree in by_name.items() if isinstance(tree, Mapping)]
+            choices = ", ".join(".".join([*path, key]) for key in known)
             raise UserError(
-                f"--freeze: no layer {layer!r}; choose from"
-                f" {choices or '.'.join(above)}."
+                f"`freeze`: no layer {layer!r}; choose from"
+                f" {choices or '.'.join(path)}."
             )
-        above.append(word)
-        layers = inside[word]
+        path.append(name)
+        layers = by_name[name]

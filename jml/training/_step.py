@@ -1,4 +1,10 @@
-"""One training step as a pure function, and the state it turns over."""
+"""One training step, top to bottom: loss, gradient, update, moving average.
+
+`make_step` returns the step as a compiled function of a `TrainState`. What the step
+differentiates is the caller's ``loss_of``: for a network of ``jml.models`` it is made
+by `make_loss` (in ``_network_loss``). How gradients become updates is the optimizer's:
+one of optax, or of `make_optimizer` (in ``_optimizers``).
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,47 +14,55 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, PyTree
 
-from ._devices import replicated
+from ._devices import replicated_sharding
 
-Tree = Any  # nested dictionaries of arrays
 # (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics))
-LossOf = Callable[[Tree, Tree, Any, Array, Any], tuple[Array, tuple[Tree, Tree]]]
+LossOf = Callable[
+    [PyTree, PyTree, Any, Array, Any], tuple[Array, tuple[PyTree, dict[str, Array]]]
+]
 
 
 class TrainState(NamedTuple):
-    """All that a step changes."""
+    """Everything that a step changes. A step counts from 0."""
 
-    params: Tree
-    batch_stats: Tree  # running statistics, or whatever else a forward pass moves
+    params: PyTree
+    batch_stats: PyTree  # running statistics, or whatever a forward pass changes
     opt_state: optax.OptState
-    average: tuple[Tree, Tree] | None  # moving averages of the first two
-    step: Int[Array, ""]  # the next one, from 0
-    skipped: Int[Array, ""]  # steps whose loss or gradient was not finite
-    halted: Bool[Array, ""]  # such a step came: nothing changes any more
+    average: tuple[PyTree, PyTree] | None  # moving averages of the first two
+    step: Int[Array, ""]  # the number of the next step
+    skipped: Int[Array, ""]  # how many steps had a loss or gradient that is not finite
+    halted: Bool[Array, ""]  # after such a step, if it was not skipped: nothing changes
 
     @property
-    def evaluated(self) -> tuple[Tree, Tree]:
-        """The parameters and statistics to evaluate: averaged ones where there are."""
+    def to_evaluate(self) -> tuple[PyTree, PyTree]:
+        """Parameters and statistics for evaluation: their averages, if there are."""
         return self.average or (self.params, self.batch_stats)
 
 
 def init_state(
-    params: Tree,
-    batch_stats: Tree,
+    params: PyTree,
+    batch_stats: PyTree,
     optimizer: optax.GradientTransformation,
     *,
     average: bool = False,
 ) -> TrainState:
-    """The state before the first step. The step donates it: copy what must survive.
+    """Returns the state before the first step.
+
+    A step donates its state: copy arrays that are needed afterwards.
 
     Args:
-        params: what is trained.
-        batch_stats: what a forward pass changes; {} if nothing.
-        optimizer: of optax.
-        average: keep an exponential moving average of both, too; steps then take its
-            decay as ``hyper.ema``.
+        params: parameters to train, nested dictionaries of arrays.
+        batch_stats: what a forward pass changes, such as BatchNorm's running
+            statistics; {} if there is nothing.
+        optimizer: an optimizer of optax, or of `make_optimizer`.
+        average: keep exponential moving averages of both. Each step then takes their
+            decay, at most 1, from ``hyper.ema``.
+
+    >>> state = init_state({"scale": jnp.ones(2)}, {}, optax.sgd(0.1))
+    >>> int(state.step), state.average
+    (0, None)
     """
     return TrainState(
         params,
@@ -68,50 +82,58 @@ def make_step(
     skip_nan: bool = False,
     mesh: Mesh | None = None,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
-    """Compiles ``step(state, batch, key, hyper) -> (state, measured)``.
+    """Compiles ``step(state, batch, key, hyper=None) -> (state, measured)``.
 
-    The state is donated. The key is the run's, the same at every step: `loss_of` gets
-    one that depends on ``state.step`` too. A step whose loss or gradient is not finite
-    changes nothing, and by default nothing changes after it.
+    The state that is passed is donated. Pass the same key to every step: `loss_of` gets
+    one that also depends on ``state.step``. A step whose loss or gradient is not finite
+    changes no parameter, statistic or optimizer state. By default it also halts the
+    training: later steps change nothing either.
 
     Args:
-        loss_of: ``(params, batch_stats, batch, key, hyper)`` to
-            ``(loss, (batch_stats, diagnostics))``; diagnostics are scalars to log.
-        optimizer: of optax; ``hyper`` and ``step`` reach those that take them.
-        skip_nan: pass over a step that is not finite, count it, and go on.
-        mesh: the devices that share each batch, from ``jml.training._devices``.
+        loss_of: a function ``(params, batch_stats, batch, key, hyper)`` that returns
+            ``(loss, (batch_stats, diagnostics))``: a scalar, the statistics after the
+            forward pass, and a dictionary of scalars to log.
+        optimizer: an optimizer of optax. ``hyper`` and ``step`` are passed to those
+            that take extra arguments.
+        skip_nan: skip and count a step that is not finite, and train on.
+        mesh: the devices that share each batch, from `data_mesh`.
 
     Returns:
-        The step; ``measured`` has "loss", "grad_norm", "finite", "halted" and the
-        diagnostics.
+        The step. Its ``measured`` has the scalars "loss", "grad_norm", "finite" and
+        "halted", and the diagnostics.
+
+    >>> def loss_of(params, batch_stats, batch, key, hyper):
+    ...     return jnp.sum((params - batch) ** 2), (batch_stats, {})
+    >>> optimizer = optax.sgd(0.25)
+    >>> state = init_state(jnp.zeros(2), {}, optimizer)
+    >>> step = make_step(loss_of, optimizer)
+    >>> state, measured = step(state, jnp.array([4.0, 2.0]), jax.random.key(0))
+    >>> print(state.params, measured["loss"])
+    [2. 1.] 20.0
     """
     optimizer = optax.with_extra_args_support(optimizer)
-    shardings = {} if mesh is None else {"out_shardings": replicated(mesh)}
+    shardings = {} if mesh is None else {"out_shardings": replicated_sharding(mesh)}
 
     @partial(jax.jit, donate_argnums=0, **shardings)
     def step(
         state: TrainState, batch: Any, key: Array, hyper: Any = None
     ) -> tuple[TrainState, dict[str, Array]]:
-        (loss, (batch_stats, diagnostics)), gradients = jax.value_and_grad(
-            loss_of, has_aux=True
-        )(
-            state.params,
-            state.batch_stats,
-            batch,
-            jax.random.fold_in(key, state.step),
-            hyper,
+        key = jax.random.fold_in(key, state.step)
+        differentiate = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, (batch_stats, diagnostics)), gradients = differentiate(
+            state.params, state.batch_stats, batch, key, hyper
         )
         grad_norm = optax.tree.norm(gradients)
         finite = jnp.isfinite(loss + grad_norm)
 
-        def update(gradients: Tree) -> TrainState:
+        def update(gradients: PyTree) -> TrainState:
             updates, opt_state = optimizer.update(
                 gradients, state.opt_state, state.params, hyper=hyper, step=state.step
             )
             params = optax.apply_updates(state.params, updates)
-            average = state.average
+            average: Any = state.average
             if average is not None:
-                # Short at first, as there is nothing to remember yet.
+                # Less at first, or the initial parameters would weigh for long.
                 decay = jnp.minimum(hyper.ema, (1 + state.step) / (10 + state.step))
                 average = optax.incremental_update(
                     (params, batch_stats), average, 1 - decay
@@ -119,16 +141,15 @@ def make_step(
             counts = state.step + 1, state.skipped, state.halted
             return TrainState(params, batch_stats, opt_state, average, *counts)
 
-        def pass_over(gradients: Tree) -> TrainState:
+        def skip(gradients: PyTree) -> TrainState:
             if skip_nan:
                 return state._replace(step=state.step + 1, skipped=state.skipped + 1)
             return state._replace(halted=jnp.ones((), bool))
 
-        # The barrier keeps XLA from computing gradients once for the norm and again
-        # for the update.
+        # Without the barrier XLA computes all gradients twice: once for the norm, and
+        # once more within the update.
         gradients = jax.lax.optimization_barrier(gradients)
-        moves = finite & ~state.halted
-        new = jax.lax.cond(moves, update, pass_over, gradients)
+        new = jax.lax.cond(finite & ~state.halted, update, skip, gradients)
         measured = {"loss": loss, "grad_norm": grad_norm, "finite": finite}
         return new, {**measured, "halted": new.halted, **diagnostics}
 

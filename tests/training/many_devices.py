@@ -25,12 +25,13 @@ from jml.training import (
     data_mesh,
     fit,
     init_state,
+    local_rows,
+    make_loss,
     make_step,
     replicate,
+    replicated_sharding,
     split_batch,
 )
-from jml.training._devices import own_rows, replicated
-from jml.training._network_loss import make_loss
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
 LOSSES = {
@@ -89,7 +90,7 @@ def results(mesh, dtype):
     params, stats = jax.tree.map(lambda a: np.asarray(a, dtype), (params, stats))
     labels = rng.integers(0, CLASSES, BATCH)
     images = rng.normal(size=(BATCH, SIDE, SIDE, 3)) + labels[:, None, None, None] / 3
-    rows = own_rows(BATCH)
+    rows = local_rows(BATCH)
     batch = split_batch(mesh, (images[rows].astype(dtype), labels[rows]))
     groups = jax.tree.map(lambda _: "lr", params)
 
@@ -99,7 +100,7 @@ def results(mesh, dtype):
         given = {"params": params, "stats": stats, "batch": batch}
         found = {name: run(config=c, **given) for name, c in LOSSES.items()}
         found["pieces"] = run(config=LOSSES["contrastive"], microbatch=16, **given)
-        return jax.lax.with_sharding_constraint(found, replicated(mesh))
+        return jax.lax.with_sharding_constraint(found, replicated_sharding(mesh))
 
     found = compute(*replicate(mesh, (params, stats)), batch)
     parts = {}
@@ -116,7 +117,7 @@ def trained(mesh, folder):
     """The parameters after six steps of ``fit``, saved and resumed after the third."""
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(16, DIM)).astype(np.float32) / 4
-    rows = own_rows(BATCH)
+    rows = local_rows(BATCH)
 
     def loss(params, stats, batch, key, hyper):
         images, labels = batch

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from jml.app._objective import Hyperparameters
-from jml.training import Rates, make_optimizer
-from jml.training._optimizers import OPTIMIZERS, SCHEDULES, factor
+from jml.training import Rates, make_optimizer, schedule_factor
+from jml.training._optimizers import OPTIMIZERS, SCHEDULES
 
 STEPS, SIZE = 12, 7
 RATES = Rates(
@@ -134,7 +134,7 @@ def test_clipping_is_pytorchs(x64, start):
 
 def factors(name, warmup):
     rates = RATES._replace(warmup=warmup, maxiter=20)
-    return np.asarray([factor(name, rates, step) for step in range(20)], float)
+    return np.asarray([schedule_factor(name, rates, step) for step in range(20)], float)
 
 
 def torch_factors(make):

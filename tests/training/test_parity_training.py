@@ -18,8 +18,14 @@ from jml._loss_specs import SPECS
 from jml.app._config import Config
 from jml.app._objective import Hyperparameters, make_objective
 from jml.models import create
-from jml.training import Rates, init_state, label_groups, make_optimizer, make_step
-from jml.training._network_loss import make_loss
+from jml.training import (
+    Rates,
+    init_state,
+    label_groups,
+    make_loss,
+    make_optimizer,
+    make_step,
+)
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

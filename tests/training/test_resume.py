@@ -75,9 +75,9 @@ def trained(tmp_path_factory):
     return folder, run(shutil.copytree(folder, folder.with_name("more")), steps=20)
 
 
-def run(folder, *, steps, say=print, skip_nan=False, **options):
+def run(folder, *, steps, notify=print, skip_nan=False, **options):
     step, state = own_network.start(skip_nan=skip_nan)
-    checkpoints = Checkpoints(folder, say=say)
+    checkpoints = Checkpoints(folder, notify=notify)
     try:
         return fit(
             step,
@@ -128,11 +128,11 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
 ):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     harm(pieces(folder)[number])
-    said = []
-    equal(run(folder, steps=20, say=said.append), trained[1])
-    assert len(said) == 1 and said[0].startswith("checkpoint 12 cannot be read")
+    notes = []
+    equal(run(folder, steps=20, notify=notes.append), trained[1])
+    assert len(notes) == 1 and notes[0].startswith("checkpoint 12 cannot be read")
     aside = tmp_path / "unreadable-c-12"
-    assert aside.is_dir() and str(aside) in said[0]
+    assert aside.is_dir() and str(aside) in notes[0]
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -220,11 +220,14 @@ def test_a_second_signal_ends_at_once(tmp_path, request):
 
 
 def test_a_signal_at_the_very_end_is_not_lost(tmp_path):
-    def evaluated(step, state):
+    def after_evaluation(step, state):
         signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted, match="after step 4"):
-        scores = {"evaluate": lambda step, state: {}, "evaluated": evaluated}
+        scores = {
+            "evaluate": lambda step, state: {},
+            "after_evaluation": after_evaluation,
+        }
         run(tmp_path / "c", steps=4, **scores)
     assert saved(tmp_path / "c") == [4]
 
@@ -240,7 +243,7 @@ def test_a_failure_of_what_is_passed_saves_first(trained, tmp_path):
             {"evaluate": lambda step, state: fail(step + 2) or {}},
             {
                 "evaluate": lambda step, state: {},
-                "evaluated": lambda step, state: fail(step + 2),
+                "after_evaluation": lambda step, state: fail(step + 2),
             },
         ]
     ):
@@ -255,11 +258,14 @@ def test_a_failure_of_what_is_passed_saves_first(trained, tmp_path):
 def test_what_follows_an_evaluation_is_not_interrupted(tmp_path):
     done = []
 
-    def evaluated(step, state):
+    def after_evaluation(step, state):
         signal.raise_signal(signal.SIGINT)
         done.append(step)
 
-    scores = {"evaluate": lambda step, state: {"recall@1": 0.5}, "evaluated": evaluated}
+    scores = {
+        "evaluate": lambda step, state: {"recall@1": 0.5},
+        "after_evaluation": after_evaluation,
+    }
     with pytest.raises(Interrupted, match="after step"):
         run(tmp_path / "c", steps=20, **scores)
     assert done == [4]
@@ -272,7 +278,7 @@ def test_a_score_may_come_later(tmp_path):
     _, state = own_network.start()
     checkpoints = Checkpoints(tmp_path / "c", keep=1)
     checkpoints.save(state)
-    checkpoints.score(0, 0.7)
+    checkpoints.set_score(0, 0.7)
     for number, score in ((1, 0.6), (2, float("nan"))):
         later = state._replace(step=state.step + number)
         checkpoints.save(later, {"recall@1": score})

@@ -11,9 +11,15 @@ from jml.app._config import Config
 from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
 from jml.errors import UserError
 from jml.models import Model
-from jml.training import Rates, init_state, label_groups, make_optimizer, make_step
+from jml.training import (
+    Rates,
+    init_state,
+    label_groups,
+    make_loss,
+    make_optimizer,
+    make_step,
+)
 from jml.training import _network_loss as network_loss
-from jml.training._network_loss import make_loss
 
 RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)
 HYPER = Hyperparameters(RATES, {"margin": 0.5, "scale": 1.0}, ema=0.5)
@@ -145,7 +151,7 @@ def test_a_layer_can_be_frozen(batch):
     ("layer", "words"), [("fc2", "choose from bn, fc"), ("bn.x", "choose from bn.")]
 )
 def test_an_unknown_layer_is_one_line(layer, words):
-    with pytest.raises(UserError, match=f"--freeze: no layer {layer!r}; {words}"):
+    with pytest.raises(UserError, match=f"`freeze`: no layer {layer!r}; {words}"):
         label_groups(make_params(), freeze=(layer,))
 
 
@@ -190,7 +196,7 @@ def test_the_average_follows_its_definition(batch):
             (state.params, state.batch_stats),
         )
     _, state, _ = take_steps(batch, average=True)
-    assert state.evaluated is state.average
+    assert state.to_evaluate is state.average
     for found, wanted in zip(
         jax.tree.leaves(state.average), jax.tree.leaves(expected), strict=True
     ):

@@ -10,7 +10,7 @@ from jml._output import write_err, write_out
 from jml.app._config import Config
 from jml.app._flags_of_arguments import with_flags
 from jml.app._run_folder._run_folder import RunFolder
-from jml.training._devices import peak_memory
+from jml.training import peak_memory
 
 from ._event_file import EventFile
 

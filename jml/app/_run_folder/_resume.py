@@ -84,6 +84,6 @@ def checkpoints_of(
         keep=config.keep_checkpoints,
         about={"config": asdict(config), "labels": fingerprint},
         check=check,
-        say=write_err,
+        notify=write_err,
     )
     return stack.enter_context(closing(checkpoints))

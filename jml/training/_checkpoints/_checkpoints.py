@@ -1,9 +1,9 @@
 """Checkpoints of a training state: saved in the background, restored bit for bit.
 
-Orbax writes each into a temporary folder and renames it when it is whole, so that a
-process may die at any moment. What Orbax leaves to chance is checked here: that the
-checkpoint belongs to this network and this configuration, before anything is read, and
-that the arrays are those that were saved, by their checksums.
+What a checkpoint holds is in ``_contents``. Orbax writes it into a temporary folder,
+which it renames when it is complete: a process may die at any moment. Before a
+checkpoint is restored, it is checked here that it belongs to this network and this
+configuration; and afterwards, by checksums, that the arrays are those that were saved.
 """
 
 import math
@@ -22,12 +22,8 @@ from jml._output import write_out
 from jml.errors import UserError
 from jml.training._step import TrainState
 
-from ._arrays import arrays_of, check_same_arrays, checksum, describe
-from ._orbax_noise import Unreadable, hush, reading, writing
-from ._preservation import LastAndBest
-
-FORMAT = "jml training state 1"
-BEST = "recall@1"
+from . import _contents as contents
+from ._orbax import Unreadable, open_manager, reading, saving, silence
 
 
 class Checkpoints:
@@ -40,189 +36,170 @@ class Checkpoints:
         keep: int = 2,
         about: Mapping[str, Any] | None = None,
         check: Callable[[Mapping[str, Any]], None] = lambda about: None,
-        say: Callable[[str], None] = write_out,
+        notify: Callable[[str], None] = write_out,
     ) -> None:
-        """Opens or makes the folder, and clears up after a save that was cut short.
+        """Opens or makes the folder, and removes what an interrupted save left there.
 
         Args:
-            folder: for the checkpoints, one folder each, named after its step.
-            keep: how many of the last to keep.
-            about: what belongs to every checkpoint, as JSON: the configuration.
-            check: is given that of a checkpoint about to be restored, and raises a
-                UserError if it is another run's.
-            say: told what a user should know.
+            folder: where the checkpoints are, one folder each, named after its step.
+            keep: how many of the last checkpoints to keep.
+            about: what to save with each checkpoint, as JSON: a configuration, say.
+            check: called with that of a checkpoint before it is restored; it raises a
+                UserError if the checkpoint belongs to another run.
+            notify: called with a line that the user should read; prints by default.
 
         Raises:
-            UserError: the folder cannot be written, or holds something else.
+            UserError: the folder cannot be written, or is no folder.
         """
         self.folder = Path(folder).absolute()
-        self._about, self._check, self._say = dict(about or {}), check, say
+        self._about, self._check, self._notify = dict(about or {}), check, notify
         self._scores: dict[int, float] = {}
         self._closed = False
-        self._known: set[int] = set()  # steps that were restored or saved from here
+        self._handled: set[int] = set()  # steps restored or saved by this object
         if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(
-                f"{str(self.folder)!r} is not a folder; remove it, or choose another."
-            )
-        with ExitStack() as stack:  # closed where something below fails
-            stack.enter_context(hush())
-            with writing(self.folder):
-                # TensorStore, which holds the arrays, takes no other path.
-                way = stack.enter_context(utf8_path(self.folder))
-                self._manager = ocp.CheckpointManager(
-                    way,
-                    options=ocp.CheckpointManagerOptions(
-                        preservation_policy=LastAndBest(keep, self._scores),
-                        cleanup_tmp_directories=True,
-                    ),
-                    item_handlers={
-                        "state": ocp.StandardCheckpointHandler(),
-                        "about": ocp.JsonCheckpointHandler(),
-                    },
-                )
+            problem = "is not a folder; remove it, or choose another."
+            raise UserError(f"`folder`: {str(self.folder)!r} {problem}")
+        with ExitStack() as stack:  # is closed if something below fails
+            stack.enter_context(silence())
+            with saving(self.folder):
+                # TensorStore, which writes the arrays, can open no other path.
+                path = stack.enter_context(utf8_path(self.folder))
+                self._manager = open_manager(path, keep, self._scores)
             for step in self.steps:
-                with suppress(Unreadable):  # restoring will say so
-                    self.score(step, self._read_about(step).get(BEST, -1))
+                with suppress(Unreadable):  # `restore` reports it
+                    self.set_score(step, self._read_about(step).get(contents.BEST, -1))
             self._opened = stack.pop_all()
 
     @property
     def steps(self) -> list[int]:
-        """The steps there is a checkpoint of, in order."""
+        """The steps that have a checkpoint, in order."""
         return sorted(self._manager.all_steps())
 
     def save(
         self, state: TrainState, scores: Mapping[str, float] | None = None
     ) -> None:
-        """Saves in the background; waits for an earlier save that is not done.
+        """Saves in the background, after an earlier save has ended.
 
         Args:
             state: may be donated to a step as soon as this returns.
-            scores: what evaluation found; the one with the highest "recall@1" stays.
+            scores: of an evaluation. The checkpoint with the highest "recall@1" stays.
 
         Raises:
-            UserError: the disk is full, or the folder cannot be written.
+            UserError: the disk is full, or the folder cannot be written; or it has a
+                checkpoint of this step that was neither saved nor restored by this
+                object.
         """
         step = int(state.step)
-        if step in self._known:
+        if step in self._handled:
             return
         if step in self.steps:
             raise UserError(
-                f"{str(self.folder)!r} has a checkpoint of step {step} already; restore"
-                " it first, or choose another folder."
+                f"`folder`: {str(self.folder)!r} has a checkpoint of step {step}"
+                " already; restore it first, or choose another folder."
             )
-        self._known.add(step)
-        arrays = arrays_of(state)
-        about = {
-            "format": FORMAT,
-            "arrays": {name: describe(array) for name, array in arrays.items()},
-            **self._about,
-        }
-        if scores is not None and BEST in scores:
-            about[BEST] = float(scores[BEST])
-            self.score(step, about[BEST])
-        with writing(self.folder):
+        self._handled.add(step)
+        arrays = contents.arrays_by_name(state)
+        about = contents.make_about(arrays, self._about, scores)
+        if contents.BEST in about:
+            self.set_score(step, about[contents.BEST])
+        with saving(self.folder):
             self._manager.wait_until_finished()
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(arrays),
-                    about=ocp.args.JsonSave({**about, "checksum": checksum(about)}),
+                    about=ocp.args.JsonSave(about),
                 ),
                 force=True,
             )
 
-    def score(self, step: int, score: float) -> None:
-        """Says how good the checkpoint of a step is: which is the best, that is."""
+    def set_score(self, step: int, score: float) -> None:
+        """Sets the score of a step's checkpoint; the one with the highest stays."""
         self._scores[step] = -1 if math.isnan(score) else score
 
     def restore(self, state: TrainState) -> TrainState:
-        """The last state that was saved, or `state` itself if none was.
+        """Returns the last state that was saved, or `state` itself if there is none.
 
-        A checkpoint that cannot be read is said, put aside, and the one before it used.
+        A checkpoint that cannot be read is reported and renamed, and the one before it
+        is used.
 
         Args:
-            state: of the same shapes, dtypes and devices; its values do not count.
+            state: has the shapes, dtypes and devices to restore; its values are unused.
 
         Raises:
-            UserError: the checkpoint is another project's, another network's or another
-                configuration's, or none of them can be read.
+            UserError: the checkpoint is of another program, network or configuration,
+                or no checkpoint can be read.
         """
         unreadable: dict[int, str] = {}
         for step in reversed(self.steps):
             try:
-                found = self._restore(step, state)
+                restored = self._restore(step, state)
             except Unreadable as error:
                 unreadable[step] = str(error)
                 continue
-            for number, reason in unreadable.items():
-                self._put_aside(number, reason)
-            self._known.add(step)
-            return found
+            for earlier, reason in unreadable.items():
+                self._put_aside(earlier, reason)
+            self._handled.add(step)
+            return restored
         if unreadable:
             step, reason = next(iter(unreadable.items()))
             raise UserError(
-                f"--resume: no checkpoint in {str(self.folder)!r} can be read ({step}:"
-                f" {reason}); choose another folder, or pass --overwrite."
+                f"`folder`: no checkpoint in {str(self.folder)!r} can be read ({step}:"
+                f" {reason}); choose another folder, or remove this one."
             )
         return state
 
     def wait(self) -> None:
-        """Returns when what was saved is on disk."""
-        with writing(self.folder):
+        """Returns when everything that was saved is on disk."""
+        with saving(self.folder):
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits for what is being saved; a second time does nothing."""
-        with self._opened.pop_all(), writing(self.folder):
+        """Waits like `wait`, and closes the folder; a second call does nothing."""
+        with self._opened.pop_all(), saving(self.folder):
             if not self._closed:
                 self._closed = True
                 self._manager.close()
 
     def _restore(self, step: int, state: TrainState) -> TrainState:
-        about, where = self._read_about(step), str(self.folder / str(step))
+        about, path = self._read_about(step), str(self.folder / str(step))
         if not about:
             raise UserError(
-                f"--resume: {where!r} is no checkpoint of this version of JML; choose"
-                " another --name."
+                f"`folder`: {path!r} is no checkpoint of this version of JML; choose"
+                " another folder."
             )
         self._check(about)
-        wanted = arrays_of(jax.tree.map(jnp.asarray, state))
-        arrays = about["arrays"]
-        check_same_arrays(wanted, arrays, where)
+        wanted = contents.arrays_by_name(jax.tree.map(jnp.asarray, state))
+        contents.check_same_arrays(wanted, about["arrays"], path)
         target = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
             wanted,
         )
         with reading():
-            found = self._manager.restore(
-                step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
-            )["state"]
-        for name, array in found.items():
-            if describe(array) != arrays[name]:
-                raise Unreadable(f"{name} is not what was saved")
-        return jax.tree.unflatten(jax.tree.structure(state), found.values())
+            items = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+            arrays = self._manager.restore(step, args=items)["state"]
+            contents.check_unchanged(arrays, about["arrays"])
+        return jax.tree.unflatten(jax.tree.structure(state), arrays.values())
 
     def _read_about(self, step: int) -> dict[str, Any]:
         with reading():
-            about = self._manager.restore(
-                step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
-            )["about"]
-            if not isinstance(about, dict) or about.get("format") != FORMAT:
-                return {}
-            if about.pop("checksum") != checksum(about):
-                raise ValueError("its description is not what was saved")
-            return about
+            items = ocp.args.Composite(about=ocp.args.JsonRestore())
+            return contents.check_about(
+                self._manager.restore(step, args=items)["about"]
+            )
 
     def _put_aside(self, step: int, reason: str) -> None:
-        # Left where it is, it would stand in the way of a new checkpoint of this step.
-        name = f"unreadable-{self.folder.name}-{step}"
-        names = (f"{name}-{number}" if number else name for number in count())
-        aside = next(p for n in names if not (p := self.folder.with_name(n)).exists())
-        with writing(self.folder):
+        """Renames a checkpoint, or it would prevent a new one of the same step."""
+        aside = first = self.folder.with_name(f"unreadable-{self.folder.name}-{step}")
+        for number in count(1):
+            if not aside.exists():
+                break
+            aside = first.with_name(f"{first.name}-{number}")
+        with saving(self.folder):
             if jax.process_index() == 0:
                 (self.folder / str(step)).rename(aside)
             self._manager.reload()
-        self._say(
+        self._notify(
             f"checkpoint {step} cannot be read ({reason}); it is at {str(aside)!r} now,"
             " and the one before it is used"
         )
