@@ -27,7 +27,6 @@ from jml.models._weights import IMAGENET
 
 from .torchvision_nets import EMBEDDING_DIM, numpy_state, random_net, same_model
 
-
 slow = pytest.mark.slow
 
 
