@@ -19,13 +19,18 @@ from jml.app._command import Parser
 from jml.distances import inner_products, squared_distances
 from jml.losses._lifted import log_sums, repel_terms
 from jml.losses._lifted import pair_terms as lifted_pair_terms
-from jml.losses._triplet._hardest import nearest_negatives, pair_terms
-from jml.losses._triplet._mining import all_weights, loop_weights
-from jml.losses._triplet._sorted import sorted_weights
-from jml.pairwise._blocks import Plan
-from jml.pairwise._positives import sum_positives
-from jml.pairwise._rows import group_by_label, make_pairs, make_rows
-from jml.pairwise._sums import map_rows, sum_pairs
+from jml.losses._triplet._hardest import hardest_terms, nearest_negatives
+from jml.losses._triplet._mining import loop_gradients, mine_all
+from jml.losses._triplet._sorted import sorted_gradients
+from jml.pairwise import (
+    Plan,
+    find_class_runs,
+    make_pairs,
+    make_rows,
+    map_rows,
+    sum_pairs,
+    sum_positives,
+)
 
 
 def seconds(step, *arguments):
@@ -53,13 +58,18 @@ def machine():
 def parts(size, dim, per_class):
     """Each part of the losses of one batch: its name, a function and arguments."""
     x, labels, _ = map(jnp.asarray, make_batch(size, dim, per_class))
-    plan, one = Plan(), jnp.ones(size)
+    plan, one, margin = Plan(), jnp.ones(size), jnp.asarray(MARGIN)
 
     def pairs(x):
         return make_pairs(x, labels, jnp.ones(size, bool))
 
-    def positives(x, other, terms):
-        return sum_positives(terms, pairs(x), other, plan)
+    def positives(x, terms, **hyperparameters):
+        terms = partial(terms, paper=False)
+        return sum_positives(terms, pairs(x), hyperparameters, plan)
+
+    def repel(x, log_sums):
+        terms = partial(repel_terms, log_sums, log_sums)
+        return sum_pairs(terms, pairs(x), {"margin": margin}, plan).anchors
 
     yield "one product", inner_products, (x, x)
     yield "distances", squared_distances, (x, x)
@@ -70,31 +80,35 @@ def parts(size, dim, per_class):
     )
     yield (
         "hardest: positives",
-        lambda x, h: positives(x, (MARGIN, h), lambda *a: pair_terms(*a, paper=False)),
+        lambda x, h: positives(x, hardest_terms, margin=margin, nearest=h),
         (x, one),
     )
-    members = group_by_label(pairs(x).items, pairs(x).items)
-    rows = make_rows(pairs(x).anchors, pairs(x).items)
-    by_loop = partial(loop_weights, members=members, weigh_one=all_weights)
-    yield "all: weights in a loop over positives", by_loop, (rows, MARGIN)
-    yield "all: weights from sorted rows", sorted_weights, (rows, MARGIN)
+    references = pairs(x).references
+    runs = find_class_runs(references, references)
+    rows = make_rows(pairs(x).anchors, references)
+    by_loop = partial(loop_gradients, runs=runs, mine_for_one=mine_all)
+    positive = rows.positive_or_self
+    yield (
+        "all: pair gradients in a loop over positives",
+        by_loop,
+        (rows, positive, margin),
+    )
+    yield (
+        "all: pair gradients from sorted rows",
+        sorted_gradients,
+        (rows.squared, positive, rows.negative, margin),
+    )
     yield (
         "lifted: log-sums of negatives",
-        lambda x: log_sums(*pairs(x)[:2], MARGIN, plan),
+        lambda x: log_sums(*pairs(x)[:2], margin, plan),
         (x,),
     )
     yield (
         "lifted: positives",
-        lambda x, e: positives(x, e, lambda *a: lifted_pair_terms(*a, paper=False)),
+        lambda x, e: positives(x, lifted_pair_terms, repulsion=e),
         (x, one),
     )
-    yield (
-        "lifted: gradient of the log-sums",
-        lambda x, e: (
-            sum_pairs(lambda *a: repel_terms(e, e, *a), pairs(x), MARGIN, plan).anchors
-        ),
-        (x, one),
-    )
+    yield "lifted: gradient of the log-sums", repel, (x, one)
 
 
 def main():

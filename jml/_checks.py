@@ -1,4 +1,4 @@
-"""Checks at the entrance of public functions, on what is known before running."""
+"""Checks of the arguments of public functions, on what is known before running."""
 
 import math
 import warnings
@@ -51,7 +51,7 @@ def check_batch(name: str, embeddings, labels, where=None) -> tuple[Any, Any, An
     check_kind(name, "embeddings", embeddings, jnp.floating, "floating")
     check_kind(name, "labels", labels, jnp.integer, "integer")
     check_length(name, "labels", labels, len(embeddings))
-    check_width(name, labels)
+    check_labels_fit(name, labels)
     if where is not None:
         where = check_array(name, "where", where, shape="[B]", ndim=1)
         check_kind(name, "where", where, jnp.bool_, "boolean")
@@ -59,29 +59,28 @@ def check_batch(name: str, embeddings, labels, where=None) -> tuple[Any, Any, An
     return embeddings, labels, where
 
 
-def check_width(name: str, labels) -> None:
-    """Raises ValueError if JAX would cut labels off, and so make classes one."""
+def check_labels_fit(name: str, labels) -> None:
+    """Raises ValueError if JAX would cut labels to fewer bits, and so merge classes."""
     kept = jax.dtypes.canonicalize_dtype(labels.dtype)
     if kept == labels.dtype or not len(labels):
         return
-    limits, found = jnp.iinfo(kept), (int(labels.min()), int(labels.max()))
-    if found[0] < limits.min or found[1] > limits.max:
+    limits, smallest, largest = jnp.iinfo(kept), int(labels.min()), int(labels.max())
+    if smallest < limits.min or largest > limits.max:
         raise ValueError(
-            f"{name}: `labels` must fit {kept}, got {found[0]} to {found[1]}; number "
+            f"{name}: `labels` must fit {kept}, got {smallest} to {largest}; number "
             "the classes, or set jax_enable_x64"
         )
 
 
-def warn_of_classes(name: str, labels, where, classes: int) -> None:
-    """Warns the caller's caller of labels without a proxy, if labels are known by now.
+def warn_of_labels(name: str, labels, where, classes: int) -> None:
+    """Warns of labels without a proxy, if labels are known before anything runs.
 
-    The words are the same for every batch, so that Python says them once for a place.
+    The warning is placed where the function was called that calls this. Its text is the
+    same for every batch, so that Python prints it once for a place.
     """
-    known = [known_array(a) for a in (labels, where) if a is not None]
-    if any(a is None for a in known):
-        return
-    beyond = known[0] >= classes
-    if np.any(beyond if where is None else beyond & known[1]):
+    labels = known_array(as_array(labels))
+    where = np.True_ if where is None else known_array(as_array(where))
+    if labels is not None and where is not None and np.any((labels >= classes) & where):
         warnings.warn(
             f"{name}: `labels` of {classes} and above have no proxy, and add 0 to the "
             f"loss; they count from 0, so pass labels - 1 if yours are 1 to {classes}",
@@ -108,19 +107,20 @@ def check_number(name: str, argument: str, value) -> Any:
     """Raises ValueError unless `value` is a real number, traced or not.
 
     Returns:
-        It, or the float nearest to it: `jax.jit` would compile anew for an integer.
+        The number. If it is no array of JAX, the nearest float: `jax.jit` would compile
+        anew for an integer.
     """
     value = as_array(value)
     array = isinstance(value, jax.Array | np.ndarray | np.generic)
     if array and (value.ndim or not _is_real(value.dtype)):
-        found = f"{value.dtype} {tuple(value.shape)}"
+        description = f"{value.dtype} {tuple(value.shape)}"
     elif not array and (isinstance(value, bool) or not isinstance(value, int | float)):
-        found = repr(value)
+        description = repr(value)
     elif isinstance(value, jax.Array):
         return value
     else:
         return _nearest_float(value)
-    raise ValueError(f"{name}: `{argument}` must be a number, got {found}")
+    raise ValueError(f"{name}: `{argument}` must be a number, got {description}")
 
 
 def _nearest_float(value) -> float:
@@ -132,6 +132,22 @@ def _nearest_float(value) -> float:
 
 def _is_real(dtype) -> bool:
     return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)
+
+
+def check_rows(name: str, argument: str, value, embeddings) -> Any:
+    """Raises ValueError unless these are floats [C, D], for embeddings [B, D].
+
+    Returns:
+        The array.
+    """
+    value = check_array(name, argument, value, shape="[C, D]", ndim=2)
+    check_kind(name, argument, value, jnp.floating, "floating")
+    if value.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"{name}: `{argument}` must have {embeddings.shape[1]} columns, as the "
+            f"embeddings have, got {value.shape[1]}"
+        )
+    return value
 
 
 def check_length(name: str, argument: str, value, length: int) -> None:

@@ -1,34 +1,32 @@
 """Contrastive loss."""
 
-from functools import partial
-
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jml._checks import check_batch, check_choice, check_number
-from jml.distances import FLOOR, as_compute, euclidean_distances
-from jml.pairwise._blocks import make_plan
-from jml.pairwise._gradient import mean_loss
-from jml.pairwise._memory import Memory, check_memory
-from jml.pairwise._rows import (
+from jml._checks import check_choice
+from jml.distances import FLOOR, euclidean_distances
+from jml.pairwise import (
     CONVENTIONS,
     AxisName,
+    Batch,
     Rows,
+    Scalar,
     count_true,
     masked_sum,
-    prepare,
+    pair_loss,
+    sum_pairs,
 )
-from jml.pairwise._sums import sum_pairs
+from jml.pairwise._memory import Memory
 
 
 def contrastive_loss(
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    embeddings: Float[Array | np.ndarray, "n d"],
+    labels: Int[Array | np.ndarray, " n"],
     *,
-    margin: float | Float[Array, ""] = 1.0,
+    margin: Scalar = 1.0,
     convention: str = "original",
-    where: Bool[Array, " n"] | None = None,
+    where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
     axis_name: AxisName = None,
@@ -45,17 +43,19 @@ def contrastive_loss(
     $i < j$, adds the constant $m$ once more for every negative pair, and divides by
     the number of terms above $10^{-16}$.
 
-    Where negatives coincide, $D$ is $10^{-8}$ instead of 0, whose slope is infinite:
-    "paper" is less than the exact loss by at most $10^{-8} m$.
+    Where negatives coincide, $D$ is $10^{-8}$ instead of 0, because the slope of the
+    root is infinite at 0. So "paper" is less than the exact loss by at most
+    $10^{-8} m$.
 
     Args:
         embeddings: the batch.
         labels: its classes.
         margin: a squared distance ("original") or a distance ("paper").
-        convention: see the package's description, as for the next four.
-        where: False for absent items.
-        memory: earlier embeddings to be held against as well.
-        block_size: anchors at a time.
+        convention: "original" or "paper". The description of `jml.losses` explains this
+            and the next four.
+        where: False for items to leave out.
+        memory: earlier embeddings to compare the batch with.
+        block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
@@ -73,45 +73,37 @@ def contrastive_loss(
         Hadsell, Chopra, LeCun: Dimensionality Reduction by Learning an Invariant
         Mapping, 2006, https://doi.org/10.1109/CVPR.2006.100
     """
-    embeddings, labels, where = check_batch(
-        "contrastive_loss", embeddings, labels, where
-    )
-    margin = check_number("contrastive_loss", "margin", margin)
     check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
-    memory = check_memory("contrastive_loss", memory, embeddings)
-    plan = make_plan("contrastive_loss", block_size, axis_name)
-    return _contrastive_loss(
-        embeddings, labels, margin, where, memory, convention, plan
-    )
-
-
-@partial(jax.jit, static_argnames=("convention", "plan"))
-def _contrastive_loss(embeddings, labels, margin, where, memory, convention, plan):
-    x, present = prepare(embeddings, where)
+    batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     terms = original_terms if convention == "original" else paper_terms
-    return mean_loss(
-        partial(sum_pairs, terms),
-        *(x, labels, present, as_compute(jnp.asarray(margin, x.dtype))),
-        memory=memory,
-        plan=plan,
+    return pair_loss(
+        *(terms, batch, {"margin": margin}),
+        name="contrastive_loss",
+        sum_over=sum_pairs,
     )
 
 
-def original_terms(rows: Rows, margin):
-    """Sum and count of each anchor's terms, the constant ones included."""
-    dtype = rows.squared.dtype
-    repel = jnp.maximum(margin - rows.squared, 0)
-    term = jnp.where(rows.negative, repel, jnp.where(rows.positive, rows.squared, 0))
-    # Below the diagonal the original sees distance 0, so a negative adds the margin.
+def original_terms(
+    rows: Rows, margin: Float[Array, ""]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of each anchor's terms, the constant ones included."""
+    squared, negative = rows.squared, rows.negative
+    repel = jnp.maximum(margin - squared, 0)
+    attract = jnp.where(rows.positive_or_self, squared, 0)
+    term = jnp.where(negative, repel, attract)
+    # The original sums over the whole square but has distances above the diagonal only.
+    # So below it every negative pair is at distance 0, and adds the margin.
     constant = jnp.maximum(margin, 0)
-    constants = count_true(rows.negative, dtype)
-    count = count_true(term > FLOOR, dtype) + constants * (constant > FLOOR)
-    return jnp.sum(term, axis=1) + constants * constant, count
+    constants = count_true(negative, squared.dtype)
+    number = count_true(term > FLOOR, squared.dtype) + constants * (constant > FLOOR)
+    return jnp.sum(term, axis=1) + constants * constant, number
 
 
-def paper_terms(rows: Rows, margin):
-    """Sum and count of each anchor's pairs with other items."""
+def paper_terms(
+    rows: Rows, margin: Float[Array, ""]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of each anchor's pairs."""
     repel = jnp.maximum(margin - euclidean_distances(rows.squared), 0) ** 2
-    pairs = rows.other & (rows.positive | rows.negative)
+    pairs = rows.positive | rows.negative
     total = masked_sum(jnp.where(rows.negative, repel, rows.squared), pairs)
     return total / 2, count_true(pairs, total.dtype)

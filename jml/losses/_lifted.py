@@ -2,42 +2,49 @@
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jml._checks import check_batch, check_choice, check_number
+from jml._checks import check_choice
 from jml._numerics import masked_logsumexp
-from jml.distances import as_compute, euclidean_distances
-from jml.pairwise._blocks import Plan, make_plan
-from jml.pairwise._gradient import mean_loss
-from jml.pairwise._memory import Memory, check_memory
-from jml.pairwise._positives import sum_positives
-from jml.pairwise._rows import (
+from jml.distances import euclidean_distances
+from jml.pairwise import (
     CONVENTIONS,
     AxisName,
-    Items,
+    Batch,
+    Hyperparameters,
     Pairs,
+    Plan,
+    References,
     Rows,
+    Scalar,
+    Sums,
+    Terms,
     count_true,
+    gather,
+    map_rows,
     masked_sum,
-    prepare,
+    pair_loss,
+    psum,
+    sum_pairs,
+    sum_positives,
 )
-from jml.pairwise._sums import Sums, map_rows, sum_pairs
+from jml.pairwise._memory import Memory
 
 
 def lifted_loss(
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    embeddings: Float[Array | np.ndarray, "n d"],
+    labels: Int[Array | np.ndarray, " n"],
     *,
-    margin: float | Float[Array, ""] = 1.0,
+    margin: Scalar = 1.0,
     convention: str = "original",
-    where: Bool[Array, " n"] | None = None,
+    where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
     axis_name: AxisName = None,
 ) -> Float[Array, ""]:
-    r"""Holds each positive pair against all negatives of both its ends.
+    r"""Compares each positive pair with all negatives of both its ends.
 
     With distances $D = \sqrt{\max(|x_i - x_j|^2, 10^{-16})}$ and the negatives $N_i$ of
     item $i$,
@@ -49,18 +56,19 @@ def lifted_loss(
     In "paper" $P$ holds each unordered positive pair once; in "original" it holds the
     ordered pairs and the pair of each item with itself.
 
-    Where items coincide, as each does with itself, $D$ is $10^{-8}$ instead of 0, whose
-    slope is infinite: the loss differs from the exact one by at most $10^{-8}
-    \sqrt{2L}$, 2e-8 for a loss of 2.
+    Where items coincide, $D$ is $10^{-8}$ instead of 0, because the slope of the root
+    is infinite at 0. So the loss differs from the exact one by at most $10^{-8}
+    \sqrt{2L}$: 2e-8 for a loss of 2.
 
     Args:
         embeddings: the batch.
         labels: its classes.
         margin: a distance.
-        convention: see the package's description, as for the next four.
-        where: False for absent items.
-        memory: earlier embeddings to be held against as well.
-        block_size: anchors at a time.
+        convention: "original" or "paper". The description of `jml.losses` explains this
+            and the next four.
+        where: False for items to leave out.
+        memory: earlier embeddings to compare the batch with.
+        block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
@@ -78,70 +86,95 @@ def lifted_loss(
         Oh Song, Xiang, Jegelka, Savarese: Deep Metric Learning via Lifted Structured
         Feature Embedding, 2016, https://arxiv.org/abs/1511.06452
     """
-    embeddings, labels, where = check_batch("lifted_loss", embeddings, labels, where)
-    margin = check_number("lifted_loss", "margin", margin)
     check_choice("lifted_loss", "convention", convention, CONVENTIONS)
-    memory = check_memory("lifted_loss", memory, embeddings)
-    plan = make_plan("lifted_loss", block_size, axis_name)
-    return _lifted_loss(embeddings, labels, margin, where, memory, convention, plan)
-
-
-@partial(jax.jit, static_argnames=("convention", "plan"))
-def _lifted_loss(embeddings, labels, margin, where, memory, convention, plan):
-    x, present = prepare(embeddings, where)
-    return mean_loss(
-        partial(lifted_sums, paper=convention == "paper"),
-        *(x, labels, present, as_compute(jnp.asarray(margin, x.dtype))),
-        memory=memory,
-        plan=plan,
+    batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
+    return pair_loss(
+        *(pair_terms, batch, {"margin": margin}),
+        name="lifted_loss",
+        sum_over=lifted_sums,
+        choices={"paper": convention == "paper"},
     )
 
 
-def lifted_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
-    """Sums the positive pairs, then follows their slope into the negative ones."""
-    repulsion = plan.gather(log_sums(pairs.anchors, pairs.items, margin, plan))
-    if pairs.memory is not None:  # its negatives are those in the batch
-        own = log_sums(pairs.memory, pairs.anchors, margin, plan)
-        by_device = plan.gather(own[None]).T
+def lifted_sums(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """Sums over the positive pairs, with the gradient through all negatives.
+
+    A positive pair's term depends on the negatives of its ends only through one number
+    for each end, the logarithm of its sum over negatives. So the gradient is made in
+    three passes: these numbers; the positive pairs, with the slope of the total by each
+    of these numbers; the negative pairs, along these slopes.
+    """
+    margin, axis_name = hyperparameters["margin"], plan.axis_name
+    repulsion = gather(
+        log_sums(pairs.anchors, pairs.references, margin, plan), axis_name
+    )
+    if pairs.memory is not None:
+        # Negatives of a reference in the memory are those in the batch, which is spread
+        # over the devices: each device sums its own, and the sums are added.
+        local = log_sums(pairs.memory, pairs.anchors, margin, plan)
+        by_device = gather(local[None], axis_name).T
         of_memory = masked_logsumexp(by_device, by_device != -jnp.inf)
         repulsion = jnp.concatenate([repulsion, of_memory])
-    attract = sum_positives(partial(pair_terms, paper=paper), pairs, repulsion, plan)
-    slopes = plan.sum(attract.numbers)
-    repel = sum_pairs(partial(repel_terms, repulsion, slopes), pairs, margin, plan)
+    attract = sum_positives(terms, pairs, {"repulsion": repulsion}, plan)
+    slopes = psum(attract.hyperparameters["repulsion"], axis_name)
+    follow = partial(repel_terms, repulsion, slopes)
+    repel = sum_pairs(follow, pairs, hyperparameters, plan)
     return attract._replace(
-        numbers=repel.numbers, anchors=attract.anchors + repel.anchors
+        hyperparameters=repel.hyperparameters, anchors=attract.anchors + repel.anchors
     )
 
 
-def log_sums(anchors: Items, items: Items, margin, plan: Plan) -> Float[Array, " b"]:
+def log_sums(
+    anchors: References, references: References, margin: Float[Array, ""], plan: Plan
+) -> Float[Array, " b"]:
     """``log sum exp(margin - D_in)`` over negatives n; -inf where there are none."""
 
-    def of_rows(rows: Rows):
+    def of_rows(rows: Rows) -> Float[Array, " b"]:
         distances = euclidean_distances(rows.squared)
         return margin + masked_logsumexp(-distances, rows.negative)
 
-    return map_rows(of_rows, anchors, items, plan)
+    return map_rows(of_rows, anchors, references, plan)
 
 
-def pair_terms(rows: Rows, repulsion, *, paper: bool):
-    """Sum and count of each anchor's positive pairs."""
-    mine, theirs = repulsion[rows.anchor], repulsion[rows.item]
-    some = jnp.maximum(mine, theirs) != -jnp.inf  # a NaN counts, and so shows
-    both = jnp.logaddexp(jnp.where(some, mine, 0), jnp.where(some, theirs, 0))
+def pair_terms(
+    rows: Rows, *, repulsion: Float[Array, " m"], paper: bool
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of each anchor's positive pairs."""
+    of_anchor, of_reference = repulsion[rows.anchor], repulsion[rows.reference]
+    # Not "> -inf": a NaN counts as a negative, so that it shows.
+    has_negative = jnp.maximum(of_anchor, of_reference) != -jnp.inf
+    both = jnp.logaddexp(
+        jnp.where(has_negative, of_anchor, 0), jnp.where(has_negative, of_reference, 0)
+    )
     hinge = jnp.maximum(both + euclidean_distances(rows.squared), 0)
-    pairs = rows.positive & rows.other if paper else rows.positive
-    return masked_sum(hinge**2 / 2, pairs & some), count_true(pairs, hinge.dtype)
+    pairs = rows.positive if paper else rows.positive_or_self
+    return masked_sum(hinge**2 / 2, pairs & has_negative), count_true(
+        pairs, hinge.dtype
+    )
 
 
-def repel_terms(repulsion, slopes, rows: Rows, margin):
-    """Sums whose derivatives are those of ``slopes . repulsion``, from both ends."""
+def repel_terms(
+    repulsion: Float[Array, " m"],
+    slopes: Float[Array, " m"],
+    rows: Rows,
+    *,
+    margin: Float[Array, ""],
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Sums whose derivatives are those of ``slopes . repulsion``, from both ends.
+
+    The derivative of a log-sum by one of its scores is that score's share of the sum.
+    """
     scores = margin - euclidean_distances(rows.squared)
-    scores = jnp.where(rows.negative, scores, -jnp.inf)  # others may overflow below
+    # The exponential of a positive's score could overflow.
+    scores = jnp.where(rows.negative, scores, -jnp.inf)
 
-    def share(i):
-        # +inf in place of -inf: what has no negative adds 0, not infinity times 0.
-        total = jnp.where(repulsion[i] == -jnp.inf, jnp.inf, repulsion[i])
-        return slopes[i] * jnp.exp(scores - total)
+    def share(position: Int[Array, "#b #n"]) -> Float[Array, "b n"]:
+        # Without a negative the log-sum is -inf, and the share infinity times 0.
+        log_sum = repulsion[position]
+        log_sum = jnp.where(log_sum == -jnp.inf, jnp.inf, log_sum)
+        return slopes[position] * jnp.exp(scores - log_sum)
 
-    total = jnp.sum(share(rows.anchor) + share(rows.item), axis=1)
+    total = jnp.sum(share(rows.anchor) + share(rows.reference), axis=1)
     return total, jnp.zeros_like(total)

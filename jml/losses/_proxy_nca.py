@@ -1,44 +1,48 @@
 """Proxy-NCA loss."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jml._checks import (
-    check_array,
-    check_batch,
-    check_count,
-    check_key,
-    check_kind,
-    check_number,
-    warn_of_classes,
-)
+from jml._checks import check_count, check_key, warn_of_labels
+from jml._gram_distances import row_facts
 from jml._numerics import masked_logsumexp
-from jml.distances import as_compute, normalize, row_facts
-from jml.pairwise._blocks import Plan, make_plan
-from jml.pairwise._gradient import mean_loss
-from jml.pairwise._rows import AxisName, Items, Pairs, Rows, masked_sum, prepare
-from jml.pairwise._sums import Sums, sum_rows
+from jml.pairwise import (
+    AxisName,
+    Batch,
+    Hyperparameters,
+    Pairs,
+    Plan,
+    References,
+    Rows,
+    Scalar,
+    Sums,
+    Terms,
+    masked_sum,
+    pair_loss,
+    sum_rows,
+)
 
 
 def init_proxies(
     key: Array, *, num_classes: int, dim: int
 ) -> Float[Array, "num_classes dim"]:
-    r"""One proxy a class, Xavier-uniform: $U(-a, a)$ with $a = \sqrt{6 / (C + D)}$.
+    r"""Draws a proxy for each class.
+
+    They are Xavier-uniform: $U(-a, a)$ with $a = \sqrt{6 / (C + D)}$.
 
     Args:
         key: from `jax.random.key`.
-        num_classes: $C$.
-        dim: $D$, the numbers of an embedding.
+        num_classes: the number of classes $C$.
+        dim: the length $D$ of an embedding.
 
     Returns:
         The proxies, in float32.
 
     Raises:
-        ValueError: for a key that is none, or a number or dimension that is not a
-            positive integer.
+        ValueError: for something that is not a key, and for a number of classes or a
+            length that is not a positive integer.
 
     Example:
         >>> init_proxies(jax.random.key(0), num_classes=100, dim=64).shape
@@ -51,16 +55,16 @@ def init_proxies(
 
 
 def proxy_nca_loss(
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
-    proxies: Float[Array, "c d"],
+    embeddings: Float[Array | np.ndarray, "n d"],
+    labels: Int[Array | np.ndarray, " n"],
+    proxies: Float[Array | np.ndarray, "c d"],
     *,
-    scale: float | Float[Array, ""] = 1.0,
-    where: Bool[Array, " n"] | None = None,
+    scale: Scalar = 1.0,
+    where: Bool[Array | np.ndarray, " n"] | None = None,
     block_size: int | None = None,
     axis_name: AxisName = None,
 ) -> Float[Array, ""]:
-    r"""Holds each embedding against one proxy a class instead of the other embeddings.
+    r"""Compares each embedding with one proxy a class instead of other embeddings.
 
     With embeddings $x$ and proxies $q$ of unit length and $S_{ic} = s |x_i - q_c|^2$,
 
@@ -68,21 +72,23 @@ def proxy_nca_loss(
 
     The positive proxy is not in the sum. The proxies are parameters like any other:
     train them with the network, or pass constants for the original's static ones. There
-    are no pairs to count, so there is no `convention`. An item whose label has no
-    proxy (-1, say), or that has no other proxy to be held against, adds 0. A warning
-    says so of labels of c or more, where they are known before anything runs: labels
-    that count from 1 are the usual reason.
+    are no pairs to count, so there is no `convention`.
+
+    An item adds 0 if its label has no proxy (-1, for example), or if there is no other
+    proxy. Labels of c or more are warned of, where they are known before anything runs:
+    usually they count from 1 and not from 0.
 
     Args:
         embeddings: the batch.
         labels: its classes, 0 ... c - 1.
-        proxies: row c stands for class c.
-        scale: $s$, the inverse of a temperature. The paper and the original have 1,
+        proxies: one row for each class.
+        scale: the inverse $s$ of a temperature. The paper and the original have 1,
             which weighs near and far proxies almost alike; 10 to 30 learns faster.
-        where: False for absent items.
-        block_size: see the package's description, as for the next one.
-        axis_name: of the mapped axis over which the batch, but not the proxies, is
-            spread.
+        where: False for items to leave out.
+        block_size: the number of anchors at a time. The description of `jml.losses`
+            explains this and the next one.
+        axis_name: of the mapped axis over which the batch is spread. Every device has
+            all proxies.
 
     Returns:
         The loss, a scalar in float32 or float64.
@@ -100,46 +106,49 @@ def proxy_nca_loss(
         Movshovitz-Attias, Toshev, Leung, Ioffe, Singh: No Fuss Distance Metric Learning
         using Proxies, 2017, https://arxiv.org/abs/1703.07464
     """
-    embeddings, labels, where = check_batch("proxy_nca_loss", embeddings, labels, where)
-    scale = check_number("proxy_nca_loss", "scale", scale)
-    proxies = check_array("proxy_nca_loss", "proxies", proxies, shape="[C, D]", ndim=2)
-    check_kind("proxy_nca_loss", "proxies", proxies, jnp.floating, "floating")
-    if proxies.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"proxy_nca_loss: `proxies` must have {embeddings.shape[1]} columns, as "
-            f"the embeddings have, got {proxies.shape[1]}"
-        )
-    plan = make_plan("proxy_nca_loss", block_size, axis_name)
-    warn_of_classes("proxy_nca_loss", labels, where, len(proxies))
-    return _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan)
+    loss = pair_loss(
+        proxy_terms,
+        Batch(embeddings, labels, where, None, block_size, axis_name),
+        {"scale": scale},
+        name="proxy_nca_loss",
+        sum_over=sum_proxies,
+        parameters={"proxies": proxies},
+        normalized=True,
+    )
+    warn_of_labels("proxy_nca_loss", labels, where, len(proxies))
+    return loss
 
 
-@partial(jax.jit, static_argnames=("plan",))
-def _proxy_nca_loss(embeddings, labels, proxies, scale, where, plan):
-    x, present = prepare(embeddings, where)
-    q = normalize(as_compute(proxies)).astype(x.dtype)
+def sum_proxies(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """Sums over the anchors, each compared with the proxies instead of the batch."""
+    proxies, anchors = hyperparameters["proxies"], pairs.anchors
     # An int8 holds its label, but perhaps not the number of every class.
-    if jnp.iinfo(labels.dtype).bits < 32:
-        labels = labels.astype(jnp.int32)
-    numbers = q, as_compute(jnp.asarray(scale, x.dtype))
-    return mean_loss(proxy_sums, normalize(x), labels, present, numbers, plan=plan)
+    if jnp.iinfo(anchors.labels.dtype).bits < 32:
+        anchors = anchors._replace(labels=anchors.labels.astype(jnp.int32))
+    classes = jnp.arange(len(proxies), dtype=anchors.labels.dtype)
+    references = References(
+        proxies,
+        row_facts(proxies),
+        labels=classes,
+        valid=jnp.ones(len(proxies), bool),
+        position=jnp.full(len(proxies), -1, int),  # no proxy is an anchor
+    )
+    scale = {"scale": hyperparameters["scale"]}
+    sums = sum_rows(terms, Pairs(anchors, references, None), scale, plan)
+    by_hyperparameters = {"proxies": sums.references, **sums.hyperparameters}
+    return sums._replace(hyperparameters=by_hyperparameters, references=None)
 
 
-def proxy_sums(pairs: Pairs, numbers, plan: Plan) -> Sums:
-    """Sums over the anchors, each against the proxies in place of the batch."""
-    q, scale = numbers
-    classes = jnp.arange(len(q), dtype=pairs.anchors.labels.dtype)
-    exist = jnp.ones(len(q), bool)
-    proxies = Items(q, row_facts(q), classes, exist, classes)
-    sums = sum_rows(terms, Pairs(pairs.anchors, proxies, None), scale, plan)
-    return sums._replace(numbers=(sums.items, sums.numbers), items=None)
-
-
-def terms(rows: Rows, scale):
-    """Each anchor's term, and 1 for an anchor that is present."""
+def proxy_terms(
+    rows: Rows, *, scale: Float[Array, ""]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Each anchor's term, and 1 for an anchor that is valid."""
     squared = scale * rows.squared
     attract = masked_sum(squared, rows.positive)
     repel = masked_logsumexp(-squared, rows.negative)
-    own, others = jnp.any(rows.positive, axis=1), jnp.any(rows.negative, axis=1)
-    total = jnp.where(own & others, attract + repel, 0)
-    return total, (own | others).astype(total.dtype)
+    has_positive = jnp.any(rows.positive, axis=1)
+    has_negative = jnp.any(rows.negative, axis=1)
+    total = jnp.where(has_positive & has_negative, attract + repel, 0)
+    return total, (has_positive | has_negative).astype(total.dtype)

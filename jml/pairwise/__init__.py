@@ -1,1 +1,93 @@
-"""The pair core: sums over the rows of the matrix of pairs, and their gradients."""
+'''Write your own loss over all pairs of a batch.
+
+A pair loss compares every item of a batch, an *anchor*, with all items, the
+*references*. It is the sum of some terms over the number of these terms. What you write
+is the formula of the terms, for a few anchors at a time:
+
+>>> import jax, jax.numpy as jnp
+>>> from jml.pairwise import Batch, count_true, masked_sum, pair_loss
+>>> def spread_terms(rows, *, scale):
+...     """The sum of each anchor's exp(-scale S) over negatives, and their number."""
+...     closeness = jnp.exp(-scale * rows.squared)
+...     number = count_true(rows.negative, closeness.dtype)
+...     return masked_sum(closeness, rows.negative), number
+>>> def spread_loss(embeddings, labels, *, scale=1.0, where=None, memory=None):
+...     batch = Batch(embeddings, labels, where, memory)
+...     return pair_loss(spread_terms, batch, {"scale": scale}, name="spread_loss")
+>>> x, labels = jnp.array([[0.0], [1.0], [3.0]]), jnp.array([0, 1, 1])
+>>> print(f"{spread_loss(x, labels):.4f}")
+0.1840
+>>> print(f"{jax.grad(spread_loss)(x, labels)[0, 0]:.4f}")
+0.3682
+
+`rows` is a `Rows`: the squared distances ``S`` of some anchors to all references, which
+of these are ``positive`` and which ``negative``. ``positive`` leaves out the anchor
+itself; ``positive_or_self`` does not.
+
+`pair_loss` does the rest: it checks the arguments, leaves out what ``where`` leaves
+out, compares with a memory, works in blocks of rows, over several devices, compiled
+once, and makes the gradient. For that the formula need only be differentiable:
+``G = dL/dS`` comes from it, and then
+
+    dL/dx_i = 2 sum_j (G_ij + G_ji) (x_i - x_j).
+
+``G_ij`` says how the loss changes with the distance from anchor i to reference j. x_i
+occurs in its own row of S and in its column, therefore ``G_ij + G_ji``; and the
+gradient of S_ij by x_i is ``2 (x_i - x_j)``. These are two matrix products, which are
+made together with the value, while a block of rows is at hand.
+
+How the rows are summed is a choice:
+
+- `sum_rows`: any formula. The default.
+- `sum_pairs`: a term of each pair that is the same from both ends. It saves a product.
+- `sum_positives`: in addition, only positive pairs have a term. Where classes are small
+  the whole matrix is not made.
+- a function of your own with the same arguments, for a loss that goes over the rows
+  more than once: `jml.losses.lifted_loss` and its `lifted_sums` are an example. Such
+  functions use `map_rows`, `gather`, `psum` and what else is exported here.
+
+The modules, in the order in which they build on each other: `_devices`, `_blocks` (how
+many rows at a time), `_memory`, `_references` (both sides of the matrix), `_rows`,
+`_pair_gradients` (from the formula to the gradient), `_sums` (both in blocks of rows),
+`_positives`, `_gradient` (a rule of differentiation for JAX), `_pair_loss`.
+'''
+
+from ._blocks import Plan, on_cpu, run_if, scan_blocks
+from ._devices import AxisName, gather, psum, pvary_like
+from ._pair_gradients import Hyperparameters, Terms
+from ._pair_loss import CONVENTIONS, Batch, Scalar, pair_loss
+from ._positives import ClassRuns, find_class_runs, sum_positives
+from ._references import Pairs, References, make_pairs
+from ._rows import Rows, count_true, make_rows, masked_sum
+from ._sums import Sums, map_rows, sum_pairs, sum_rows
+
+__all__ = [
+    "CONVENTIONS",
+    "AxisName",
+    "Batch",
+    "ClassRuns",
+    "Hyperparameters",
+    "Pairs",
+    "Plan",
+    "References",
+    "Rows",
+    "Scalar",
+    "Sums",
+    "Terms",
+    "count_true",
+    "find_class_runs",
+    "gather",
+    "make_pairs",
+    "make_rows",
+    "map_rows",
+    "masked_sum",
+    "on_cpu",
+    "pair_loss",
+    "psum",
+    "pvary_like",
+    "run_if",
+    "scan_blocks",
+    "sum_pairs",
+    "sum_positives",
+    "sum_rows",
+]

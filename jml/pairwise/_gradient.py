@@ -9,52 +9,59 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float, Int
 
 from ._blocks import Plan
-from ._devices import on_auto_axes
+from ._devices import local_gradient, on_auto_axes, psum, pvary_like
 from ._memory import Memory
-from ._rows import Pairs, make_pairs, vary_like
-from ._sums import Numbers, Sums
+from ._pair_gradients import Hyperparameters
+from ._references import Pairs, make_pairs
+from ._sums import Sums
 
 
 def mean_loss(
-    sums: Callable[[Pairs, Numbers, Plan], Sums],
+    sums: Callable[[Pairs, Hyperparameters, Plan], Sums],
     x: Float[Array, "n d"],
     labels: Int[Array, " n"],
-    present: Bool[Array, " n"],
-    numbers: Numbers,
+    valid: Bool[Array, " n"],
+    hyperparameters: Hyperparameters,
     *,
     plan: Plan,
     memory: Memory | None = None,
 ) -> Float[Array, ""]:
-    """A total over its count, 0 where that is 0, with its gradient made alongside."""
+    """A total over its number of terms, 0 without any, that JAX can differentiate.
+
+    `sums` makes the gradient together with the value. So the loss brings its own rule
+    of differentiation, which multiplies that gradient by the tangents.
+    """
 
     @jax.custom_jvp
-    def loss(x, numbers, data):
-        return value_and_gradient(x, numbers, data)[0]
+    def loss(x, hyperparameters, data):
+        return value_and_gradient(x, hyperparameters, data)[0]
 
-    def value_and_gradient(x, numbers, data):
+    def value_and_gradient(x, hyperparameters, data):
         pairs = make_pairs(x, *data, plan.axis_name)
-        found = sums(pairs, vary_like(pairs.anchors, numbers), plan)
-        total, count, by_numbers = plan.sum((found.total, found.count, found.numbers))
-        by_x = found.anchors
-        if found.items is not None:
-            by_x += plan.own_part(found.items, len(x))
-        scale = jnp.where(count > 0, 1 / jnp.where(count > 0, count, 1), 0)
-        gradients = jax.tree.map(lambda g: scale * g, (by_x, by_numbers))
-        # A NaN may hide from the count, but is not to hide from the user.
+        local = sums(pairs, pvary_like(pairs.anchors, hyperparameters), plan)
+        total, number, by_hyperparameters = psum(
+            (local.total, local.number, local.hyperparameters), plan.axis_name
+        )
+        by_x = local.anchors
+        if local.references is not None:
+            by_x += local_gradient(local.references, len(x), plan.axis_name)
+        scale = jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
+        gradients = jax.tree.map(lambda g: scale * g, (by_x, by_hyperparameters))
+        # Where a NaN fails every comparison, no term is counted. It shows all the same.
         value = jnp.where(jnp.isnan(total), total, total * scale)
         return value, gradients
 
     @partial(loss.defjvp, symbolic_zeros=True)
     def _(primals, tangents):
-        value, (by_x, by_numbers) = value_and_gradient(*primals)
+        value, (by_x, by_hyperparameters) = value_and_gradient(*primals)
         slope = jnp.zeros_like(value)
         if not isinstance(tangents[0], SymbolicZero):
-            slope += plan.sum(jnp.sum(by_x * tangents[0]))
+            slope += psum(jnp.sum(by_x * tangents[0]), plan.axis_name)
         for gradient, tangent in zip(
-            *map(jax.tree.leaves, (by_numbers, tangents[1])), strict=True
+            *map(jax.tree.leaves, (by_hyperparameters, tangents[1])), strict=True
         ):
             if not isinstance(tangent, SymbolicZero):
                 slope += jnp.sum(gradient * tangent)
         return value, slope
 
-    return on_auto_axes(loss, x, numbers, (labels, present, memory))
+    return on_auto_axes(loss, x, hyperparameters, (labels, valid, memory))

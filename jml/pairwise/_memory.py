@@ -1,6 +1,6 @@
-"""A memory of earlier batches, to hold a batch against more items than it has."""
+"""A memory of earlier batches: more references than the batch itself has."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,24 +25,24 @@ class Memory(NamedTuple):
 
     embeddings: Float[Array, "m d"]
     labels: Int[Array, " m"]
-    filled: Bool[Array, " m"]  # False for places nothing was written to yet
-    next: Int[Array, ""]  # the place to be written next
+    filled: Bool[Array, " m"]  # False for places that nothing was written to yet
+    next: Int[Array, ""]  # the place to write to next
 
 
 def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
     """An empty memory for `size` embeddings.
 
     Args:
-        size: of the memory, in embeddings.
-        dim: of an embedding.
-        dtype: in which they are kept.
+        size: the number of embeddings that the memory holds.
+        dim: the length of an embedding.
+        dtype: the dtype in which embeddings are kept.
 
     Returns:
-        The memory, none of whose places counts yet.
+        The memory. A loss skips the places that nothing was written to yet.
 
     Raises:
-        ValueError: for a size or dimension that is not a positive integer, or a dtype
-            that is not a float, or is float64 without jax_enable_x64.
+        ValueError: for a size or dimension that is not a positive integer, for a dtype
+            that is not a float, and for float64 without jax_enable_x64.
 
     Example:
         >>> init_memory(4096, 128).embeddings.shape
@@ -74,15 +74,17 @@ def _is_float(dtype) -> bool:
 
 def update_memory(
     memory: Memory,
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    embeddings: Float[Array | np.ndarray, "n d"],
+    labels: Int[Array | np.ndarray, " n"],
     *,
-    where: Bool[Array, " n"] | None = None,
+    where: Bool[Array | np.ndarray, " n"] | None = None,
 ) -> Memory:
-    """Writes a batch over the oldest places; of a longer batch, its end remains.
+    """Writes a batch over the oldest embeddings.
 
-    Call it after the loss of a batch, so that none is held against itself. What is
-    kept passes no gradient. With `jax.shard_map` call it outside, under the same `jit`.
+    Of a batch longer than the memory the last embeddings are kept. Update the memory
+    after the loss of a batch, so that no embedding is compared with its own copy. What
+    is kept passes no gradient. With `jax.shard_map`, call this outside of it and under
+    the same `jit`.
 
     Args:
         memory: from `init_memory` or an earlier update.
@@ -91,7 +93,7 @@ def update_memory(
         where: False for items that are not to be kept, such as those with a NaN.
 
     Returns:
-        The memory after it; the one given is unchanged.
+        The new memory. `memory` itself is unchanged.
 
     Raises:
         ValueError: for a wrong shape or dtype.
@@ -114,12 +116,12 @@ def update_memory(
             "update_memory: `memory` must come from `init_memory`, got None"
         )
     memory = check_memory("update_memory", memory, embeddings)
-    held, given = (
+    kept, new = (
         jax.dtypes.canonicalize_dtype(a.dtype) for a in (memory.labels, labels)
     )
-    if not np.can_cast(given, held):
+    if not np.can_cast(new, kept):
         raise ValueError(
-            f"update_memory: `labels` must fit the memory's {held}, got {given}"
+            f"update_memory: `labels` must fit the memory's {kept}, got {new}"
         )
     return _update(memory, embeddings, labels, where)
 
@@ -129,13 +131,20 @@ def _update(memory, embeddings, labels, where):
     return on_auto_axes(_write_batch, memory, embeddings, labels, where)
 
 
-def _write_batch(memory, embeddings, labels, where):
-    size, number = len(memory.labels), len(labels)
-    where = jnp.ones(number, bool) if where is None else where
-    # Kept items stand in a row; a place beyond the ring is written by nobody.
+def _write_batch(
+    memory: Memory,
+    embeddings: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    where: Bool[Array, " n"] | None,
+) -> Memory:
+    size = len(memory.labels)
+    where = jnp.ones(len(labels), bool) if where is None else where
+    # The k-th item to keep goes k places behind the next one. Items that are not kept,
+    # or that a later one of this batch would overwrite, get a place beyond the ring:
+    # `mode="drop"` ignores it.
     rank = jnp.cumsum(where) - 1
-    kept = jnp.sum(where)
-    last = where & (rank >= kept - size)
+    number = jnp.sum(where)
+    last = where & (rank >= number - size)
     place = jnp.where(last, (memory.next + rank) % size, size)
     embeddings = saturating_cast(
         jax.lax.stop_gradient(embeddings), memory.embeddings.dtype
@@ -144,31 +153,31 @@ def _write_batch(memory, embeddings, labels, where):
         memory.embeddings.at[place].set(embeddings, mode="drop"),
         memory.labels.at[place].set(labels.astype(memory.labels.dtype), mode="drop"),
         memory.filled.at[place].set(True, mode="drop"),
-        ((memory.next + kept) % size).astype(jnp.int32),
+        ((memory.next + number) % size).astype(jnp.int32),
     )
 
 
 def check_memory(
-    name: str, memory: Memory | None, embeddings: Float[Array, "n d"]
+    name: str, memory: Any, embeddings: Float[Array | np.ndarray, "n d"]
 ) -> Memory | None:
-    """Raises ValueError unless `memory` is None or holds embeddings of that size.
+    """Raises ValueError unless `memory` is None or fits these embeddings.
 
     Returns:
-        The memory, of plain arrays.
+        The memory, as plain arrays.
     """
     if memory is None:
         return None
-    memory = as_array(memory)  # in Flax, a variable may hold it
+    memory = as_array(memory)  # a variable of Flax may hold it
     if not isinstance(memory, Memory):
         kind = type(memory).__name__
         raise ValueError(f"{name}: `memory` must come from `init_memory`, got a {kind}")
     memory = Memory(*map(as_array, memory))
     check_array(name, "memory.embeddings", memory.embeddings, shape="[M, D]", ndim=2)
-    held, given = memory.embeddings.shape[1], embeddings.shape[1]
-    if held != given:
+    length, expected = memory.embeddings.shape[1], embeddings.shape[1]
+    if length != expected:
         raise ValueError(
-            f"{name}: `memory` must hold embeddings of {given} numbers, as the batch "
-            f"has, got {held}"
+            f"{name}: `memory` must hold embeddings of {expected} numbers, as the "
+            f"batch has, got {length}"
         )
     check_kind(name, "memory.embeddings", memory.embeddings, jnp.floating, "floating")
     check_array(name, "memory.next", memory.next, shape="[]", ndim=0)

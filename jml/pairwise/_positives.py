@@ -1,74 +1,110 @@
-"""Sums over the positive pairs alone."""
+"""Sums over the positive pairs alone, and the runs of references of one class."""
+
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
-from ._blocks import Plan
-from ._rows import Items, Members, Pairs, Rows, group_by_label, vary_like
-from ._sums import (
-    Numbers,
-    Sums,
-    Terms,
-    add_sums,
-    from_both_ends,
-    linearize,
-    run_if,
-    sum_one_end,
-)
+from ._blocks import Plan, run_if, split_rows
+from ._devices import pvary_like
+from ._pair_gradients import Hyperparameters, Terms, linearize
+from ._references import Pairs, References
+from ._rows import Rows
+from ._sums import Sums, add_sums, from_both_ends, sum_anchors
 
-FEW = 16  # positives an anchor that are gathered rather than looked for in the matrix
-AT_ONCE = 4  # of these
+FEW = 16  # up to so many positives an anchor are gathered,
+AT_ONCE = 4  # and so many at a time
 
 
-def sum_positives(terms: Terms, pairs: Pairs, numbers: Numbers, plan: Plan) -> Sums:
-    """`sum_pairs` for terms that look at positives alone.
+class ClassRuns(NamedTuple):
+    """The references sorted by label: those of one label are a run of `order`."""
 
-    Where no anchor has more than a few, they are gathered, some of every anchor at a
-    time, and their distances taken from differences, which is more exact than the Gram
-    matrix. Where one has many, all pairs are looked at, in smaller blocks: the way not
-    taken is allocated all the same.
-    """
-
-    def add_up(terms, anchors, items, numbers, plan):
-        members = group_by_label(anchors, items)
-        most = jnp.max(members.size, initial=0)
-        size = plan.blocks(anchors, items)["size"]
-        smaller = plan._replace(block_size=-(-size // 4))
-        turns = jnp.where(most > FEW, 0, -(-most // AT_ONCE))
-        few = _gather(terms, anchors, items, members, turns, numbers)
-
-        def look_at_all(x: Array) -> Sums:
-            late = anchors._replace(embeddings=x)
-            return vary_like(anchors, sum_one_end(terms, late, items, numbers, smaller))
-
-        return run_if(most > FEW, look_at_all, anchors.embeddings, few)
-
-    return from_both_ends(add_up, terms, pairs, numbers, plan)
+    order: Int[Array, " n"]  # positions in the order of labels, valid ones first
+    first: Int[Array, " b"]  # for each anchor, where the run of its label begins
+    size: Int[Array, " b"]  # for each anchor, how many of that run are valid
 
 
-def _gather(
-    terms, anchors: Items, items: Items, members: Members, turns, numbers
+def find_class_runs(anchors: References, references: References) -> ClassRuns:
+    """Finds the valid references of each anchor's label, in O(n log n)."""
+    order = jnp.lexsort((~references.valid, references.labels))
+    ordered = references.labels[order]
+    # Unrolled, because a turn of a loop costs more than what it does here.
+    search = partial(jnp.searchsorted, ordered, anchors.labels, method="scan_unrolled")
+    first, end = search(side="left"), search(side="right")
+    valid_before = jnp.append(0, jnp.cumsum(references.valid[order]))
+    size = jnp.where(anchors.valid, valid_before[end] - valid_before[first], 0)
+    return ClassRuns(order, first, size)
+
+
+def sum_positives(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Sums:
+    """`sum_pairs` for terms of which only positive pairs have any.
+
+    Where no anchor has more than `FEW` positives, the positives of all anchors are
+    gathered, a few at a time. Their distances come from differences, which is more
+    exact than the Gram matrix. Where an anchor has more, all pairs are visited, as
+    `sum_pairs` does. The data decide that at run time, so the program holds the memory
+    of both cases: the second has smaller blocks for that reason.
+    """
+    return from_both_ends(_sum_one_end, terms, pairs, hyperparameters, plan)
+
+
+def _sum_one_end(
+    terms: Terms,
+    anchors: References,
+    references: References,
+    hyperparameters: Hyperparameters,
+    plan: Plan,
+) -> Sums:
+    runs = find_class_runs(anchors, references)
+    most = jnp.max(runs.size, initial=0)
+    size = split_rows(len(anchors.position), len(references.position), plan)["size"]
+    smaller = plan._replace(block_size=-(-size // 4))
+    turns = jnp.where(most > FEW, 0, -(-most // AT_ONCE))
+    few = _sum_gathered(terms, anchors, references, runs, turns, hyperparameters)
+
+    def visit_all(x: Array) -> Sums:
+        moved = anchors._replace(embeddings=x)
+        sums = sum_anchors(terms, moved, references, hyperparameters, smaller)
+        return pvary_like(anchors, sums)
+
+    return run_if(most > FEW, visit_all, anchors.embeddings, few)
+
+
+def _sum_gathered(
+    terms: Terms,
+    anchors: References,
+    references: References,
+    runs: ClassRuns,
+    turns: Int[Array, ""],
+    hyperparameters: Hyperparameters,
+) -> Sums:
+    """Sums over `AT_ONCE` positives of each anchor in each turn."""
+
     def add(turn, sums: Sums) -> Sums:
         k = turn * AT_ONCE + jnp.arange(AT_ONCE)[None, :]
-        place = members.order.at[members.first[:, None] + k].get(mode="clip")
-        positive = jax.tree.map(lambda a: a[place], items)
+        position = runs.order.at[runs.first[:, None] + k].get(mode="clip")
+        positive: References = jax.tree.map(lambda a: a[position], references)
         gap = anchors.embeddings[:, None] - positive.embeddings
-        valid = k < members.size[:, None]
+        valid = k < runs.size[:, None]
         rows = Rows(
-            jnp.sum(gap * gap, axis=2),
-            valid,
-            jnp.zeros_like(valid),
-            anchors.index[:, None],
-            positive.index,
+            squared=jnp.sum(gap * gap, axis=2),
+            positive_or_self=valid,
+            negative=jnp.zeros_like(valid),
+            anchor=anchors.position[:, None],
+            reference=positive.position,
         )
-        total, count, weights, by_numbers = linearize(terms, rows, numbers, anchors)
-        by_anchors = 2 * jnp.sum(weights[:, :, None] * gap, axis=1)
-        found = Sums(jnp.sum(total), jnp.sum(count), by_numbers, by_anchors)
-        return add_sums(sums, found)
+        total, number, pair_gradients, by_hyperparameters = linearize(
+            terms, rows, hyperparameters, anchors
+        )
+        by_anchors = 2 * jnp.sum(pair_gradients[:, :, None] * gap, axis=1)
+        more = Sums(jnp.sum(total), jnp.sum(number), by_hyperparameters, by_anchors)
+        return add_sums(sums, more)
 
     zero = jnp.zeros((), anchors.embeddings.dtype)
-    start = Sums(zero, zero, numbers, anchors.embeddings)
-    start = vary_like(anchors, jax.tree.map(jnp.zeros_like, start))
+    start = Sums(zero, zero, hyperparameters, anchors.embeddings)
+    start = pvary_like(anchors, jax.tree.map(jnp.zeros_like, start))
     return jax.lax.fori_loop(0, turns, add, start)

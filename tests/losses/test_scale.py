@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from jml import losses
 from jml.losses._triplet import _mining
-from jml.losses._triplet._sorted import sorted_weights
-from jml.pairwise._rows import group_by_label, make_pairs, make_rows
+from jml.losses._triplet._sorted import sorted_gradients
+from jml.pairwise import find_class_runs, make_pairs, make_rows
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close
@@ -21,13 +21,14 @@ SIZE = 24
 
 
 @jax.jit
-def both_weights(x, labels, present, margin):
-    """Of the loop over positives, and of sorted rows."""
-    items = make_pairs(x, labels, present).items
-    rows = make_rows(items, items)
-    members = group_by_label(items, items)
-    loop = _mining.loop_weights(rows, margin, members, _mining.all_weights)
-    return loop, sorted_weights(rows, margin)
+def both_gradients(x, labels, valid, margin):
+    """Pair gradients from the loop over positives, and from sorted rows."""
+    references = make_pairs(x, labels, valid).references
+    rows = make_rows(references, references)
+    runs = find_class_runs(references, references)
+    positive, margin = rows.positive_or_self, jnp.asarray(margin, x.dtype)
+    loop = _mining.loop_gradients(rows, positive, margin, runs, _mining.mine_all)
+    return loop, sorted_gradients(rows.squared, positive, rows.negative, margin)
 
 
 @settings(max_examples=60)
@@ -44,14 +45,14 @@ def test_sorting_and_looping_agree(seed, classes, lattice, absent, margin):
     shape = SIZE, 2
     x = rng.integers(-2, 3, shape) if lattice else rng.normal(size=shape)
     labels = rng.integers(0, classes, SIZE)
-    present = rng.random(SIZE) < 0.7 if absent else np.ones(SIZE, bool)
-    loop, by_sorting = both_weights(x.astype(np.float32), labels, present, margin)
+    valid = rng.random(SIZE) < 0.7 if absent else np.ones(SIZE, bool)
+    loop, by_sorting = both_gradients(x.astype(np.float32), labels, valid, margin)
     for one, other in zip(loop, by_sorting, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def useless(weights, *_):
-    return weights * jnp.nan, weights[:, 0] * jnp.nan
+def useless(pair_gradients, *_):
+    return pair_gradients * jnp.nan, pair_gradients[:, 0] * jnp.nan
 
 
 @pytest.mark.parametrize(("cost", "taken"), [(0.3, "sorted"), (100, "loop")])
@@ -59,11 +60,11 @@ def test_the_way_is_chosen_from_the_data(x64, monkeypatch, cost, taken):
     """The other way would give NaN. No other test has these shapes in its cache."""
     monkeypatch.setattr(_mining, "SORT_COST_ON_CPU", cost)
     if taken == "sorted":
-        monkeypatch.setattr(_mining, "all_weights", useless)
+        monkeypatch.setattr(_mining, "mine_all", useless)
     else:
         nan = partial(jax.tree.map, lambda a: a * jnp.nan)
         monkeypatch.setattr(
-            _mining, "sorted_weights", lambda *a: nan(sorted_weights(*a))
+            _mining, "sorted_gradients", lambda *a: nan(sorted_gradients(*a))
         )
     rng = np.random.default_rng(0)
     size = 19 if taken == "sorted" else 21

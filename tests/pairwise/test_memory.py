@@ -10,7 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jml import losses
-from jml.pairwise._rows import group_by_label, make_pairs
+from jml.pairwise import find_class_runs, make_pairs
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.oracles import ORIGINAL, PAPER
 from tests.parity import assert_close
@@ -158,15 +158,15 @@ def test_one_anchor(x64):
     assert_close(value, (repulsion + 1e-8) ** 2 / 2, 1e-12)
 
 
-def test_absent_items_are_no_positives():
+def test_items_left_out_are_no_positives():
     """Empty places share a label, and would be the longest run of all."""
     x, labels = make_case(4)
     memory = losses.init_memory(500, DIM)
-    present = np.arange(len(x)) < 12
+    valid = np.arange(len(x)) < 12
     pairs = make_pairs(
-        jnp.asarray(x), jnp.asarray(labels * present), jnp.asarray(present), memory
+        jnp.asarray(x), jnp.asarray(labels * valid), jnp.asarray(valid), memory
     )
-    sizes = group_by_label(pairs.anchors, pairs.items).size
+    sizes = find_class_runs(pairs.anchors, pairs.references).size
     own = [np.sum(labels[:12] == label) for label in labels[:12]]
     assert sizes.tolist() == own + [0] * (len(x) - 12)
 

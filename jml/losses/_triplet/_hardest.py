@@ -1,49 +1,71 @@
 """Triplets of every positive pair with the negative nearest to the anchor."""
 
-from functools import partial
-
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
-from jml.pairwise._blocks import Plan
-from jml.pairwise._positives import sum_positives
-from jml.pairwise._rows import Pairs, Rows, count_true, masked_sum
-from jml.pairwise._sums import Sums, map_rows
-
-from ._first import first_minimum
-
-
-def hardest_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
-    """Finds the nearest negatives, then sums over the positives."""
-    anchors, items = pairs.anchors, pairs.items
-    nearest, own = map_rows(nearest_negatives, anchors, items, plan)
-    terms = partial(pair_terms, paper=paper)
-    sums = sum_positives(terms, pairs, (margin, plan.gather(own)), plan)
-
-    by_margin, by_squared = sums.numbers
-    slopes = plan.sum(by_squared)[anchors.index]
-    slopes = jnp.where(own > 0, slopes, 0)[:, None]  # else there is no direction
-    push = 2 * slopes * (anchors.embeddings - items.embeddings[nearest])
-    by_items = jnp.zeros_like(items.embeddings).at[nearest].add(-push)
-    return Sums(sums.total, sums.count, by_margin, sums.anchors + push, by_items)
+from jml._numerics import first_minimum
+from jml.pairwise import (
+    Hyperparameters,
+    Pairs,
+    Plan,
+    Rows,
+    Sums,
+    Terms,
+    count_true,
+    gather,
+    map_rows,
+    masked_sum,
+    psum,
+    sum_positives,
+)
 
 
-def nearest_negatives(rows: Rows):
-    """Each anchor's nearest negative: its place, and its squared distance or inf."""
+def hardest_sums(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """Finds the nearest negatives, then sums over the positives.
+
+    The second pass also gives the slope of the total by the distance to each nearest
+    negative. Along these slopes anchors and nearest negatives are pushed apart.
+    """
+    anchors, references = pairs.anchors, pairs.references
+    position, local = map_rows(nearest_negatives, anchors, references, plan)
+    nearest = gather(local, plan.axis_name)
+    sums = sum_positives(terms, pairs, {**hyperparameters, "nearest": nearest}, plan)
+
+    by_hyperparameters = dict(sums.hyperparameters)
+    by_nearest = psum(by_hyperparameters.pop("nearest"), plan.axis_name)
+    # A distance of 0 has no direction in which it grows.
+    slopes = jnp.where(local > 0, by_nearest[anchors.position], 0)[:, None]
+    push = 2 * slopes * (anchors.embeddings - references.embeddings[position])
+    by_references = jnp.zeros_like(references.embeddings).at[position].add(-push)
+    return Sums(
+        sums.total, sums.number, by_hyperparameters, sums.anchors + push, by_references
+    )
+
+
+def nearest_negatives(rows: Rows) -> tuple[Int[Array, " b"], Float[Array, " b"]]:
+    """Each anchor's nearest negative: its position, and its squared distance or inf."""
     return first_minimum(jnp.where(rows.negative, rows.squared, jnp.inf))
 
 
-def pair_terms(rows: Rows, numbers, *, paper: bool):
-    """Sum and count of each anchor's pairs, as (a, p) and, where p is one too, (p, a).
+def hardest_terms(
+    rows: Rows, *, margin: Float[Array, ""], nearest: Float[Array, " m"], paper: bool
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of the triplets of each anchor's positive pairs, from both ends.
 
-    Both ends of a pair have the same negatives, if perhaps none.
+    A pair (a, p) makes one triplet with the negative nearest to a and, if p is an
+    anchor as well, one with that nearest to p. Both ends have the same negatives, so
+    either both have one or neither.
     """
-    margin, nearest = numbers
-    mine = nearest[rows.anchor]
-    theirs = nearest.at[rows.item].get(mode="fill", fill_value=jnp.inf)
-    pairs = rows.positive
+    of_anchor = nearest[rows.anchor]
+    of_reference = nearest.at[rows.reference].get(mode="fill", fill_value=jnp.inf)
+    pairs = rows.positive_or_self
     if paper:
-        pairs &= rows.other & (mine != jnp.inf)  # a NaN counts, and so shows
-    hinge = sum(jnp.maximum(rows.squared - s + margin, 0) for s in (mine, theirs))
-    both = pairs & (rows.item < len(nearest))
-    count = count_true(pairs, hinge.dtype) + count_true(both, hinge.dtype)
-    return masked_sum(hinge, pairs), count
+        # Not "< inf": a NaN counts as a negative, so that it shows.
+        pairs = rows.positive & (of_anchor != jnp.inf)
+    hinge = jnp.maximum(rows.squared - of_anchor + margin, 0)
+    hinge += jnp.maximum(rows.squared - of_reference + margin, 0)
+    both = pairs & (rows.reference < len(nearest))
+    number = count_true(pairs, hinge.dtype) + count_true(both, hinge.dtype)
+    return masked_sum(hinge, pairs), number

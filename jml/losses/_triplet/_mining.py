@@ -1,4 +1,4 @@
-"""Which triplets of each anchor count, and what they sum to."""
+"""Triplets of every positive pair with semi-hard or with all negatives."""
 
 import math
 from collections.abc import Callable
@@ -9,140 +9,184 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jml._numerics import first_minimum
 from jml.distances import FLOOR
-from jml.pairwise._blocks import Plan, on_cpu
-from jml.pairwise._rows import (
-    Members,
+from jml.pairwise import (
+    ClassRuns,
+    Hyperparameters,
     Pairs,
+    Plan,
     Rows,
+    Sums,
+    Terms,
     count_true,
-    group_by_label,
-    vary_like,
+    find_class_runs,
+    on_cpu,
+    pvary_like,
+    run_if,
+    sum_rows,
 )
-from jml.pairwise._sums import Sums, run_if, sum_rows
 
-from ._first import first_minimum
-from ._sorted import sorted_weights
+from ._sorted import sorted_gradients
 
 # Sorting a row takes as long as this many passes over it for each doubling of its
 # length. XLA's sort is slow on CPUs.
 SORT_COST, SORT_COST_ON_CPU = 4, 100
 
 
-def semi_hard_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
-    """Each positive pair with the nearest negative beyond it."""
-    members = group_by_label(pairs.items, pairs.items)
-    weigh_one = partial(semi_hard_weights, ties=paper)
+def triplet_terms(
+    rows: Rows, *, margin: Float[Array, ""], mine: Callable, paper: bool
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of each anchor's triplets, those that `mine` chooses.
 
-    def weigh(rows: Rows, margin):
-        count = count_true(rows.positive, rows.squared.dtype)
-        return *loop_weights(rows, margin, members, weigh_one), count
-
-    return _triplet_sums(weigh, pairs, margin, plan, paper)
-
-
-def all_sums(pairs: Pairs, margin, plan: Plan, *, paper: bool) -> Sums:
-    """Each positive pair with every negative."""
-    members = group_by_label(pairs.items, pairs.items)
-    most = jnp.max(members.size[pairs.anchors.index], initial=0)
-    cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
-    many = most > cost * math.log2(len(members.size))
-
-    def weigh(rows: Rows, margin):
-        few = loop_weights(rows, margin, members, all_weights, unless=many)
-        weights, active = run_if(
-            many, partial(sorted_weights, rows), margin, vary_like(pairs.anchors, few)
-        )
-        masks = rows.positive, rows.negative
-        positives, negatives = (count_true(m, weights.dtype) for m in masks)
-        return weights, active, positives * negatives
-
-    return _triplet_sums(weigh, pairs, margin, plan, paper)
-
-
-def _triplet_sums(weigh, pairs: Pairs, margin, plan: Plan, paper: bool) -> Sums:
-    """Sums over triplets, of which `weigh` says how many each distance is in.
-
-    Once the active triplets are known the sum is linear in the distances: a weight for
-    each entry of the matrix, plus the margin times the number of active triplets. The
-    weights are constants to differentiation, so that what finds them needs none.
+    Once the active triplets are known, their sum is linear in the distances: each
+    distance times its pair gradient, plus the margin times the number of active
+    triplets. `mine` finds both, and is not differentiated.
     """
+    positive = rows.positive_or_self
+    if paper:
+        positive = rows.positive & jnp.any(rows.negative, axis=1)[:, None]
+    pair_gradients, active, number = mine(
+        *jax.lax.stop_gradient((rows, positive, margin)), paper=paper
+    )
+    total = jnp.sum(pair_gradients * rows.squared, axis=1) + margin * active
+    return total, number
 
-    def terms(rows: Rows, margin):
-        if paper:
-            has_negative = jnp.any(rows.negative, axis=1)[:, None]
-            rows = rows._replace(positive=rows.positive & rows.other & has_negative)
-        weights, active, count = weigh(*jax.lax.stop_gradient((rows, margin)))
-        return jnp.sum(weights * rows.squared, axis=1) + margin * active, count
 
-    return sum_rows(terms, pairs, margin, plan)
+def semi_hard_sums(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """Each positive pair with the nearest negative beyond it."""
+    runs = find_class_runs(pairs.references, pairs.references)
+
+    def mine(rows: Rows, positive, margin, *, paper: bool):
+        add_positive = partial(mine_semi_hard, ties=paper)
+        number = count_true(positive, rows.squared.dtype)
+        return *loop_gradients(rows, positive, margin, runs, add_positive), number
+
+    return sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
+
+
+def all_sums(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """Each positive pair with every negative."""
+    runs = find_class_runs(pairs.references, pairs.references)
+    most = jnp.max(runs.size[pairs.anchors.position], initial=0)
+    cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
+    many = most > cost * math.log2(len(runs.size))
+
+    def mine(rows: Rows, positive, margin, *, paper: bool):
+        del paper
+        few = loop_gradients(rows, positive, margin, runs, mine_all, unless=many)
+        sort = partial(sorted_gradients, rows.squared, positive, rows.negative)
+        few = pvary_like(pairs.anchors, few)
+        pair_gradients, active = run_if(many, sort, margin, few)
+        dtype = pair_gradients.dtype
+        number = count_true(positive, dtype) * count_true(rows.negative, dtype)
+        return pair_gradients, active, number
+
+    return sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
 
 
 class OnePositive(NamedTuple):
     """One positive for each anchor."""
 
-    positive: Int[Array, " b"]  # its index
+    position: Int[Array, " b"]
     squared: Float[Array, " b"]  # its squared distance
     valid: Bool[Array, " b"]  # False where the anchor has no such positive
 
 
-def loop_weights(
-    rows: Rows, margin, members: Members, weigh_one: Callable, unless=False
+def loop_gradients(
+    rows: Rows,
+    positive: Bool[Array, "b n"],
+    margin: Float[Array, ""],
+    runs: ClassRuns,
+    mine_for_one: Callable,
+    unless: bool | Bool[Array, ""] = False,
 ) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
-    """The weights of each row, and its active triplets, in a loop over its positives.
+    """The pair gradients of each row and its active triplets, positive by positive.
 
-    The length of the loop is known at run time only.
+    Args:
+        rows: the rows.
+        positive: which of their pairs count as positive.
+        margin: of the loss.
+        runs: of all references, by their positions. The longest run among the anchors
+            is known at run time only, and is the number of turns.
+        mine_for_one: adds the triplets with one positive of each anchor.
+        unless: True for no turn at all.
     """
     anchor = rows.anchor[:, 0]
-    first, size = members.first[anchor], members.size[anchor]
+    first, size = runs.first[anchor], runs.size[anchor]
     has_negative = jnp.any(rows.negative, axis=1)
 
     def add_positive(k, carry):
-        weights, active = carry
-        positive = members.order.at[first + k].get(mode="clip")
-        row = jnp.arange(len(positive))
-        valid = has_negative & (k < size) & rows.positive[row, positive]
-        pairs = OnePositive(positive, rows.squared[row, positive], valid)
-        weights, count = weigh_one(weights, rows, margin, pairs)
-        return weights.at[row, positive].add(count), active + count
+        pair_gradients, active = carry
+        position = runs.order.at[first + k].get(mode="clip")
+        row = jnp.arange(len(position))
+        valid = has_negative & (k < size) & positive[row, position]
+        one = OnePositive(position, rows.squared[row, position], valid)
+        pair_gradients, number = mine_for_one(
+            pair_gradients, rows, positive, margin, one
+        )
+        return pair_gradients.at[row, position].add(number), active + number
 
     start = jnp.zeros_like(rows.squared), jnp.zeros_like(rows.squared[:, 0])
     turns = jnp.where(unless, 0, jnp.max(size, initial=0))
     return jax.lax.fori_loop(0, turns, add_positive, start)
 
 
-def step(x: Array) -> Array:
+def hinge_slope(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """The derivative of ``[x]+``: 1 above 0, one half at 0, 0 below."""
     return (jnp.sign(x) + 1) / 2
 
 
-def all_weights(weights, rows: Rows, margin, pairs: OnePositive):
-    """Takes away 1 for each negative inside the margin, and counts them."""
-    gaps = (pairs.squared + margin)[:, None] - rows.squared
-    active = jnp.where(rows.negative & pairs.valid[:, None], step(gaps), 0)
-    return weights - active, jnp.sum(active, axis=1)
+def mine_all(
+    pair_gradients: Float[Array, "b n"], rows: Rows, positive, margin, one: OnePositive
+) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
+    """Subtracts 1 from the gradient by each negative inside the margin.
 
-
-def semi_hard_weights(weights, rows: Rows, margin, pairs: OnePositive, *, ties: bool):
-    """Takes away 1 for the semi-hard negative if it is inside the margin.
-
-    Without `ties`, a negative exactly as far as the positive is no candidate, and where
-    there is no other the original takes the first item, whatever its label.
+    Returns:
+        The pair gradients, and the number of these negatives.
     """
-    beyond = rows.squared - pairs.squared[:, None]
+    del positive
+    gaps = (one.squared + margin)[:, None] - rows.squared
+    active = jnp.where(rows.negative & one.valid[:, None], hinge_slope(gaps), 0)
+    return pair_gradients - active, jnp.sum(active, axis=1)
+
+
+def mine_semi_hard(
+    pair_gradients: Float[Array, "b n"],
+    rows: Rows,
+    positive: Bool[Array, "b n"],
+    margin: Float[Array, ""],
+    one: OnePositive,
+    *,
+    ties: bool,
+) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
+    """Subtracts 1 from the gradient by the semi-hard negative inside the margin.
+
+    With `ties`, a negative exactly as far as the positive counts as one before it.
+    Without, it does not count, and where there is no other negative the original takes
+    the first item, whatever its label.
+
+    Returns:
+        The pair gradients, and 1 for an anchor with such a negative.
+    """
+    beyond = rows.squared - one.squared[:, None]
     nearest, distance = first_minimum(
         jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
     )
-    found = distance != jnp.inf  # a NaN counts, and so shows
+    has_beyond = distance != jnp.inf  # not "< inf": a NaN counts, so that it shows
     before = beyond <= FLOOR if ties else beyond < -FLOOR
-    # Waiting for `found` frees the room of the first search.
+    # This depends on `has_beyond`, so XLA can reuse the memory of the first search.
     farthest, distance = first_minimum(
-        jnp.where(rows.negative & before & ~found[:, None], -beyond, jnp.inf)
+        jnp.where(rows.negative & before & ~has_beyond[:, None], -beyond, jnp.inf)
     )
-    first = jnp.argmax(rows.positive | rows.negative, axis=1)
-    farthest = jnp.where(distance == jnp.inf, first, farthest)
-    index = jnp.where(found, nearest, farthest)
-    row = jnp.arange(len(index))
-    active = step(pairs.squared - rows.squared[row, index] + margin)
-    active = jnp.where(pairs.valid, active, 0)
-    return weights.at[row, index].add(-active), active
+    first_item = jnp.argmax(positive | rows.negative, axis=1)
+    farthest = jnp.where(distance == jnp.inf, first_item, farthest)
+    position = jnp.where(has_beyond, nearest, farthest)
+    row = jnp.arange(len(position))
+    active = hinge_slope(one.squared - rows.squared[row, position] + margin)
+    active = jnp.where(one.valid, active, 0)
+    return pair_gradients.at[row, position].add(-active), active

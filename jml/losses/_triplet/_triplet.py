@@ -1,42 +1,41 @@
 """Triplet loss with hardest, semi-hard and no mining."""
 
-from functools import partial
-
-import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jml._checks import check_batch, check_choice, check_number
-from jml.distances import as_compute
-from jml.pairwise._blocks import make_plan
-from jml.pairwise._gradient import mean_loss
-from jml.pairwise._memory import Memory, check_memory
-from jml.pairwise._rows import CONVENTIONS, AxisName, prepare
+from jml._checks import check_choice
+from jml.pairwise import CONVENTIONS, AxisName, Batch, Scalar, pair_loss
+from jml.pairwise._memory import Memory
 
-from ._hardest import hardest_sums
-from ._mining import all_sums, semi_hard_sums
+from ._hardest import hardest_sums, hardest_terms
+from ._mining import all_sums, semi_hard_sums, triplet_terms
 
-SUMS = {"hardest": hardest_sums, "semi": semi_hard_sums, "all": all_sums}
+MINING = {
+    "hardest": (hardest_terms, hardest_sums),
+    "semi": (triplet_terms, semi_hard_sums),
+    "all": (triplet_terms, all_sums),
+}
 
 
 def triplet_loss(
-    embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    embeddings: Float[Array | np.ndarray, "n d"],
+    labels: Int[Array | np.ndarray, " n"],
     *,
-    margin: float | Float[Array, ""] = 0.2,
+    margin: Scalar = 0.2,
     mining: str = "semi",
     convention: str = "original",
-    where: Bool[Array, " n"] | None = None,
+    where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
     block_size: int | None = None,
     axis_name: AxisName = None,
 ) -> Float[Array, ""]:
-    r"""Wants every negative farther from the anchor than every positive, by a margin.
+    r"""Pushes negatives farther from the anchor than positives, by a margin.
 
-    With $S_{ij} = |x_i - x_j|^2$, the mean over mined triplets of anchor a, positive p,
-    negative n of
+    With $S_{ij} = |x_i - x_j|^2$, the loss is the mean of
 
     $$[S_{ap} - S_{an} + m]_+$$
+
+    over triplets of an anchor a, a positive p and a negative n. `mining` chooses them:
 
     - "hardest": each pair (a, p) with the negative nearest to a;
     - "semi": each pair (a, p) with the nearest negative beyond p ($S_{an} > S_{ap}$),
@@ -44,25 +43,28 @@ def triplet_loss(
     - "all": every triplet.
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
-    mean is over all positive pairs, those without a negative included; "paper" leaves
-    both out. A negative exactly as far as p counts as before it for "semi" in "paper";
-    in "original" it does not count, and where no other is left, the batch's first item,
-    whatever its label, is taken.
+    mean is over all positive pairs, those without a negative included. "paper" leaves
+    both out.
 
-    For at most P positives an anchor, among N items (the batch and the memory), time is
-    $O(B N D)$ for "hardest" and $O(B N (D + P))$ for the others; for "all" with P
-    beyond $100 \log_2 N$ on CPUs, $4 \log_2 N$ elsewhere, where sorting is faster,
-    $O(B N (D + \log N))$.
+    For "semi", a negative may be exactly as far as p. In "paper" it counts as before p.
+    In "original" it does not count; where there is no other negative, the batch's first
+    item is taken, whatever its label.
+
+    Time is $O(B N D)$ for "hardest" and $O(B N (D + P))$ for the others, with N
+    references (the batch and the memory) and at most P positives an anchor. For "all"
+    with P beyond $100 \log_2 N$ on CPUs, or $4 \log_2 N$ elsewhere, rows are sorted
+    instead, in $O(B N (D + \log N))$.
 
     Args:
         embeddings: the batch.
         labels: its classes.
         margin: a squared distance.
-        mining: which negatives.
-        convention: see the package's description, as for the next four.
-        where: False for absent items.
-        memory: earlier embeddings to be held against as well.
-        block_size: anchors at a time.
+        mining: "hardest", "semi" or "all".
+        convention: "original" or "paper". The description of `jml.losses` explains this
+            and the next four.
+        where: False for items to leave out.
+        memory: earlier embeddings to compare the batch with.
+        block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
@@ -72,8 +74,8 @@ def triplet_loss(
         ValueError: for a wrong shape, dtype or choice.
 
     Example:
-        >>> x = jnp.array([[0.0], [0.5], [0.6]])
-        >>> loss = triplet_loss(x, jnp.array([0, 0, 1]), margin=1.0, mining="hardest")
+        >>> x = np.array([[0.0], [0.5], [0.6]])
+        >>> loss = triplet_loss(x, np.array([0, 0, 1]), margin=1.0, mining="hardest")
         >>> print(f"{loss:.4f}")
         0.9500
 
@@ -81,26 +83,13 @@ def triplet_loss(
         Schroff, Kalenichenko, Philbin: FaceNet: A Unified Embedding for Face
         Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832
     """
-    embeddings, labels, where = check_batch("triplet_loss", embeddings, labels, where)
-    margin = check_number("triplet_loss", "margin", margin)
-    check_choice("triplet_loss", "mining", mining, SUMS)
+    check_choice("triplet_loss", "mining", mining, MINING)
     check_choice("triplet_loss", "convention", convention, CONVENTIONS)
-    memory = check_memory("triplet_loss", memory, embeddings)
-    plan = make_plan("triplet_loss", block_size, axis_name)
-    return _triplet_loss(
-        embeddings, labels, margin, where, memory, mining, convention, plan
-    )
-
-
-@partial(jax.jit, static_argnames=("mining", "convention", "plan"))
-def _triplet_loss(embeddings, labels, margin, where, memory, mining, convention, plan):
-    x, present = prepare(embeddings, where)
-    if not len(labels):  # there is no first index to fall back on
-        return jnp.sum(x)
-    sums = SUMS[mining]
-    return mean_loss(
-        partial(sums, paper=convention == "paper"),
-        *(x, labels, present, as_compute(jnp.asarray(margin, x.dtype))),
-        memory=memory,
-        plan=plan,
+    batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
+    terms, sum_over = MINING[mining]
+    return pair_loss(
+        *(terms, batch, {"margin": margin}),
+        name="triplet_loss",
+        sum_over=sum_over,
+        choices={"paper": convention == "paper"},
     )

@@ -1,0 +1,122 @@
+"""The shell of every pair loss: checks, compilation, and the loss of a formula."""
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jml._checks import check_batch, check_count, check_number, check_rows
+from jml.distances import as_compute, normalize
+
+from ._blocks import Plan
+from ._devices import AxisName, check_axis_name, psum
+from ._gradient import mean_loss
+from ._memory import Memory, check_memory
+from ._pair_gradients import Hyperparameters, Terms
+from ._references import Pairs, prepare
+from ._sums import Sums, sum_rows
+
+CONVENTIONS = ("original", "paper")
+Scalar = float | Float[Array | np.ndarray, ""]
+SumOver = Callable[[Terms, Pairs, Hyperparameters, Plan], Sums]
+
+
+class Batch(NamedTuple):
+    """A batch and how to treat it: the arguments that all pair losses share."""
+
+    embeddings: Float[Array | np.ndarray, "n d"]
+    labels: Int[Array | np.ndarray, " n"]
+    where: Bool[Array | np.ndarray, " n"] | None = None
+    memory: Memory | None = None
+    block_size: int | None = None
+    axis_name: AxisName = None
+
+
+def pair_loss(
+    terms: Terms,
+    batch: Batch,
+    hyperparameters: Mapping[str, Scalar],
+    *,
+    name: str,
+    sum_over: SumOver = sum_rows,
+    choices: Mapping[str, Hashable] | None = None,
+    parameters: Mapping[str, Float[Array | np.ndarray, "c d"]] | None = None,
+    normalized: bool = False,
+) -> Float[Array, ""]:
+    """The loss of a formula: the sum of its terms over their number.
+
+    It compiles once for each `terms`, `sum_over`, `choices`, and shape of the batch. So
+    `terms` and `sum_over` must be functions of a module: a function that is made anew
+    in every call would be compiled anew. Numbers may change freely.
+
+    Args:
+        terms: the formula, ``terms(rows, **hyperparameters, **parameters, **choices)``
+            of `Rows`. It returns a total and a count of terms for each anchor.
+        batch: the embeddings and the other arguments that all losses share.
+        hyperparameters: numbers by name, each of which may be differentiated.
+        name: of the loss, for errors.
+        sum_over: `sum_rows`; `sum_pairs`, where a term is the same from both ends of
+            its pair; `sum_positives`, where in addition only positive pairs have one;
+            or a function of the same arguments, for a loss that needs several passes.
+        choices: static arguments of the formula, such as a convention.
+        parameters: rows as long as embeddings by name, such as proxies.
+        normalized: whether embeddings, those of a memory, and parameters are put on the
+            unit sphere first, where ``S = 2 - 2 cos``.
+
+    Returns:
+        The loss, a scalar in float32 or float64; 0 without a term.
+
+    Raises:
+        ValueError: for a wrong shape or dtype.
+    """
+    embeddings, labels, where = check_batch(name, *batch[:3])
+    numbers = {
+        key: check_number(name, key, value) for key, value in hyperparameters.items()
+    }
+    rows = {
+        key: check_rows(name, key, value, embeddings)
+        for key, value in (parameters or {}).items()
+    }
+    memory = check_memory(name, batch.memory, embeddings)
+    if batch.block_size is not None:
+        check_count(name, "block_size", batch.block_size)
+    check_axis_name(name, batch.axis_name)
+    plan = Plan(batch.block_size, batch.axis_name)
+    static = (terms, sum_over, tuple((choices or {}).items()), normalized, plan)
+    return _pair_loss(embeddings, labels, where, memory, numbers, rows, static)
+
+
+@partial(jax.jit, static_argnames=("static",))
+def _pair_loss(
+    embeddings: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    where: Bool[Array, " n"] | None,
+    memory: Memory | None,
+    numbers: dict[str, Any],
+    rows: dict[str, Float[Array, "_ d"]],
+    static: tuple[Terms, SumOver, tuple[tuple[str, Hashable], ...], bool, Plan],
+) -> Float[Array, ""]:
+    terms, sum_over, choices, normalized, plan = static
+    x, valid = prepare(embeddings, where)
+    if not len(labels):  # no anchor, and no first index of a minimum
+        return psum(jnp.sum(x), plan.axis_name)
+    rows = jax.tree.map(as_compute, rows)
+    if normalized:
+        x, rows = normalize(x), jax.tree.map(normalize, rows)
+        if memory is not None:
+            kept = normalize(as_compute(memory.embeddings))
+            memory = memory._replace(embeddings=kept)
+    hyperparameters = {
+        **{key: as_compute(jnp.asarray(a, x.dtype)) for key, a in numbers.items()},
+        **{key: a.astype(x.dtype) for key, a in rows.items()},
+    }
+    return mean_loss(
+        partial(sum_over, partial(terms, **dict(choices))),
+        *(x, labels, valid, hyperparameters),
+        memory=memory,
+        plan=plan,
+    )
