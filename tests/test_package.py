@@ -10,6 +10,7 @@ import pytest
 
 import jml
 from jml._optional import DISTRIBUTION, EXTRAS, NAMES
+from tests import typing_user
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -66,3 +67,8 @@ def test_missing_packages_are_advised_by_the_extra_that_brings_them():
 def test_extras_name_the_project_itself_and_not_a_stranger():
     for names in PROJECT["optional-dependencies"].values():
         assert not [name for name in names if name.partition("[")[0] == "jml"]
+
+
+def test_the_script_that_the_type_checker_reads_runs_as_well():
+    *numbers, of_numpy, of_jax = typing_user.main()
+    assert len(numbers) == 3 and of_numpy == of_jax == 1
