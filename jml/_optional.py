@@ -49,7 +49,8 @@ def missing(*modules: str) -> str | None:
     if not absent:
         return None
     names = [NAMES.get(module, module) for module in absent]
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    *others, last = names
+    listed = f"{', '.join(others)} and {last}" if others else last
     are = "are" if len(names) > 1 else "is"
     return f"{listed}, which {are} not installed; run: {install(*absent)}"
 

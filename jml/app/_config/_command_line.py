@@ -15,8 +15,8 @@ from ._values import suggest
 EXIT_CODES = """\
 exit codes:
   0    trained, and all of it written
-  1    trained, but something beside or after it failed: the report, a plot, a tracker
-  2    a mistake that the last line says how to mend
+  1    trained, but something during or after it failed: the report, a plot, a tracker
+  2    a mistake that the last line says how to fix
   130  interrupted by Ctrl-C; 143 by SIGTERM"""
 
 

@@ -12,60 +12,66 @@ class DataSettings:
 
     dataset: str = flags.data(
         None,
-        f"what to train on: {', '.join(DATASETS)}; folder if --dataroot is given, else"
-        " glyphs",
+        f"data set to train on: {', '.join(DATASETS)}; default: folder if --dataroot is"
+        " given, else glyphs",
     )
     dataroot: str | None = flags.data(
         None,
-        "where the data set is: its folder, its table (csv), TFDS's data_dir",
+        "place of the data set: its folder, its table (csv), or the data_dir of TFDS",
         **flags.free,
     )
     nested: bool = flags.data(
-        False, "of a folder: read the images in folders below that of a class, too"
+        False, "images in folders below the folder of a class, too"
     )
     download: bool = flags.data(
-        False, "prepare a data set of TFDS that is not there", **flags.free
+        False, "preparation of a TFDS data set that is not there yet", **flags.free
     )
     image_size: int = flags.data(
-        None, "side of the square the network sees", minimum=16
+        None, "side of the square that the network sees, in pixels", minimum=16
     )
-    batch_size: int = flags.data(None, "images per training step", **flags.count)
+    batch_size: int = flags.data(
+        None, "number of images in a training step", **flags.count
+    )
     sampler: str = flags.data(
         "pk",
-        "what a training batch is: P classes with K images each, or random numbers of"
-        " each class's images as in the original",
+        "composition of a training batch: P classes with K images each (pk), or random"
+        " numbers of images of each class, as in the original code (cub, in-shop)",
         choices=("pk", "cub", "in-shop"),
     )
     images_per_class: int = flags.data(
-        None, "K, images of each class in a training batch of --sampler pk", minimum=2
+        None, "number K of images of each class in a batch of --sampler pk", minimum=2
     )
     singletons: str = flags.data(
         "skip",
-        "training classes with a single image. skip: never drawn; views: the image"
-        " fills all K places of its class, each augmented apart",
+        "use of training classes with a single image: none (skip), or the image in all"
+        " K places of its class, each augmented on its own (views)",
         choices=("skip", "views"),
     )
     augment: str = flags.data(
         "crop",
-        "crop: a random crop, mirrored or not; strong: of random size and shape, with"
-        " other colours",
+        "augmentation of training images: a random crop, mirrored or not (crop), or"
+        " one of random size and shape, with changed colours (strong)",
         choices=("crop", "strong"),
     )
     cache: str | None = flags.data(
         None,
-        "where decoded images stay; default: by their size",
+        "place where decoded images are kept; default: chosen by their size",
         choices=("device", "host", "disk", "none"),
         **flags.free,
     )
     cache_folder: str | None = flags.data(
-        None, "for --cache disk; default: jml in the user's cache", **flags.free
+        None,
+        "folder of --cache disk; default: jml in the user's cache folder",
+        **flags.free,
     )
     on_bad_image: str = flags.data(
-        "error", "what to do about unreadable images", choices=("error", "skip")
+        "error",
+        "answer to an image that cannot be read: an error, or a run without it",
+        choices=("error", "skip"),
     )
     batch_size_test: int = flags.data(
-        256, "images per evaluation step", **flags.count, **flags.free
+        256, "number of images in an evaluation step", **flags.count, **flags.free
     )
     nworkers: int = flags.data(
-        4, "threads that decode images", **flags.count, **flags.free
+        4, "number of threads that decode images", **flags.count, **flags.free
     )

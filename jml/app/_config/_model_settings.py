@@ -5,7 +5,7 @@ Those of the losses' own hyperparameters and choices come from their registry.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, make_dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from jml._loss_specs import CONVENTION, SPECS
 
@@ -18,15 +18,19 @@ from ._defaults import ARCHITECTURES
 class ModelSettings(DataSettings):
     """Which network, and which loss trains it; see ``Config``."""
 
-    arch: str = flags.model(None, "network", choices=ARCHITECTURES)
+    arch: str = flags.model(None, "architecture of the network", choices=ARCHITECTURES)
     weights: str = flags.model(
         None,
         "initial weights: none, imagenet, or a .pth or .safetensors file",
         **flags.free,
     )
-    embedding_dim: int = flags.model(128, "size of an embedding", **flags.count)
-    l2norm: bool = flags.model(None, "scale embeddings to length one")
-    freeze_bn: bool = flags.model(False, "leave the BatchNorm layers as they start")
+    embedding_dim: int = flags.model(
+        128, "number of dimensions of an embedding", **flags.count
+    )
+    l2norm: bool = flags.model(None, "embeddings scaled to length one")
+    freeze_bn: bool = flags.model(
+        False, "BatchNorm layers left as they start: weights and statistics"
+    )
 
     loss: str = flags.loss("contrastive", "loss function", choices=tuple(SPECS))
 
@@ -54,17 +58,21 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
         yield name, float | None, flags.loss(None, number.text, **number.bounds)
 
 
-# The cast tells a type checker of the base class; it cannot know the fields.
-LossSettings = cast(
-    "type[ModelSettings]",
-    make_dataclass(
+if TYPE_CHECKING:
+
+    class LossSettings(ModelSettings):
+        """A type checker cannot know the fields that the registry adds."""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    LossSettings = make_dataclass(
         "LossSettings",
         _loss_fields(),
         bases=(ModelSettings,),
         frozen=True,
         kw_only=True,
-    ),
-)
+    )
 
 
 def bounds_of(loss: str, name: str) -> dict[str, float]:

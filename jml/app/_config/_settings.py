@@ -21,101 +21,132 @@ class Settings(LossSettings):
     )
     proxies: str | None = flags.loss(
         None,
-        "train the proxies of proxy_nca, or leave them as initialised",
+        "what becomes of a loss's proxies: trained, or fixed as initialised",
         choices=("trained", "fixed"),
     )
 
-    optimizer: str = flags.train("adam", "how weights are updated", choices=OPTIMIZERS)
+    optimizer: str = flags.train(
+        "adam", "rule by which weights are updated", choices=OPTIMIZERS
+    )
     lr: float = flags.train(None, "learning rate", above=0)
     head_lr: float | None = flags.train(
-        None, "the same for the last layer; default: --lr", above=0
+        None, "learning rate of the last layer; default: --lr", above=0
     )
-    proxies_lr: float | None = flags.train(None, "the same for the proxies", above=0)
+    proxies_lr: float | None = flags.train(
+        None, "learning rate of the proxies", above=0
+    )
     schedule: str = flags.train(
         "step",
-        "how rates fall: step: by --decay_gamma every --decay_iter_step; cosine: to 0"
-        " at --maxiter",
+        "course of the learning rates: multiplied by --decay_gamma every"
+        " --decay_iter_step steps, a cosine that reaches 0 at --maxiter, or constant",
         choices=SCHEDULES,
     )
-    warmup: int = flags.train(0, "steps in which rates rise from 0", **flags.natural)
+    warmup: int = flags.train(
+        0,
+        "number of first steps, in which the learning rates rise from 0",
+        **flags.natural,
+    )
     weight_decay: float = flags.train(
         0.0,
-        "pull of weights towards 0: beside the gradient for adamw, lamb and lion,"
-        " within it for the others",
+        "strength of the pull of all weights towards 0; adamw, lamb and lion apply it"
+        " to the weights, the others add it to the gradient",
         minimum=0,
     )
-    momentum: float = flags.train(0.9, "of sgd and rmsprop", minimum=0, below=1)
+    momentum: float = flags.train(
+        0.9, "momentum of the optimizers sgd and rmsprop", minimum=0, below=1
+    )
     clip_norm: float | None = flags.train(
-        None, "longest a gradient may be; a longer one is scaled down", above=0
+        None,
+        "largest norm of the gradient; a longer gradient is scaled down to it",
+        above=0,
     )
     ema: float | None = flags.train(
         None,
-        "decay of a moving average of the weights, which is what is then evaluated and"
-        " kept; 0.999, say",
+        "decay of a moving average of the weights, such as 0.999; the average is then"
+        " evaluated and kept in place of the weights",
         above=0,
         below=1,
     )
     freeze: str | None = flags.train(
         None,
-        "layers whose weights stay as they start: conv1,layer1,layer2.0, say; the"
-        " statistics of BatchNorm move all the same, unless --freeze_bn",
+        "layers whose weights are not trained, such as conv1,layer1,layer2.0; their"
+        " BatchNorm statistics still move, unless --freeze_bn is on",
     )
     precision: str = flags.train(
         "float32",
-        "of the convolutions in training; parameters and losses are float32",
+        "precision of the convolutions during training; parameters and losses are"
+        " always float32",
         choices=("float32", "bfloat16"),
     )
     microbatch: int | None = flags.train(
         None,
-        "images whose activations are in memory at once; the gradient stays that of"
-        " --batch_size",
+        "number of images whose activations are in memory at once; the gradient is"
+        " still that of all --batch_size images",
         **flags.count,
     )
     maxiter: int = flags.train(None, "number of training steps", **flags.count)
     decay_iter_step: int = flags.train(
-        None, "steps between decays of --lr", **flags.count
+        None, "number of steps between two decays of --lr", **flags.count
     )
-    decay_gamma: float = flags.train(0.1, "factor of one decay", above=0, maximum=1)
+    decay_gamma: float = flags.train(
+        0.1, "factor on the learning rates at each decay", above=0, maximum=1
+    )
     eval_interval: int = flags.train(
-        None, "steps between evaluations, and checkpoints", **flags.count, **flags.free
+        None,
+        "number of steps between two evaluations, each with a checkpoint",
+        **flags.count,
+        **flags.free,
     )
     on_nan: str = flags.train(
         "stop",
-        "what to do about a loss or gradient that is not finite: stop, or skip the step"
-        " and count it",
+        "answer to a loss or a gradient that is not finite: the end of the run, or a"
+        " step that is skipped and counted",
         choices=("stop", "skip"),
         **flags.free,
     )
     seed: int = flags.train(0, "seed of all randomness", **flags.natural)
 
-    checkpoints_path: str = flags.run("runs", "folder that holds the run folders")
-    name: str | None = flags.run(
-        None, "name of the run folder; default: a new one made of loss and time"
+    checkpoints_path: str = flags.run(
+        "runs", "folder in which the run folders are made"
     )
-    overwrite: bool = flags.run(False, "replace an earlier run of the same --name")
+    name: str | None = flags.run(
+        None, "name of the run folder; default: a new name, of loss and time"
+    )
+    overwrite: bool = flags.run(
+        False, "replacement of an earlier run of the same --name"
+    )
     resume: bool = flags.run(
         False,
-        "go on with the run of this --name, or without one with the last of this data"
-        " set and loss; a new run if there is none",
+        "continuation of the run of this --name, or without a --name of the last run"
+        " with this data set and loss; a new run if there is none",
     )
     keep_checkpoints: int = flags.run(
         2,
-        "checkpoints to keep, the last ones; and that of the best Recall@1",
+        "number of last checkpoints to keep, beside that of the best Recall@1",
         **flags.count,
     )
-    wandb: str | None = flags.run(None, "project of Weights & Biases to log to as well")
+    wandb: str | None = flags.run(
+        None, "project of Weights & Biases that gets the logs, too"
+    )
     coordinator: str | None = flags.run(
         None,
-        "HOST:PORT of process 0, where several processes train together; auto: ask the"
-        " cluster (SLURM, TPU, Open MPI)",
+        "address HOST:PORT of process 0, where several processes train together; auto:"
+        " the address that SLURM, Open MPI or the TPU says",
     )
     processes: int | None = flags.run(
-        None, "how many processes there are", **flags.count
+        None, "number of processes that train together", **flags.count
     )
-    process: int | None = flags.run(None, "which one this is, from 0", minimum=0)
+    process: int | None = flags.run(
+        None, "number of this process among them, from 0", minimum=0
+    )
     join_timeout: int = flags.run(
-        300, "seconds to wait for the other processes", minimum=1, maximum=10**6
+        300,
+        "number of seconds to wait for the other processes",
+        minimum=1,
+        maximum=10**6,
     )
     cuda: bool | None = flags.run(
-        None, "true: a GPU or fail; false: CPU; default: if any"
+        None,
+        "device: true for a GPU, without which the run fails; false for the CPU; default:"
+        " a GPU if there is one",
     )
