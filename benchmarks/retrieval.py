@@ -206,7 +206,7 @@ def clustering(items: int = 5924, dim: int = 128, classes: int = 100) -> None:
 def report(items: int = 6000, classes: int = 100) -> None:
     """Writes a report on pictures of noise, which compress worst, and opens it."""
     from jml.evaluation import evaluate
-    from jml.report import Items, write_report
+    from jml.report import EmbeddedImages, write_report
 
     x, labels = make_items(items, classes, 128)
     rng = np.random.default_rng(0)
@@ -215,7 +215,7 @@ def report(items: int = 6000, classes: int = 100) -> None:
         start = time.perf_counter()
         found = evaluate(x, labels)
         middle = time.perf_counter()
-        subject = Items(x, labels, images)
+        subject = EmbeddedImages(x, labels, images)
         page = write_report(Path(folder), "", subject, None, found, reproduce={})
         end = time.perf_counter()
         print(

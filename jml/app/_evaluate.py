@@ -144,7 +144,7 @@ def _check_flags(parser: Parser, options: argparse.Namespace, of_run: bool) -> N
 def _evaluate_files(
     options: argparse.Namespace, show: Callable[[Any], None], *, reproduce: str
 ) -> None:
-    from jml.report import Items, missing_packages, write_report
+    from jml.report import EmbeddedImages, missing_packages, write_report
 
     if len(options.what) not in (2, 4):
         raise UserError(
@@ -167,7 +167,7 @@ def _evaluate_files(
         write_err(f"no report: it needs {problem}")
         return
     items = [
-        Items(x, labels, images, groups=groups)
+        EmbeddedImages(x, labels, images, groups=groups)
         for x, labels, images, groups in zip(
             files.arrays[::2],
             files.arrays[1::2],
@@ -186,7 +186,7 @@ def _evaluate_files(
         metric=options.metric,
         reproduce={"Evaluate again": reproduce},
         seed=options.seed,
-        say=_report_line,
+        notify=_report_line,
     )
 
 

@@ -18,7 +18,7 @@ from jml.app._config import Config
 from jml.app._run_folder._finished_run import load_model, read_config, read_records
 from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
-from jml.report import Items, missing_packages, write_report
+from jml.report import EmbeddedImages, missing_packages, write_report
 
 from ._embed import Embedded, identities, make_embed_test
 from ._inputs import load_dataset
@@ -72,12 +72,14 @@ def report_run(
             "All settings": json.dumps(asdict(config), indent=2),
         },
         seed=config.seed,
-        say=say,
+        notify=say,
     )
 
 
-def _items(embeddings: np.ndarray, split: Split) -> Items:
-    return Items(embeddings, split.labels, split.images, split.ids, split.groups)
+def _items(embeddings: np.ndarray, split: Split) -> EmbeddedImages:
+    return EmbeddedImages(
+        embeddings, split.labels, split.images, split.ids, split.groups
+    )
 
 
 def evaluate_run(

@@ -1,13 +1,20 @@
-"""What embeddings retrieve, to look at: one page that holds all it shows, and pictures.
+"""What embeddings retrieve, to look at: one page that holds all it shows, and plots.
 
-``write_report`` writes both; ``python -m jml.evaluation`` and ``train_jax.py`` call it.
+``write_report`` writes both, as PNG files beside an HTML page. The commands call it.
 """
 
-from ._contents import Items as Items
+from ._contents import EmbeddedImages as EmbeddedImages
 from ._report import FILES as FILES
 from ._report import PAGE as PAGE
 from ._report import missing_packages as missing_packages
 from ._report import write_report as write_report
 from ._training_plot import save_plot as save_plot
 
-__all__ = ["FILES", "PAGE", "Items", "missing_packages", "save_plot", "write_report"]
+__all__ = [
+    "FILES",
+    "PAGE",
+    "EmbeddedImages",
+    "missing_packages",
+    "save_plot",
+    "write_report",
+]

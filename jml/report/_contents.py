@@ -1,113 +1,106 @@
-"""What a report shows, as plain lists and numbers: what is chosen, and how it ended."""
+"""What a report shows: which queries, their nearest neighbours, confused classes."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from jml.evaluation import Evaluation, nearest_neighbours
+from jml.evaluation import Evaluation, count_neighbours, nearest_neighbours
 
 NEIGHBOURS = 8  # shown for each query
-QUERIES = 6000  # the most that are looked at
-PICTURES = 6000  # the most that the page holds
-POINTS = 2000  # of the map: t-SNE takes some seconds for them
-PAIRS = 20  # of confused classes
+MAX_QUERIES = 6000  # that are searched for
+MAX_IMAGES = 6000  # that the page holds
+MAX_POINTS = 2000  # of the map: t-SNE takes some seconds for them
+MAX_CONFUSIONS = 20
 
 
-class Items(NamedTuple):
-    """Embeddings, and what they are of."""
+class EmbeddedImages(NamedTuple):
+    """Embeddings of images, with their labels: the queries or the gallery."""
 
-    embeddings: Float[np.ndarray, "n d"]
-    labels: Int[np.ndarray, " n"]
-    images: Any = None  # squares of uint8, by slice or array of indices; None: unknown
-    ids: Int[np.ndarray, " n"] | None = None  # as ``evaluate`` takes them,
-    groups: Int[np.ndarray, " n"] | None = None  # and these
+    embeddings: Float[Array | np.ndarray, "n d"]
+    labels: Int[Array | np.ndarray, " n"]
+    # Square uint8 images, by slice or by array of indices; None if they are unknown.
+    images: Any = None
+    ids: Int[np.ndarray, " n"] | None = None  # as in ``evaluate``
+    groups: Int[np.ndarray, " n"] | None = None  # as in ``evaluate``
 
 
-class Looked(NamedTuple):
-    """Some queries, in the order of their numbers, and their nearest neighbours.
+class SearchResults(NamedTuple):
+    """Some queries, in ascending order, and their nearest neighbours.
 
-    Items are numbered through: the queries first, then the gallery, if it is another.
+    Neighbours are numbered through: first the queries, then the gallery, if there is
+    one.
     """
 
-    rows: Int[np.ndarray, " q"]
-    neighbours: Int[np.ndarray, "q k"]  # items, the nearest first
+    queries: Int[np.ndarray, " q"]
+    neighbours: Int[np.ndarray, "q k"]  # the nearest first
     right: Bool[np.ndarray, "q k"]  # whether they are of the query's class
     precision: Float[np.ndarray, " q"]  # average precision of the query
 
 
-def as_arrays(items: Items) -> Items:
-    """The same in NumPy, in floats that it can compute with."""
-    embeddings = np.asarray(items.embeddings)
+def as_arrays(side: EmbeddedImages) -> EmbeddedImages:
+    """The same as NumPy arrays, with embeddings in float32 or float64."""
+    embeddings = np.asarray(side.embeddings)
     if embeddings.dtype != np.float64:
         embeddings = embeddings.astype(np.float32)
-    return items._replace(embeddings=embeddings, labels=np.asarray(items.labels))
+    return side._replace(embeddings=embeddings, labels=np.asarray(side.labels))
 
 
-def look(
-    query: Items,
-    gallery: Items | None,
-    found: Evaluation,
+def search_neighbours(
+    query: EmbeddedImages,
+    gallery: EmbeddedImages | None,
+    evaluation: Evaluation,
     *,
     metric: str,
     seed: int,
     self_index: Int[np.ndarray, " n"] | None = None,
-) -> Looked:
-    """Searches for as many of the queries as a report can show."""
-    searched = query if gallery is None else gallery
-    counted = np.flatnonzero(np.isfinite(found.per_query["map"]))
-    if len(counted) > QUERIES:
+) -> SearchResults:
+    """Searches for the measured queries or, of very many, for a random selection."""
+    measured = np.flatnonzero(np.isfinite(evaluation.per_query["map"]))
+    if len(measured) > MAX_QUERIES:
         rng = np.random.default_rng(seed)
-        counted = np.sort(rng.choice(counted, QUERIES, replace=False))
-    # As many as each query has, of few items: those that were counted have one.
-    fewest = len(found.cmc) - (self_index is not None)
-    more: dict[str, Any] = {"ids": query.ids}
-    if gallery is not None:
-        more |= {"gallery_ids": gallery.ids}
-    if query.ids is not None:
-        fewest -= max(_most_alike(searched.ids) - (gallery is None), 0)
+        measured = np.sort(rng.choice(measured, MAX_QUERIES, replace=False))
+    searched = query if gallery is None else gallery
+    excluded = {"self_index": self_index, "ids": query.ids, "labels": query.labels}
     if query.groups is not None:
-        more |= {"labels": query.labels, "groups": query.groups}
-        if gallery is not None:
-            more |= {"gallery_labels": gallery.labels}
-            more |= {"gallery_groups": gallery.groups}
-        fewest -= _most_alike(searched.groups, searched.labels)
-    near = nearest_neighbours(
+        excluded |= {"groups": query.groups}
+    if gallery is not None:
+        excluded |= {"gallery_ids": gallery.ids, "gallery_labels": gallery.labels}
+        if query.groups is not None:
+            excluded |= {"gallery_groups": gallery.groups}
+    fewest = count_neighbours(**excluded)[measured].min()
+    neighbours = nearest_neighbours(
         query.embeddings,
         None if gallery is None else gallery.embeddings,
-        k=min(NEIGHBOURS, max(fewest, 1)),
-        rows=counted,
+        k=int(min(NEIGHBOURS, fewest)),
+        rows=measured,
         metric=metric,
-        self_index=self_index,
-        **more,
+        **excluded,
     )
-    right = searched.labels[near] == query.labels[counted, None]
+    labels = np.asarray(query.labels)[measured, None]
+    right = np.asarray(searched.labels)[neighbours] == labels
     if gallery is not None:
-        near = near + len(query.labels)
-    return Looked(counted, near, right, found.per_query["map"][counted])
-
-
-def _most_alike(*numbers: Int[np.ndarray, " m"]) -> int:
-    """How many items agree in all numbers, at most; below 0 the first is none."""
-    rows = np.stack(numbers)[:, numbers[0] >= 0]
-    return int(np.unique(rows, axis=1, return_counts=True)[1].max()) if rows.size else 0
+        neighbours = neighbours + len(query.labels)
+    precision = evaluation.per_query["map"][measured]
+    return SearchResults(measured, neighbours, right, precision)
 
 
 def choose_shown(
-    looked: Looked, classes: Int[np.ndarray, " n"]
+    results: SearchResults, classes: Int[np.ndarray, " n"]
 ) -> Int[np.ndarray, " s"]:
-    """Which of the queries to show with their neighbours: all, if there is room.
+    """Which of the results to show: all, if the page has room for their images.
 
-    Otherwise the best and the worst, and then one of each class after the other.
+    Otherwise the best and the worst queries, then one query of each class in turn.
     """
-    if len(np.unique([*looked.rows, *looked.neighbours.ravel()])) <= PICTURES:
-        return np.arange(len(looked.rows))
-    count = (PICTURES - POINTS) // (1 + looked.neighbours.shape[1])
-    by_precision = np.argsort(looked.precision, kind="stable")
-    ends = count // 4
+    images = np.unique([*results.queries, *results.neighbours.ravel()])
+    if len(images) <= MAX_IMAGES:
+        return np.arange(len(results.queries))
+    room = (MAX_IMAGES - MAX_POINTS) // (1 + results.neighbours.shape[1])
+    by_precision = np.argsort(results.precision, kind="stable")
+    ends = room // 4
     first = np.concatenate([by_precision[:ends], by_precision[::-1][:ends]])
-    turns = np.argsort(_number_within_class(classes[looked.rows]), kind="stable")
-    rest = turns[~np.isin(turns, first)][: count - len(first)]
+    turns = np.argsort(_number_within_class(classes[results.queries]), kind="stable")
+    rest = turns[~np.isin(turns, first)][: room - len(first)]
     return np.sort(np.concatenate([first, rest]))
 
 
@@ -123,35 +116,34 @@ def _number_within_class(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]
 
 
 class Confusion(NamedTuple):
-    """Two classes whose queries find one another first."""
+    """Two classes whose queries have nearest neighbours of the other class."""
 
     classes: tuple[int, int]
-    count: int  # of queries of either whose nearest neighbour is of the other
-    queries: int  # of either
-    example: tuple[int, int]  # a query and its nearest neighbour
+    total: int  # queries of either class whose nearest neighbour is of the other
+    queries: int  # queries of either class
+    example: tuple[int, int]  # one of those queries, and its nearest neighbour
 
 
-def confusions(looked: Looked, classes: Int[np.ndarray, " n"]) -> list[Confusion]:
+def confusions(
+    results: SearchResults, classes: Int[np.ndarray, " n"]
+) -> list[Confusion]:
     """The most confused pairs of classes, by the nearest neighbours."""
-    mine, nearest = classes[looked.rows], classes[looked.neighbours[:, 0]]
-    wrong = np.flatnonzero(mine != nearest)
+    of_queries = classes[results.queries]
+    of_nearest = classes[results.neighbours[:, 0]]
+    wrong = np.flatnonzero(of_queries != of_nearest)
     if not len(wrong):
         return []
-    pairs = np.sort(np.stack([mine[wrong], nearest[wrong]], axis=1), axis=1)
-    pairs, first, counts = np.unique(
+    pairs = np.sort(np.stack([of_queries[wrong], of_nearest[wrong]], axis=1), axis=1)
+    pairs, first, totals = np.unique(
         pairs, axis=0, return_index=True, return_counts=True
     )
-    known, sizes = np.unique(mine, return_counts=True)
-    size_of = dict(zip(known.tolist(), sizes.tolist(), strict=True))
-    return [
-        Confusion(
-            (int(pairs[i, 0]), int(pairs[i, 1])),
-            int(counts[i]),
-            size_of.get(int(pairs[i, 0]), 0) + size_of.get(int(pairs[i, 1]), 0),
-            (
-                int(looked.rows[wrong[first[i]]]),
-                int(looked.neighbours[wrong[first[i]], 0]),
-            ),
-        )
-        for i in np.argsort(-counts, kind="stable")[:PAIRS]
-    ]
+    distinct, sizes = np.unique(of_queries, return_counts=True)
+    size_of = dict(zip(distinct.tolist(), sizes.tolist(), strict=True))
+    most_confused = []
+    for i in np.argsort(-totals, kind="stable")[:MAX_CONFUSIONS]:
+        one, other = pairs[i].tolist()
+        row = wrong[first[i]]
+        example = int(results.queries[row]), int(results.neighbours[row, 0])
+        queries = size_of.get(one, 0) + size_of.get(other, 0)
+        most_confused.append(Confusion((one, other), int(totals[i]), queries, example))
+    return most_confused

@@ -1,4 +1,4 @@
-"""The page: one file with everything in it, that runs nothing but its own script."""
+"""The page: one file that holds everything, and runs nothing but its own script."""
 
 import json
 import re
@@ -15,11 +15,11 @@ SCRIPTS = ("charts.js", "map.js", "queries.js", "page.js")
 
 
 def render(data: Mapping[str, Any], sheets: Sequence[str]) -> str:
-    """The HTML of a report, with its pictures in data URIs.
+    """The HTML of a report, with its images in data URIs.
 
-    Names of classes reach the page as JSON and are shown as text. Should one become
-    markup all the same, the policy in the page's head lets no script run but those
-    whose digest it names.
+    Names of classes reach the page as JSON and are shown as text. In case one becomes
+    markup all the same, the policy in the page's head allows only the script whose
+    digest it names.
     """
     script = "\n".join(_asset(name) for name in SCRIPTS)
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -35,18 +35,18 @@ def render(data: Mapping[str, Any], sheets: Sequence[str]) -> str:
         "policy": policy,
         "title": escape(str(data["title"])),
         "style": style,
-        "data": as_json({**data, "pictures": bool(sheets), "columns": COLUMNS}),
+        "data": as_json({**data, "images": bool(sheets), "columns": COLUMNS}),
         "script": script,
     }
-    # In one pass: what is put in is not searched for further marks.
+    # One pass replaces all marks, so that inserted text with marks stays as it is.
     return re.sub(r"\{\{(\w+)\}\}", lambda mark: pieces[mark[1]], _asset("page.html"))
 
 
 def as_json(data: Any) -> str:
-    """JSON that may stand in a script element: no ``<`` ends it or starts another."""
+    """JSON for a script element: without ``<``, which could end it or start another."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _asset(name: str) -> str:
-    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+    return (files("jml.report") / "assets" / name).read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""What the page is given: plain lists and numbers, as JSON has them."""
+"""The data of the page, as lists, numbers and strings for JSON."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -11,47 +11,43 @@ from jaxtyping import Float, Int
 from jml._names import shown
 from jml.evaluation import Evaluation
 
-from ._contents import Confusion, Looked
+from ._contents import Confusion, SearchResults
+from ._embedding_map import Map
 
-CURVE = 400  # points of a curve: about as many as pixels
+CURVE = 400  # points of a curve, about one a pixel
 MEANINGS = {
     "recall@": "queries with an item of their class among the first {k}",
     "map": "mean average precision over the whole ranking",
-    "map@r": "average precision among the first R, of R relevant items",
-    "r_precision": "how many of the first R are relevant",
+    "map@r": "average precision among the first R items, for R relevant items",
+    "r_precision": "fraction of the first R items that is relevant",
     "mrr": "mean of 1 / rank of the first relevant item",
     "map@": "average precision among the first {k}, over min(R, {k})",
-    "map_relevant@": "the same over R, all relevant items",
-    "map_hits@": "the same over the hits among the first {k}",
-    "nmi": "mutual information of classes and k-means clusters, normalised",
-    "ami": "the same, adjusted for chance",
+    "map_relevant@": "average precision among the first {k}, over R",
+    "map_hits@": "average precision among the first {k}, over the hits among them",
+    "nmi": "normalised mutual information of classes and k-means clusters",
+    "ami": "mutual information of classes and k-means clusters, adjusted for chance",
 }
 
 
-class Map(NamedTuple):
-    """Where the map has some of the queries that were looked at."""
-
-    drawn: Int[np.ndarray, " p"]
-    points: Float[np.ndarray, "p 2"]  # from 0 to 1
-    method: str
-
-
 def item_table(
-    looked: Looked,
+    results: SearchResults,
     shown: Int[np.ndarray, " s"],
     confused: Sequence[Confusion],
     map_of: Map,
     classes: Int[np.ndarray, " n"],
     queries: int,
 ) -> tuple[dict[str, Any], Int[np.ndarray, " m"]]:
-    """What refers to items, which are numbered anew, and which items these are."""
-    examples = [item for pair in confused for item in pair.example]
-    near, rows = looked.neighbours[shown], looked.rows
-    items = [rows[shown], near.ravel(), examples, rows[map_of.drawn]]
-    items = np.unique(np.concatenate(items).astype(int))
+    """The parts of the data that refer to items, and the items.
 
-    def place(these: Any) -> list:
-        return np.searchsorted(items, these).tolist()
+    The data number these items alone, from 0.
+    """
+    examples = [item for pair in confused for item in pair.example]
+    near, rows = results.neighbours[shown], results.queries
+    used = [rows[shown], near.ravel(), np.array(examples, int), rows[map_of.drawn]]
+    items = np.unique(np.concatenate(used))
+
+    def place(numbers: Any) -> list:
+        return np.searchsorted(items, numbers).tolist()
 
     data = {
         "items": {
@@ -61,20 +57,20 @@ def item_table(
         },
         "queries": {
             "item": place(rows[shown]),
-            "precision": looked.precision[shown].tolist(),
+            "precision": results.precision[shown].tolist(),
             "neighbours": place(near),
-            "right": looked.right[shown].astype(int).tolist(),
+            "right": results.right[shown].astype(int).tolist(),
         },
         "map": {
             "method": map_of.method,
             "item": place(rows[map_of.drawn]),
             "points": map_of.points.round(4).tolist(),
-            "right": looked.right[map_of.drawn, 0].astype(int).tolist(),
+            "right": results.right[map_of.drawn, 0].astype(int).tolist(),
         },
         "confusions": [
             {
                 "classes": pair.classes,
-                "count": pair.count,
+                "total": pair.total,
                 "queries": pair.queries,
                 "example": place(pair.example),
             }
@@ -84,24 +80,24 @@ def item_table(
     return data, items
 
 
-def metric_rows(found: Evaluation) -> list[tuple[str, float, float, float, str]]:
-    """Name, value, both ends of the interval, and meaning of each metric."""
+def metric_rows(evaluation: Evaluation) -> list[tuple[str, float, float, float, str]]:
+    """Name, value, ends of the interval, and meaning of each metric."""
     rows = []
-    for name, value in found.metrics.items():
-        if name == "precision@1":  # Recall@1 is there already
+    for name, value in evaluation.metrics.items():
+        if name == "precision@1":  # equals Recall@1
             continue
         stem, at, k = name.partition("@")
         meaning = MEANINGS.get(name) or MEANINGS[stem + at].format(k=k)
-        low, high = found.intervals.get(name, (value, value))
+        low, high = evaluation.intervals.get(name, (value, value))
         rows.append((name, value, low, high, meaning))
     return rows
 
 
 def class_table(
-    found: Evaluation, labels: Int[np.ndarray, " c"], names: Mapping[int, str]
+    evaluation: Evaluation, labels: Int[np.ndarray, " c"], names: Mapping[int, str]
 ) -> dict[str, list]:
-    """Columns of what is known of each class; None where no query of it was counted."""
-    place = {label: i for i, label in enumerate(found.class_labels.tolist())}
+    """Columns of the table of classes; None for a class without a measured query."""
+    place = {label: i for i, label in enumerate(evaluation.class_labels.tolist())}
     rows = [place.get(label) for label in labels.tolist()]
 
     def column(values: np.ndarray) -> list[float | None]:
@@ -111,17 +107,17 @@ def class_table(
 
     return {
         "name": unique_names(labels.tolist(), names),
-        "queries": [0 if i is None else int(found.class_queries[i]) for i in rows],
-        "recall": column(found.per_class["precision@1"]),
-        "map": column(found.per_class["map"]),
+        "queries": [0 if i is None else int(evaluation.class_queries[i]) for i in rows],
+        "recall": column(evaluation.per_class["precision@1"]),
+        "map": column(evaluation.per_class["map"]),
     }
 
 
 def unique_names(labels: Sequence[int], names: Mapping[int, str]) -> list[str]:
-    r"""One line for each class and none twice, for the page to find classes by name.
+    r"""A name for each class, on one line, by which the page finds the class.
 
-    Names that look alike, because they are not UTF-8 or of other code points, have
-    their labels with them.
+    Names that look alike get their labels appended: names that differ in spaces, in
+    bytes that are not UTF-8, or in the code points of a letter.
 
     >>> unique_names([0, 1, 2, 3], {0: "wren", 1: " wren ", 2: ""})
     ['wren (0)', 'wren (1)', '2', '3']
@@ -133,7 +129,8 @@ def unique_names(labels: Sequence[int], names: Mapping[int, str]) -> list[str]:
         normalize("NFC", line) or str(label)
         for label, line in zip(labels, lines, strict=True)
     ]
-    while len(times := Counter(lines)) < len(lines):  # "wren (0)" may be a name, too
+    # Repeated, because "wren (0)" may be a name, too.
+    while len(times := Counter(lines)) < len(lines):
         lines = [
             line if times[line] == 1 else f"{line} ({label})"
             for label, line in zip(labels, lines, strict=True)
@@ -142,14 +139,14 @@ def unique_names(labels: Sequence[int], names: Mapping[int, str]) -> list[str]:
 
 
 def cmc_points(cmc: Float[np.ndarray, " k"]) -> list[tuple[int, float]]:
-    """The CMC curve at ranks that are spread evenly on a logarithmic axis."""
+    """Points of the CMC curve, evenly spaced on a logarithmic axis."""
     size = len(cmc)
     ranks = np.unique(np.geomspace(1, size, min(size, CURVE)).round().astype(int))
     return [(int(k), float(cmc[k - 1])) for k in ranks]
 
 
 def readable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The records whose numbers are numbers: files may hold anything."""
+    """The records whose numbers are finite numbers; a file may hold anything."""
     return [
         record
         for record in records

@@ -1,8 +1,7 @@
-"""From an evaluation to a page and its pictures."""
+"""From an evaluation to a page and its plots."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,17 +16,16 @@ from jml._optional import missing, need
 from jml.evaluation import Evaluation
 
 from ._contents import (
-    POINTS,
-    Items,
+    MAX_POINTS,
+    EmbeddedImages,
     as_arrays,
     choose_shown,
     confusions,
-    look,
+    search_neighbours,
 )
-from ._embedding_map import embedding_map
+from ._embedding_map import draw_map
 from ._page import render
 from ._page_data import (
-    Map,
     class_table,
     cmc_points,
     item_table,
@@ -35,26 +33,25 @@ from ._page_data import (
     readable,
     training_curves,
 )
-from ._pictures import FILES as PICTURE_FILES
-from ._pictures import save_pictures
+from ._plots import PLOTS, save_plots
 from ._thumbnails import sheets, thumbnails
 
-PAGE, PICTURES = "report.html", "report"
-FILES = (PAGE, *(f"{PICTURES}/{name}" for name in PICTURE_FILES))
+PAGE, FOLDER = "report.html", "report"
+FILES = (PAGE, *(f"{FOLDER}/{name}" for name in PLOTS))
 PACKAGES = ("matplotlib", "PIL")
 
 
 def missing_packages() -> str | None:
-    """What to say where packages that a report needs are missing; else None."""
+    """Names the missing packages that a report needs, and how to install them."""
     return missing(*PACKAGES)
 
 
 def write_report(
     folder: Path,
     title: str,
-    query: Items,
-    gallery: Items | None,
-    found: Evaluation,
+    query: EmbeddedImages,
+    gallery: EmbeddedImages | None,
+    evaluation: Evaluation,
     *,
     class_names: Mapping[int, str] | None = None,
     metric: str = "euclidean",
@@ -62,23 +59,26 @@ def write_report(
     records: Sequence[Mapping[str, Any]] = (),
     reproduce: Mapping[str, str],
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Writes ``report.html``, whole in itself, and the folder ``report`` of pictures.
+    """Writes the page ``report.html`` and the folder ``report`` of plots.
+
+    The page holds all it shows, images included.
 
     Args:
-        folder: where to, made if need be.
-        title: of the page.
-        query: what was searched for.
-        gallery: what it was searched for in; None: among one another.
-        found: from ``jml.evaluation.evaluate`` of these items.
-        class_names: by label; classes without one go by their label.
-        metric: the one of the evaluation,
-        self_index: and its other argument that decides on neighbours.
-        records: lines of a run's metrics.jsonl, for the training curves.
-        reproduce: how to get there again: headings, and a text for each.
-        seed: of what is drawn: the points of the map and, of many queries, those shown.
-        say: told what is being done, a line each.
+        folder: folder to write to; it is made if need be.
+        title: title of the page.
+        query: the queries.
+        gallery: the gallery; None where the queries were searched among themselves.
+        evaluation: what ``jml.evaluation.evaluate`` returned for them.
+        class_names: name of each label; a class without a name shows its label.
+        metric: the `metric` that ``evaluate`` was called with.
+        self_index: the `self_index` that ``evaluate`` was called with.
+        records: the lines of a run's metrics.jsonl, for the training curves.
+        reproduce: headings and texts that tell how to reproduce the report.
+        seed: seed of the map's points and, where there are very many queries, of the
+            selection shown.
+        notify: called with a line of text at the beginning of each part.
 
     Returns:
         The path of the page.
@@ -86,88 +86,114 @@ def write_report(
     Raises:
         UserError: matplotlib or Pillow is not installed.
         OSError: nothing can be written.
-        IncompleteError: a part failed; all others are there, and of its own file an
-            earlier one stays.
+        IncompleteError: a part failed. All other parts are written; in place of the
+            failed one an earlier report's file stays.
     """
     need("a report", *PACKAGES)
-    attempts = Attempts()
-    say("report: the nearest neighbours")
-    records = readable(records)
-    query, *rest = (as_arrays(part) for part in (query, gallery) if part is not None)
-    gallery = rest[0] if rest else None
-    looked = look(
-        query, gallery, found, metric=metric, self_index=self_index, seed=seed
+    attempts, records = Attempts(), readable(records)
+    notify("report: the nearest neighbours")
+    query = as_arrays(query)
+    gallery = None if gallery is None else as_arrays(gallery)
+    sides = [query] if gallery is None else [query, gallery]
+    results = search_neighbours(
+        query, gallery, evaluation, metric=metric, self_index=self_index, seed=seed
     )
-    parts = [query, *rest]
-    labels = concatenate_labels(*(part.labels for part in parts))
-    known = np.unique(labels)
-    classes = np.searchsorted(known, labels)
-    chosen = choose_shown(looked, classes)
-    confused = confusions(looked, classes)
-    drawn = np.random.default_rng(seed).permutation(len(looked.rows))[:POINTS]
-    say(f"report: a map of {len(drawn):,} embeddings")
-    mapped = query.embeddings[looked.rows[drawn]]
-    points_of = partial(embedding_map, mapped, metric=metric, seed=seed)
-    map_of = None
-    with attempts.at("the map by t-SNE"):
-        map_of = Map(drawn, *points_of())
-    map_of = map_of or Map(drawn, *points_of(tsne=False))
+    labels = concatenate_labels(*(np.asarray(side.labels) for side in sides))
+    distinct = np.unique(labels)
+    classes = np.searchsorted(distinct, labels)
+    chosen = choose_shown(results, classes)
+    drawn = np.random.default_rng(seed).permutation(len(results.queries))[:MAX_POINTS]
+    notify(f"report: a map of {len(drawn):,} embeddings")
+    map_of = draw_map(query, results, drawn, metric, seed, attempts)
 
-    say("report: the page and the pictures")
-    queries = len(query.labels)
-    data, items = item_table(looked, chosen, confused, map_of, classes, queries)
+    notify("report: the page and the plots")
+    confused, queries = confusions(results, classes), len(query.labels)
+    data, items = item_table(results, chosen, confused, map_of, classes, queries)
     small, encoded = None, []
-    with attempts.at("the pictures of items in the report"):
-        small = thumbnails(parts, items)
+    with attempts.at("the images in the report"):
+        small = thumbnails(sides, items)
         encoded = sheets(small)
+    data |= _numbers(evaluation, records)
     data |= {
         "title": shown(title),
-        "facts": _facts(query, gallery, found, metric, len(chosen)),
-        "metrics": metric_rows(found),
-        "confidence": found.confidence,
-        "counted": found.queries,
-        "training": training_curves(records),
-        "cmc": cmc_points(found.cmc),
-        "classes": class_table(found, known, class_names or {}),
+        "facts": _facts(query, gallery, evaluation, metric, len(chosen)),
+        "classes": class_table(evaluation, distinct, class_names or {}),
         "reproduce": [(heading, shown(text)) for heading, text in reproduce.items()],
     }
+    _write_files(folder, data, small, encoded, records, attempts)
+    attempts.check()
+    return folder / PAGE
+
+
+def _write_files(
+    folder: Path,
+    data: Mapping[str, Any],
+    small: np.ndarray | None,
+    encoded: Sequence[str],
+    records: Sequence[Mapping[str, Any]],
+    attempts: Attempts,
+) -> None:
+    """Writes page and plots beside an earlier report's, and then in their place.
+
+    So an earlier report stays whole until this one is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    # Made beside an earlier report, which stays whole until this one is.
     with TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:
         unfinished = Path(place)
         with attempts.at(PAGE):
             page = render(data, encoded)
             (unfinished / PAGE).write_text(page, encoding="utf-8")
-        with attempts.at(PICTURES):
-            (folder / PICTURES).mkdir(exist_ok=True)
-            save_pictures(unfinished / PICTURES, data, small, records, attempts)
+        with attempts.at(FOLDER):
+            (folder / FOLDER).mkdir(exist_ok=True)
+            save_plots(unfinished / FOLDER, data, small, records, attempts)
         failed = attempts.problems
         for name in FILES:
-            if name in failed or (name != PAGE and PICTURES in failed):
+            if name in failed or (name != PAGE and FOLDER in failed):
                 continue
             with attempts.at(name):
                 if (unfinished / name).exists():
                     os.replace(unfinished / name, folder / name)
-                else:  # an earlier report had one
+                else:  # this report has no such plot: remove an earlier report's
                     (folder / name).unlink(missing_ok=True)
-    attempts.check()
-    return folder / PAGE
+
+
+def _numbers(
+    evaluation: Evaluation, records: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The parts of the data that come from the evaluation and the records alone."""
+    return {
+        "metrics": metric_rows(evaluation),
+        "confidence": evaluation.confidence,
+        "counted": evaluation.queries,
+        "training": training_curves(records),
+        "cmc": cmc_points(evaluation.cmc),
+    }
 
 
 def _facts(
-    query: Items, gallery: Items | None, found: Evaluation, metric: str, shown: int
+    query: EmbeddedImages,
+    gallery: EmbeddedImages | None,
+    evaluation: Evaluation,
+    metric: str,
+    shown: int,
 ) -> list[tuple[str, str]]:
-    facts = [("queries", f"{found.queries:,}")]
+    """What stands below the title: words, and the value before them."""
+    facts = [("queries", f"{evaluation.queries:,}")]
     if gallery is not None:
         facts.append(("gallery", f"{len(gallery.labels):,}"))
-    classes = len(found.class_labels)
+    classes = len(evaluation.class_labels)
     facts.append(("classes" if classes > 1 else "class", f"{classes:,}"))
     facts.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
-    if found.left_out:
-        facts.append(("left out, none of their class to find", f"{found.left_out:,}"))
+    if evaluation.left_out:
+        facts.append(
+            (
+                "left out, without another item of their class",
+                f"{evaluation.left_out:,}",
+            )
+        )
     if query.groups is not None:
-        what = "items of the query's class and group"
-        facts.append(("left out of each ranking", what))
-    if shown < found.queries:
+        excluded = "items of the query's class and group"
+        facts.append(("left out of each ranking", excluded))
+    if shown < evaluation.queries:
         facts.append(("shown below", f"{shown:,} queries"))
     return facts

@@ -1,4 +1,4 @@
-"""Small pictures of items, many on a sheet, as data URIs."""
+"""Small images of items, many on a sheet, as data URIs."""
 
 import io
 from base64 import b64encode
@@ -7,50 +7,55 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from ._contents import Items
+from ._contents import EmbeddedImages
 
 SIDE = 64
 COLUMNS = 32
-DECODED = 256  # pictures that are in memory at full size
+DECODED = 256  # images that are in memory at full size
 QUALITIES = (80, 65, 50, 35, 20, 5)
-BUDGET = 8 * 2**20  # bytes of all sheets; a third more in base64
+BUDGET = 8 * 2**20  # bytes of all sheets, before base64 adds a third
 
 
 def thumbnails(
-    parts: Sequence[Items], items: Int[np.ndarray, " n"]
+    sides: Sequence[EmbeddedImages], items: Int[np.ndarray, " n"]
 ) -> UInt8[np.ndarray, "n s s 3"] | None:
-    """Squares of at most `SIDE` pixels of some of the items of all parts.
+    """Squares of at most `SIDE` pixels; None where a side's images are unknown.
 
-    None where it is not known what the items look like.
+    Args:
+        sides: the queries and the gallery, or the queries alone.
+        items: which items, numbered through, in ascending order.
     """
-    if any(part.images is None for part in parts):
+    if any(side.images is None for side in sides):
         return None
-    side = min(SIDE, max(part.images.shape[1] for part in parts))
+    pixels = min(SIDE, max(side.images.shape[1] for side in sides))
     small, start = [], 0
-    for part in parts:
-        rows = items[(items >= start) & (items < start + len(part.labels))] - start
+    for side in sides:
+        rows = items[(items >= start) & (items < start + len(side.labels))] - start
         for at in range(0, len(rows), DECODED):
-            some = part.images[rows[at : at + DECODED]]
-            small += [_resized(image, side) for image in some]
-        start += len(part.labels)
+            images = side.images[rows[at : at + DECODED]]
+            small += [_resized(image, pixels) for image in images]
+        start += len(side.labels)
     return np.stack(small)
 
 
-def _resized(image: UInt8[np.ndarray, "h h 3"], side: int) -> np.ndarray:
+def _resized(image: UInt8[np.ndarray, "h h 3"], pixels: int) -> np.ndarray:
     from PIL import Image
 
-    if len(image) == side:
+    if len(image) == pixels:
         return image
-    picture = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(picture)
+    size = pixels, pixels
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
 def sheets(small: UInt8[np.ndarray, "n s s 3"] | None) -> list[str]:
-    """WebP sheets of `COLUMNS` by `COLUMNS` pictures, within the budget if they can."""
+    """WebP sheets of `COLUMNS` by `COLUMNS` images, as data URIs.
+
+    The quality is the best that keeps to the budget, or the lowest.
+    """
     if small is None:
         return []
     parts = [small[at : at + COLUMNS**2] for at in range(0, len(small), COLUMNS**2)]
-    grids = [_grid(part) for part in parts]
+    grids, encoded = [_grid(part) for part in parts], []
     for quality in QUALITIES:
         encoded = [_webp(grid, quality) for grid in grids]
         if sum(map(len, encoded)) <= BUDGET:

@@ -1,6 +1,6 @@
-"""The picture of a run: its loss and its Recall@1 over the steps."""
+"""The plot of a run: its loss and its Recall@1 over the steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from jml._optional import need
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#a0aec0"
 
 
-def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
+def save_plot(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Draws the records of a run's metrics.jsonl into a PNG file.
 
     Raises:
@@ -31,7 +31,7 @@ def save_plot(path: Path, records: Sequence[dict[str, Any]]) -> None:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A figure of matplotlib's object interface: no window system, no global state."""
+    """A matplotlib figure without pyplot, its window system and its global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -40,24 +40,24 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def _draw_loss(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+def _draw_loss(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
     axes.set_title("Training loss")
     if not records:
         return
     steps = [r["step"] for r in records]
     losses = np.array([r["loss"] for r in records])
     width = max(1, len(losses) // 25)
-    dot = "o" if len(losses) == 1 else None  # one step makes no line
+    dot = "o" if len(losses) == 1 else None  # a single step draws no line
     axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.8)
     mean = _trailing_mean(losses, width)
     axes.plot(steps, mean, color=BLUE, linewidth=1.8, marker=dot)
-    # The first steps tower above the rest; the curve matters more than they.
+    # The losses of the first steps are so high that the axis leaves them out.
     low, high = np.percentile(losses, (1, 98))
     margin = 0.05 * (high - low) or 1.0
     axes.set_ylim(low - margin, high + margin)
 
 
-def _draw_recall(axes: Any, records: Sequence[dict[str, Any]]) -> None:
+def _draw_recall(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
     axes.set_title("Recall@1 on the test images")
     curve = [(r["step"], 100 * r["recall@1"]) for r in records if "step" in r]
     pixels = [100 * r["recall@1"] for r in records if "baseline" in r]
@@ -71,13 +71,13 @@ def _draw_recall(axes: Any, records: Sequence[dict[str, Any]]) -> None:
             xytext=(4, 7),
             ha="right",
             color=ORANGE,
-            bbox={"color": "white", "pad": 0.5},  # the dashed line may run through it
+            bbox={"color": "white", "pad": 0.5},  # hides the dashed line behind it
         )
     for height in pixels:
         axes.axhline(height, color=GRAY, linestyle="--", linewidth=1.2)
         axes.annotate(
             "raw pixels",
-            (1, height),  # outside the axes, where nothing else is written
+            (1, height),  # beside the axes, where it covers no other text
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             xytext=(4, 0),

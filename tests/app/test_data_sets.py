@@ -87,7 +87,7 @@ def test_classes_with_one_image(main, tmp_path, capsys):
     assert "x: 1 of 3 test classes have a single image, which stays in" in errors
     facts = data_of(tmp_path / "a" / "report.html")
     assert facts["counted"] == 5
-    assert ["left out, none of their class to find", "1"] in facts["facts"]
+    assert ["left out, without another item of their class", "1"] in facts["facts"]
     assert {key for key in records(tmp_path)[-1] if "@" in key} == {
         f"recall@{k}" for k in (1, 2, 4)
     }

@@ -56,7 +56,7 @@ def test_the_table_is_the_evaluation(files, capsys):
     assert "report: the page" in err
     data = data_of(files / "report.html")
     assert data["classes"]["name"] == [NASTY, "wren", "2", "3"]
-    assert data["pictures"] is True
+    assert data["images"] is True
     assert "--metric=cosine" in data["reproduce"][0][1]
 
 
@@ -185,7 +185,7 @@ def test_a_report_that_cannot_be_drawn_costs_no_metrics_and_no_earlier_picture(
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jml.report._report.save_pictures", full)
+    monkeypatch.setattr("jml.report._report.save_plots", full)
     assert main(["q.npy", "q-labels.npy", *QUICK, "--seed=5", "--overwrite"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("30 queries\nrecall@1") and "written" not in out

@@ -74,7 +74,7 @@ def rankings(folder, rows):
 def test_all_that_measures_leaves_out_the_same(
     tmp_path, rows, grouped, among_themselves, monkeypatch
 ):
-    monkeypatch.setattr("jml.report._report.save_pictures", lambda *parts: None)
+    monkeypatch.setattr("jml.report._report.save_plots", lambda *parts: None)
     if not grouped:
         rows = [(*row, "") for *row, _ in rows]
     if among_themselves:

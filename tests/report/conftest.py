@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jml.evaluation import evaluate
-from jml.report import Items, write_report
+from jml.report import EmbeddedImages, write_report
 
 NASTY = "</script><script>document.title = 'run'</script><img src=x onerror=alert(1)>"
 RECORDS = [
@@ -21,22 +21,22 @@ def items(n, classes, *, seed=0, side=12, images=True):
     centres = np.random.default_rng(9).normal(size=(classes, 8))
     x = (centres[labels] + 0.9 * rng.normal(size=(n, 8))).astype(np.float32)
     colours = np.random.default_rng(8).integers(0, 256, (classes, 1, 1, 3), np.uint8)
-    pictures = np.broadcast_to(colours[labels], (n, side, side, 3))
-    return Items(x, labels, pictures if images else None)
+    squares = np.broadcast_to(colours[labels], (n, side, side, 3))
+    return EmbeddedImages(x, labels, squares if images else None)
 
 
 def write(folder, query, gallery=None, **options):
     searched = () if gallery is None else gallery[:2]
-    found = evaluate(*query[:2], *searched, resamples=50, clusterings=2)
+    evaluation = evaluate(*query[:2], *searched, resamples=50, clusterings=2)
     options = {"reproduce": {"Again": "python again.py"}, **options}
     return write_report(
-        folder, options.pop("title", "t"), query, gallery, found, **options
+        folder, options.pop("title", "t"), query, gallery, evaluation, **options
     )
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
-    """90 pictures of 6 classes, one of them with a nasty name."""
+    """90 images of 6 classes, one of them with a nasty name."""
     folder = tmp_path_factory.mktemp("report")
     names = {0: NASTY, 1: "crane", 2: "$x_2$ & <b>bold</b>", 3: "鶴", 4: "wren"}
     return write(folder, items(90, 6), class_names=names, records=RECORDS, title=NASTY)

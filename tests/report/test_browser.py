@@ -89,7 +89,7 @@ def test_a_visitor_uses_everything(visit, report):
     assert "python again.py" in page.locator("#reproduce").inner_text()
 
 
-def test_marks_and_pictures_are_those_of_the_data(visit, report):
+def test_marks_and_images_are_those_of_the_data(visit, report):
     page = visit(report)
     page.locator("#class").fill("wren")
     item = page.locator("#rows .item.right .thumb").first
@@ -114,8 +114,8 @@ def middle_pixel(png):
 
     from PIL import Image
 
-    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
-    return picture[picture.shape[0] // 2, picture.shape[1] // 2]
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    return pixels[pixels.shape[0] // 2, pixels.shape[1] // 2]
 
 
 def test_the_map_zooms_moves_and_names_points(visit, report):
@@ -204,7 +204,7 @@ def test_the_menu_is_whole_and_leads_below_itself(visit, report, width):
         assert 0 <= below < 45
 
 
-def test_a_report_without_pictures_and_training(visit, tmp_path):
+def test_a_report_without_images_and_training(visit, tmp_path):
     path = write(tmp_path, items(9, 3, images=False), items(7, 3, seed=1))
     page = visit(path)
     assert not page.locator("#training").is_visible()

@@ -5,7 +5,12 @@ import pytest
 
 from jml.evaluation import evaluate
 from jml.report import _contents
-from jml.report._contents import Looked, choose_shown, confusions, look
+from jml.report._contents import (
+    SearchResults,
+    choose_shown,
+    confusions,
+    search_neighbours,
+)
 from jml.report._page_data import (
     class_table,
     cmc_points,
@@ -19,15 +24,15 @@ from .test_files import data_of
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])
-def test_looked_at_are_the_counted_queries_and_their_neighbours(with_gallery):
+def test_the_measured_queries_are_searched_for(with_gallery):
     query = items(40, 7)
     query.labels[3] = 99  # alone
     gallery = items(30, 7, seed=1) if with_gallery else None
     searched = gallery or query
-    found = evaluate(*query[:2], *(gallery[:2] if gallery else ()), clusterings=0)
-    looked = look(query, gallery, found, metric="euclidean", seed=0)
-    assert looked.rows.tolist() == [i for i in range(40) if i != 3]
-    for row, near, right in zip(*looked[:3], strict=True):
+    evaluation = evaluate(*query[:2], *(gallery[:2] if gallery else ()), clusterings=0)
+    results = search_neighbours(query, gallery, evaluation, metric="euclidean", seed=0)
+    assert results.queries.tolist() == [i for i in range(40) if i != 3]
+    for row, near, right in zip(*results[:3], strict=True):
         gaps = np.linalg.norm(searched.embeddings - query.embeddings[row], axis=1)
         if not with_gallery:
             gaps[row] = np.inf
@@ -40,7 +45,9 @@ def test_looked_at_are_the_counted_queries_and_their_neighbours(with_gallery):
 def made_up(n, k=2, seed=0):
     rng = np.random.default_rng(seed)
     near = rng.integers(0, n, (n, k))
-    return Looked(np.arange(n), near, np.zeros((n, k), bool), rng.uniform(size=n))
+    return SearchResults(
+        np.arange(n), near, np.zeros((n, k), bool), rng.uniform(size=n)
+    )
 
 
 def test_all_queries_are_shown_where_there_is_room():
@@ -48,12 +55,12 @@ def test_all_queries_are_shown_where_there_is_room():
 
 
 def test_of_many_queries_best_worst_and_every_class_are_shown(monkeypatch):
-    monkeypatch.setattr(_contents, "PICTURES", 90)
-    monkeypatch.setattr(_contents, "POINTS", 0)
-    looked, labels = made_up(200), np.repeat(np.arange(10), 20)
-    shown = choose_shown(looked, labels)
+    monkeypatch.setattr(_contents, "MAX_IMAGES", 90)
+    monkeypatch.setattr(_contents, "MAX_POINTS", 0)
+    results, labels = made_up(200), np.repeat(np.arange(10), 20)
+    shown = choose_shown(results, labels)
     assert len(shown) == len(set(shown)) == 30
-    order = np.argsort(looked.precision)
+    order = np.argsort(results.precision)
     assert {*order[:7], *order[-7:]} <= set(shown)
     assert set(labels[shown]) == set(range(10))
 
@@ -61,28 +68,30 @@ def test_of_many_queries_best_worst_and_every_class_are_shown(monkeypatch):
 def test_confusions_count_both_directions():
     labels = np.array([0, 0, 0, 1, 1, 2])
     near = np.array([[3], [1], [4], [0], [3], [5]])  # 0->1, right, 0->1, 1->0, right...
-    looked = Looked(np.arange(6), near, labels[near] == labels[:, None], np.zeros(6))
-    (pair,) = confusions(looked, labels)
+    results = SearchResults(
+        np.arange(6), near, labels[near] == labels[:, None], np.zeros(6)
+    )
+    (pair,) = confusions(results, labels)
     assert pair == ((0, 1), 3, 5, (0, 3))
-    nothing = looked._replace(neighbours=np.array([[1], [0], [1], [4], [3], [5]]))
+    nothing = results._replace(neighbours=np.array([[1], [0], [1], [4], [3], [5]]))
     assert confusions(nothing, labels) == []
 
 
 def test_tables():
     query = items(40, 7)
     query.labels[3] = 99
-    found = evaluate(*query[:2], map_ks=(5,), clusterings=0, resamples=20)
-    rows = {row[0]: row for row in metric_rows(found)}
-    assert set(rows) == set(found.metrics) - {"precision@1"}
+    evaluation = evaluate(*query[:2], map_ks=(5,), clusterings=0, resamples=20)
+    rows = {row[0]: row for row in metric_rows(evaluation)}
+    assert set(rows) == set(evaluation.metrics) - {"precision@1"}
     name, value, low, high, meaning = rows["map@5"]
-    assert (value, low, high) == (found.metrics[name], *found.intervals[name])
+    assert (value, low, high) == (evaluation.metrics[name], *evaluation.intervals[name])
     assert meaning.endswith("over min(R, 5)")
-    table = class_table(found, np.array([0, 99, 100]), {0: "zero"})
+    table = class_table(evaluation, np.array([0, 99, 100]), {0: "zero"})
     assert table["name"] == ["zero", "99", "100"]
     assert table["queries"] == [np.sum(query.labels == 0), 0, 0]
-    assert table["recall"] == [found.per_class["recall@1"][0], None, None]
-    assert cmc_points(found.cmc)[0] == (1, found.metrics["recall@1"])
-    assert [k for k, _ in cmc_points(found.cmc)][-1] == 39
+    assert table["recall"] == [evaluation.per_class["recall@1"][0], None, None]
+    assert cmc_points(evaluation.cmc)[0] == (1, evaluation.metrics["recall@1"])
+    assert [k for k, _ in cmc_points(evaluation.cmc)][-1] == 39
 
 
 def test_training_curves():
@@ -99,10 +108,12 @@ def test_training_curves():
 
 def test_a_query_that_is_in_the_gallery_is_not_its_own_neighbour():
     query, own = items(40, 7), np.arange(40)
-    found = evaluate(*query[:2], *query[:2], self_index=own, clusterings=0)
-    looked = look(query, query, found, metric="euclidean", seed=0, self_index=own)
-    assert not (looked.neighbours == own[:, None] + 40).any()
-    assert looked.right[:, 0].mean() == pytest.approx(found.metrics["recall@1"])
+    evaluation = evaluate(*query[:2], *query[:2], self_index=own, clusterings=0)
+    results = search_neighbours(
+        query, query, evaluation, metric="euclidean", seed=0, self_index=own
+    )
+    assert not (results.neighbours == own[:, None] + 40).any()
+    assert results.right[:, 0].mean() == pytest.approx(evaluation.metrics["recall@1"])
 
 
 def test_every_class_is_in_the_table_and_labels_of_any_size_keep_apart(tmp_path):

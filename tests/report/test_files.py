@@ -9,7 +9,7 @@ from PIL import Image
 
 from jml._names import shell_line
 from jml.errors import IncompleteError, UserError
-from jml.report import FILES, _pictures
+from jml.report import FILES, _plots
 from jml.report._embedding_map import embedding_map
 from jml.report._page import as_json
 from jml.report._thumbnails import BUDGET, SIDE, sheets, thumbnails
@@ -49,11 +49,11 @@ def test_every_number_of_an_item_leads_back_to_it(report):
 
 
 @pytest.mark.slow
-def test_pictures_are_drawn_and_stale_ones_removed(report, tmp_path):
+def test_plots_are_drawn_and_stale_ones_removed(report, tmp_path):
     for name in FILES[1:]:
-        with Image.open(report.parent / name) as picture:
-            assert picture.format == "PNG" and min(picture.size) > 200
-            assert len(picture.convert("RGB").getcolors(2**24)) > 20
+        with Image.open(report.parent / name) as image:
+            assert image.format == "PNG" and min(image.size) > 200
+            assert len(image.convert("RGB").getcolors(2**24)) > 20
     folder = tmp_path
     (folder / "report").mkdir()
     (folder / "report" / "training.png").write_text("of an earlier run")
@@ -68,7 +68,7 @@ def broken(*arguments, **options):
 
 
 class Gone(np.ndarray):
-    """Pictures whose files are there no longer."""
+    """Images whose files have gone."""
 
     def __getitem__(self, rows):
         raise UserError("cannot read the image 'a.png'")
@@ -79,7 +79,7 @@ def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_text("earlier")
     monkeypatch.setattr("sklearn.manifold.TSNE", broken)
-    monkeypatch.setattr(_pictures, "_queries", broken)
+    monkeypatch.setattr(_plots, "_queries", broken)
     (tmp_path / "report" / "cmc.png").unlink()
     (tmp_path / "report" / "cmc.png" / "mine").mkdir(parents=True)
     query = items(20, 2)
@@ -88,21 +88,21 @@ def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch):
         write(tmp_path, query, records=RECORDS)
     assert error.value.problems == {
         "the map by t-SNE": "RuntimeError: broken inside",
-        "the pictures of items in the report": "cannot read the image 'a.png'",
+        "the images in the report": "cannot read the image 'a.png'",
         "report/queries.png": "RuntimeError: broken inside",
         "report/cmc.png": f"{str(tmp_path / 'report/cmc.png')!r}: Is a directory",
     }
-    assert str(error.value).count("RuntimeError") == 1  # one reason is said once
+    assert str(error.value).count("RuntimeError") == 1  # one reason is reported once
     assert (tmp_path / "report" / "queries.png").read_text() == "earlier"
     for name in ("map.png", "training.png"):
         assert b"PNG" in (tmp_path / "report" / name).read_bytes()
     data = data_of(tmp_path / "report.html")
-    assert data["map"]["method"] == "principal components" and not data["pictures"]
+    assert data["map"]["method"] == "principal components" and not data["images"]
     assert not list(tmp_path.glob(".unfinished*"))
 
 
 @pytest.mark.slow
-def test_gallery_without_pictures_names_and_tiny_sets(tmp_path):
+def test_a_report_without_images_with_odd_names_and_of_two_items(tmp_path):
     page = write(
         tmp_path / "a",
         items(9, 3, images=False),
@@ -112,7 +112,7 @@ def test_gallery_without_pictures_names_and_tiny_sets(tmp_path):
         reproduce={"Again": shell_line(["see", "caf\udce9"]), "Raw": "caf\udce9"},
     )
     data = data_of(page)
-    assert data["pictures"] is False
+    assert data["images"] is False
     assert any(data["items"]["searched"]) and not all(data["items"]["searched"])
     # Names that are not UTF-8 are shown replaced, and stay apart.
     assert "<title>caf\ufffd</title>" in page.read_text(encoding="utf-8")
@@ -124,7 +124,7 @@ def test_gallery_without_pictures_names_and_tiny_sets(tmp_path):
     assert data_of(write(tmp_path / "b", two))["map"]["points"]
 
 
-def test_thumbnails_are_the_pictures():
+def test_thumbnails_are_the_images():
     rng = np.random.default_rng(0)
     parts = [items(30, 3), items(20, 3, seed=1)]
     wanted = np.array([0, 7, 29, 30, 49])

@@ -1,6 +1,6 @@
 "use strict";
 
-// Makes an element: its class, its text or its children. Text is never markup.
+// Makes an element of a class with a text, a child or several. Text is never markup.
 function make(tag, className, content) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -20,8 +20,8 @@ function draw(tag, attributes, text) {
 const percent = (value) => (100 * value).toFixed(1);
 const count = (value) => value.toLocaleString("en");
 
-// Round numbers that divide a range into about so many steps,
-// `least` apart at least: 1 on an axis of whole numbers.
+// Round numbers that divide a range into about `steps` steps. The numbers are at least
+// `least` apart, which is 1 on an axis of whole numbers.
 function ticks(low, high, steps, least = 0) {
   const rough = Math.max((high - low) / steps || 1, least);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -38,10 +38,10 @@ function powersOfTen(low, high) {
   return found;
 }
 
-// A curve with axes; where the pointer is, it reads out the nearest point.
-// options: caption, x and y (names of the axes), logarithmic, format, unit (the y axis
-// goes from 0 to 1), second (its colour), dots, lines ([name, height]: dashed, and named in
-// the caption, where no curve runs through the words).
+// Draws a curve with axes, and shows the values of the point nearest to the pointer.
+// Options: caption; x (name of the x axis); logarithmic (x axis); unit (the y axis goes
+// from 0 to 1); second (use the second colour); dots (mark the points); height; lines
+// ([name, height] of dashed lines, which the caption names).
 function lineChart(figure, points, options) {
   const width = 520, height = options.height || 260;
   const left = 46, right = 14, top = 12, bottom = 38;

@@ -1,5 +1,5 @@
-// The map on a canvas: wheel, drag, pinch and buttons zoom and move it; the nearest point
-// to the pointer is named. Points of the chosen class stand out.
+// Draws the map on a canvas. Wheel, drag, pinch and buttons zoom and move it. A tip names
+// the point nearest to the pointer. Points of the chosen class stand out.
 function showMap(data, isChosen) {
   const stage = document.querySelector(".stage");
   const canvas = stage.querySelector("canvas");
@@ -44,7 +44,7 @@ function showMap(data, isChosen) {
 
   let waiting = false;
   function repaint() {
-    // On the whole map a finger scrolls the page, on a part of it the map.
+    // A finger scrolls the page while the whole map is shown, and else moves the map.
     canvas.style.touchAction = view.scale > 1 ? "none" : "pan-y";
     if (waiting) return;
     waiting = true;
@@ -124,7 +124,7 @@ function showMap(data, isChosen) {
     repaint();
   });
   canvas.addEventListener("wheel", (event) => {
-    // At its limits the wheel scrolls the page.
+    // At the limits of the zoom, the wheel scrolls the page.
     if (event.deltaY > 0 ? view.scale === 1 : view.scale === LARGEST) return;
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
@@ -145,6 +145,6 @@ function showMap(data, isChosen) {
   });
   new ResizeObserver(repaint).observe(canvas);
   const some = points.length < data.counted ? `${count(points.length)} of the ${count(data.counted)} queries` : `All ${count(points.length)} queries`;
-  document.getElementById("map-note").textContent = `${some}, by ${data.map.method}. Filled: the first neighbour is right; hollow: it is wrong. The class chosen above stands out. Zoom with the wheel, two fingers or the buttons.`;
+  document.getElementById("map-note").textContent = `${some}, by ${data.map.method}. The nearest neighbour of a filled point is of the same class, that of a hollow point is not. The class chosen above stands out. Zoom with the wheel, two fingers or the buttons.`;
   return repaint;
 }

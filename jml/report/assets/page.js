@@ -16,7 +16,7 @@ function showHead() {
     make("div", "interval", low < high ? `${percent(low)} – ${percent(high)}` : " "),
     make("div", "meaning", meaning),
   ])));
-  section("metrics").querySelector(".note").textContent = `In percent. Below a value, where there is one: the ${+percent(data.confidence)} % interval over resampled queries or, of NMI and AMI, the range over seeds of k-means.`;
+  section("metrics").querySelector(".note").textContent = `Values are in percent. A range below a value is its ${+percent(data.confidence)} % interval over resampled queries or, for NMI and AMI, the range over seeds of k-means.`;
 }
 
 function showCurves() {
@@ -35,9 +35,9 @@ function showConfusions(showClass) {
     return button;
   };
   section("confusions").hidden = !data.confusions.length;
-  section("confusions").querySelector("ol").append(...data.confusions.map(({ classes, count: number, queries, example }) => make("li", "", [
+  section("confusions").querySelector("ol").append(...data.confusions.map(({ classes, total, queries, example }) => make("li", "", [
     ...example.map((item) => thumbnail(data, item, "56px")),
-    make("div", "words", [link(classes[0]), document.createTextNode(" and "), link(classes[1]), make("div", "note", `${count(number)} of the ${count(queries)} queries looked at take one for the other`)]),
+    make("div", "words", [link(classes[0]), document.createTextNode(" and "), link(classes[1]), make("div", "note", `${count(total)} of ${count(queries)} queries have a nearest neighbour of the other class`)]),
   ])));
 }
 

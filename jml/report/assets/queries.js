@@ -1,8 +1,8 @@
-// The picture of an item or, where there are none, the name of its class.
+// The image of an item or, in a report without images, the name of its class.
 function thumbnail(data, item, side) {
   const name = className(data, item);
   let element;
-  if (data.pictures) {
+  if (data.images) {
     const sheet = Math.floor(item / data.columns ** 2);
     const place = item % data.columns ** 2;
     element = make("div", `thumb sheet${sheet}`);
@@ -26,8 +26,8 @@ function itemWords(data, item) {
 
 const PAGE = 20;
 
-// The list of queries, and what is chosen of it. Returns a function that shows a class,
-// and one that says whether a class is chosen.
+// Shows the list of queries, and lets the reader select from it. Returns a function that
+// selects a class, and one that tells whether a class is selected.
 function showQueries(data) {
   const { item, precision, neighbours, right } = data.queries;
   const byId = (id) => document.getElementById(id);

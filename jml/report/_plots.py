@@ -1,4 +1,4 @@
-"""The report's pictures as PNG files."""
+"""The report's plots, as PNG files."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,35 +13,36 @@ from jml._attempts import Attempts
 from ._training_plot import BLUE, new_figure, save_plot
 
 RIGHT, WRONG = "#1a7f4b", "#c22f3d"
-FILES = ("cmc.png", "map.png", "queries.png", "confusions.png", "training.png")
+PLOTS = ("cmc.png", "map.png", "queries.png", "confusions.png", "training.png")
 BEST_AND_WORST = 5  # queries of each kind
 
 
-def save_pictures(
+def save_plots(
     folder: Path,
     data: Mapping[str, Any],
     small: UInt8[np.ndarray, "n s s 3"] | None,
     records: Sequence[Mapping[str, Any]],
     attempts: Attempts,
 ) -> None:
-    """Draws what the page shows into PNG files of a folder, made if need be.
+    """Draws what the page shows into PNG files of a folder, which is made if need be.
 
-    One that fails is noted in `attempts` by the names of folder and file.
+    Without confusions or records there is no plot of them. A plot that fails is noted
+    in `attempts` by the names of folder and file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    draw: dict[str, Callable[[Path], None]] = {
-        "cmc.png": lambda path: _cmc(data).savefig(path),
-        "map.png": lambda path: _map(data).savefig(path),
-        "queries.png": lambda path: _queries(data, small).savefig(path),
-    }
-    if data["confusions"]:
-        draw["confusions.png"] = lambda path: _confusions(data).savefig(path)
-    if records:
-        draw["training.png"] = lambda path: save_plot(path, records)
+    draw: tuple[Callable[[Path], None] | None, ...] = (
+        lambda path: _cmc(data).savefig(path),
+        lambda path: _map(data).savefig(path),
+        lambda path: _queries(data, small).savefig(path),
+        (lambda path: _confusions(data).savefig(path)) if data["confusions"] else None,
+        (lambda path: save_plot(path, records)) if records else None,
+    )
     with warnings.catch_warnings():
-        # Names may have letters that matplotlib's fonts lack; it draws boxes.
+        # matplotlib draws boxes for letters that its fonts lack.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        for name, save in draw.items():
+        for name, save in zip(PLOTS, draw, strict=True):
+            if save is None:
+                continue
             with attempts.at(f"{folder.name}/{name}"):
                 save(folder / name)
 
@@ -84,7 +85,7 @@ def _queries(data: Mapping[str, Any], small: np.ndarray | None) -> Any:
     queries = data["queries"]
     order = np.argsort(queries["precision"], kind="stable")
     best, worst = order[::-1][:BEST_AND_WORST], order[:BEST_AND_WORST][::-1]
-    ends = list(dict.fromkeys([*best, *worst]))  # of few queries, none twice
+    ends = list(dict.fromkeys([*best, *worst]))  # few queries may be in both
     columns = 1 + len(queries["neighbours"][0])
     figure = new_figure(1.05 * columns, 1.25 * len(ends) + 0.4)
     grid = figure.subplots(len(ends), columns, squeeze=False)
@@ -122,8 +123,8 @@ def _confusions(data: Mapping[str, Any]) -> Any:
     pairs, names = data["confusions"], data["classes"]["name"]
     figure = new_figure(8, 0.3 * len(pairs) + 1)
     axes = figure.subplots()
-    counts = [pair["count"] for pair in pairs]
-    axes.barh(range(len(pairs)), counts, color=BLUE)
+    totals = [pair["total"] for pair in pairs]
+    axes.barh(range(len(pairs)), totals, color=BLUE)
     labels = [" / ".join(names[c][:30] for c in pair["classes"]) for pair in pairs]
     axes.set_yticks(range(len(pairs)), labels, fontsize=8, parse_math=False)
     axes.invert_yaxis()
