@@ -47,7 +47,7 @@ params = {{}}, {{}}
 picture = type("Picture", (), dict(name="a", read=bytes, stamp=str))()
 rows = np.arange(2)
 listing = data.Listing("a", [picture] * 2, rows, ("a", "b"), rows, rows, None)
-items = report.Items(*arrays)
+items = report.EmbeddedImages(*arrays)
 for call in (
     lambda: models.save_weights("a.safetensors", *params),
     lambda: models.load_weights("there.safetensors", "resnet18", *params),
