@@ -47,7 +47,7 @@ def measure_resize() -> None:
     from jml.data import center_crop_normalize
     from jml.data._augment import MEAN, STD
     from jml.data._decoding._image_file import fast_decoders, read_square
-    from jml.data._sources._listing import File
+    from jml.data._sources._files import File
 
     reference = transforms.Compose(
         [
@@ -101,7 +101,7 @@ def measure_decode(root: Path, turns: int = 3) -> None:
         persistent_workers=True,
     )
     listing = folder(root)
-    count = len(listing.pictures)
+    count = len(listing.images)
 
     def ours(cache):
         with tempfile.TemporaryDirectory() as place:

@@ -1,32 +1,35 @@
-"""Pictures and the batches made of them.
+"""Images and the batches made of them.
 
-Host side, in NumPy: data sets as arrays of uint8 pictures, and which of them make up a
-batch. Device side, inside the jitted step: crop, flip, normalise.
+On the host, in NumPy: a reader (``folder``, ``table``, ``cub200`` ...) lists the images
+of a data set, ``decode`` makes them arrays of uint8, and a sampler (``pk_batch`` ...)
+says which of them make up a batch. On the device, inside the jitted step: ``augment``
+and its kin crop, flip and normalise.
 """
-
-from jml.data._decoding._decoded import decode as decode
-from jml.data._glyphs._glyphs import glyphs as glyphs
-from jml.data._sources._cars import cars196 as cars196
-from jml.data._sources._folder import folder as folder
-from jml.data._sources._folder import table as table
-from jml.data._sources._list_files import cub200 as cub200
-from jml.data._sources._list_files import in_shop as in_shop
-from jml.data._sources._list_files import sop as sop
-from jml.data._sources._tfds import tfds as tfds
 
 from ._augment import augment as augment
 from ._augment import center_crop_normalize as center_crop_normalize
 from ._augment import strong_augment as strong_augment
+from ._decoding import decode as decode
+from ._glyphs import glyphs as glyphs
 from ._sampler import cub_batch as cub_batch
 from ._sampler import in_shop_batch as in_shop_batch
 from ._sampler import pk_batch as pk_batch
+from ._sources import cars196 as cars196
+from ._sources import cub200 as cub200
+from ._sources import folder as folder
+from ._sources import in_shop as in_shop
+from ._sources import sop as sop
+from ._sources import table as table
+from ._sources import tfds as tfds
 from ._types import Dataset as Dataset
 from ._types import Images as Images
+from ._types import ImageSource as ImageSource
 from ._types import Listing as Listing
 from ._types import Split as Split
 
 __all__ = [
     "Dataset",
+    "ImageSource",
     "Images",
     "Listing",
     "Split",

@@ -1,4 +1,4 @@
-"""What happens to pictures on the device: crop, flip, normalise."""
+"""What happens to images on the device: crop, flip, normalise."""
 
 from functools import partial
 
@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-# Mean and standard deviation of ImageNet's pictures in RGB, in grey levels from 0 to
-# 255: what torchvision's weights were trained with.
-MEAN = 255 * np.float32([0.485, 0.456, 0.406])
-STD = 255 * np.float32([0.229, 0.224, 0.225])
+# Mean and standard deviation of ImageNet's images in RGB, in grey levels from 0 to 255:
+# what torchvision's weights were trained with.
+MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
+STD = 255 * np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def augment(
@@ -20,16 +20,16 @@ def augment(
     crop: int,
     flip: bool,
 ) -> Float[Array, "n crop crop 3"]:
-    """Cuts a random square out of each picture, mirrors half of them, normalises.
+    """Cuts a random square out of each image, mirrors half of them, normalises.
 
     Args:
-        key: randomness, one draw of position and mirroring for each picture.
-        images: square pictures.
+        key: randomness, one draw of position and mirroring for each image.
+        images: square images.
         crop: side of the square (static).
         flip: whether to mirror left and right with probability one half (static).
 
     Returns:
-        float32 pictures.
+        float32 images.
 
     Raises:
         ValueError: not uint8 [n, s, s, 3], or `crop` is not from 1 to s.
@@ -60,19 +60,19 @@ def strong_augment(
 ) -> Float[Array, "n crop crop 3"]:
     """Cuts boxes of random size and shape, resizes, mirrors, changes colours.
 
-    A box has from 16 to 100 % of a picture's area and an aspect from 3:4 to 4:3, both
-    with uniform logarithms, and shrinks to the picture where it would exceed it. It is
+    A box has from 16 to 100 % of an image's area and an aspect from 3:4 to 4:3, both
+    with uniform logarithms. It shrinks to the image where it would exceed it. It is
     resized bilinearly with antialiasing. Brightness, then contrast, then saturation are
     multiplied by factors from 0.75 to 1.25, each as torchvision does.
 
     Args:
-        key: randomness, drawn for each picture.
-        images: square pictures.
+        key: randomness, drawn for each image.
+        images: square images.
         crop: side of the result (static).
         flip: whether to mirror left and right with probability one half (static).
 
     Returns:
-        float32 pictures, normalised.
+        float32 images, normalised.
 
     Raises:
         ValueError: not uint8 [n, s, s, 3], or `crop` is not from 1 to s.
@@ -91,13 +91,13 @@ def strong_augment(
     sizes = jnp.minimum(jnp.sqrt(jnp.stack([area / aspect, area * aspect], 1)), 1)
     corners = jax.random.uniform(place, (n, 2)) * (1 - sizes)
     factors = jax.random.uniform(colour, (n, 3), minval=0.75, maxval=1.25)
-    pictures = resize_boxes(
+    boxes = resize_boxes(
         images.astype(jnp.float32), side * corners, side * sizes, crop=crop
     )
     if flip:
         mirrored = jax.random.bernoulli(mirror, shape=(n, 1, 1, 1))
-        pictures = jnp.where(mirrored, pictures[:, :, ::-1], pictures)
-    return _normalise(change_colours(pictures, factors))
+        boxes = jnp.where(mirrored, boxes[:, :, ::-1], boxes)
+    return _normalise(change_colours(boxes, factors))
 
 
 def resize_boxes(
@@ -107,13 +107,13 @@ def resize_boxes(
     *,
     crop: int,
 ) -> Float[Array, "n crop crop 3"]:
-    """Resizes a box of each picture to a square, bilinearly with antialiasing.
+    """Resizes a box of each image to a square, bilinearly with antialiasing.
 
-    Corners and sizes are in pixels, down before across. What is next to a box takes
-    part at its edge, as if the whole picture were resized.
+    Corners and sizes are in pixels, down before across. At its edges a box takes in
+    pixels next to it, as if the whole image were resized and then cut.
     """
 
-    def resize_box(image, corner, size):
+    def resize_box(image: Array, corner: Array, size: Array) -> Array:
         scale = crop / size
         return jax.image.scale_and_translate(
             image, (crop, crop, 3), (0, 1), scale, -corner * scale, "linear"
@@ -128,12 +128,12 @@ def change_colours(
     """Multiplies brightness, then contrast, then saturation; levels from 0 to 255."""
     brightness, contrast, saturation = factors.T[:, :, None, None, None]
 
-    def blend(one, other, ratio):
+    def blend(one: Array, other: Array | int, ratio: Array) -> Array:
         return jnp.clip(ratio * one + (1 - ratio) * other, 0, 255)
 
     weights = jnp.array([[[[0.2989, 0.587, 0.114]]]], jnp.float32)
 
-    def grey(images):
+    def grey(images: Array) -> Array:
         return jnp.sum(images * weights, axis=3, keepdims=True)
 
     images = blend(images, 0, brightness)
@@ -145,7 +145,7 @@ def change_colours(
 def center_crop_normalize(
     images: UInt8[Array, "n s s 3"], *, crop: int
 ) -> Float[Array, "n crop crop 3"]:
-    """Cuts the middle out of each picture and normalises, as evaluation does.
+    """Cuts the middle out of each image and normalises, as evaluation does.
 
     The corner is at half the slack rounded to the nearest even integer, as torchvision
     rounds it.
@@ -163,11 +163,11 @@ def center_crop_normalize(
     return _normalise(images[:, at : at + crop, at : at + crop])
 
 
-def _normalise(images):
+def _normalise(images: Array) -> Array:
     return (images.astype(jnp.float32) - MEAN[None, None, None]) / STD[None, None, None]
 
 
-def _check(name, images, crop) -> None:
+def _check(name: str, images: Array, crop: int) -> None:
     shape = images.shape
     if (
         images.dtype != jnp.uint8

@@ -1,4 +1,4 @@
-"""Whether a training set can fill a batch; where it cannot, what works."""
+"""Checks that a training set can fill a batch; errors say which sizes work."""
 
 import numpy as np
 from jaxtyping import Int
@@ -21,7 +21,7 @@ def check_pk(
         images_per_class: images of each class in it.
         counts: images of each class that may be drawn.
         labels: class of each training image.
-        views: single images fill K places.
+        views: whether an image that is alone in its class fills K places.
 
     Raises:
         UserError: the batch does not fit the training set, or holds a single class.
@@ -33,19 +33,19 @@ def check_pk(
     if images < 2 * k:
         k = images // 2
         raise UserError(
-            f"--images_per_class: {images_per_class} images of each of two classes are"
-            f" more than {held} has; pass {k} or less, and with {k} a --batch_size of"
+            f"`images_per_class`: {images_per_class} images of each of two classes are"
+            f" more than {held} has; pass {k} or less, and with {k} a `batch_size` of"
             f" {2 * k}."
         )
     if not 2 * k <= batch_size <= min(len(counts), images // k) * k:
         one = ": of a single class, it has no negative" * (k <= batch_size < 2 * k)
         raise UserError(
-            f"--batch_size: {batch_size} does not fit {held} with --images_per_class"
-            f" {k}{one}; {_what_fits(k, counts, images)}."
+            f"`batch_size`: {batch_size} does not fit {held} with"
+            f" `images_per_class={k}`{one}; {_what_fits(k, counts, images)}."
         )
     if batch_size % k:
         raise UserError(
-            f"--batch_size: {batch_size} is not a multiple of --images_per_class {k};"
+            f"`batch_size`: {batch_size} is not a multiple of `images_per_class={k}`;"
             f" pass {batch_size - batch_size % k}."
         )
 
@@ -55,11 +55,12 @@ def check_pass(
     least: Int[np.ndarray, " c"],
     labels: Int[np.ndarray, " n"],
 ) -> None:
-    """Checks a batch that is filled in one pass over the classes.
+    """Checks a batch that one pass over the classes fills.
 
     Args:
         batch_size: images in the batch.
-        least: the fewest images that each class which may be drawn gives.
+        least: the fewest images that each class may add to the batch; classes that are
+            never drawn are left out.
         labels: class of each training image.
 
     Raises:
@@ -69,25 +70,27 @@ def check_pass(
     sure = int(least.sum())
     if batch_size > sure:
         raise UserError(
-            f"--batch_size: {batch_size} is more than the {sure} images that one pass"
+            f"`batch_size`: {batch_size} is more than the {sure} images that one pass"
             f" over the training set's {len(least)} classes is sure to give; pass a"
             f" smaller one, from {least.min() + 1} to {sure}."
         )
     if batch_size <= least.min():
         raise UserError(
-            f"--batch_size: {batch_size} is filled by a single class, and has no"
+            f"`batch_size`: {batch_size} is filled by a single class, and has no"
             f" negative; pass a larger one, from {least.min() + 1} to {sure}."
         )
 
 
-def _check_classes(counts: Int[np.ndarray, " c"], labels) -> None:
+def _check_classes(
+    counts: Int[np.ndarray, " c"], labels: Int[np.ndarray, " n"]
+) -> None:
     if len(counts) >= 2:
         return
     classes = len(np.unique(labels))
-    others = ", or pass --singletons views, which draws the others, too"
+    others = ', or pass `singletons="views"`, which draws the others, too'
     have = "has" if len(counts) == 1 else "have"
     raise UserError(
-        f"--dataroot: {len(counts)} of {classes} training classes {have} two images or"
+        f"`labels`: {len(counts)} of {classes} training classes {have} two images or"
         f" more, and a batch needs two such classes; add images"
         f"{others * (classes >= 2)}."
     )

@@ -18,14 +18,14 @@ class Classes(NamedTuple):
     counts: Int[np.ndarray, " c"]  # and how many images it has
 
     def draw(self, rng: np.random.Generator, c: int, k: int) -> Int[np.ndarray, " k"]:
-        """`k` images of one class, each equally often, up to one."""
+        """Draws `k` images of one class, repeating them if it has fewer."""
         # np.resize repeats a permutation that is too short, and cuts one too long.
         picks = np.resize(rng.permutation(self.counts[c]), k)
         return self.order[self.starts[c] + picks]
 
 
 def group(labels: Int[np.ndarray, " n"], *, fewest: int = 1) -> Classes:
-    """Finds the images of every class that has `fewest` or more."""
+    """Finds the images of each class that has `fewest` or more."""
     order = np.argsort(labels, kind="stable")
     grouped = np.asarray(labels)[order]
     _, starts, counts = np.unique(grouped, return_index=True, return_counts=True)
@@ -45,8 +45,8 @@ def pk_batch(
     """Indices of one batch of P classes with K images each.
 
     The ``P = batch_size / images_per_class`` classes are drawn without replacement, and
-    so are the images of each. A class with too few images gives each of them equally
-    often, up to one. Images of a class stand next to each other.
+    so are the images of each. If a class has too few, its images are repeated equally
+    often, or some of them once more. Images of a class stand next to each other.
 
     Args:
         labels: class of each training image.
@@ -55,8 +55,8 @@ def pk_batch(
         batch_size: images in the batch.
         images_per_class: images of each class in it.
         singletons: what becomes of classes with a single image, which makes no pair:
-            "skip" passes over them (unless K is 1), with "views" the image fills all K
-            places, to be augmented apart in each.
+            "skip" never draws them (unless K is 1), "views" fills all K places with
+            the image, to be augmented apart in each.
 
     Returns:
         Indices into `labels`.
@@ -111,7 +111,7 @@ def cub_batch(
     return _fill_batch(
         labels,
         lambda counts: np.minimum(counts, 5),
-        lambda rng, count: min(count, rng.integers(5, 10, endpoint=True)),
+        lambda rng, count: min(count, int(rng.integers(5, 10, endpoint=True))),
         np.random.default_rng([seed, step]),
         batch_size,
     )
@@ -124,12 +124,12 @@ def in_shop_batch(
 
     Random classes, each with a random number of its images, from half to all of them,
     until the batch is full; cut to its size and shuffled. Classes with a single image
-    are passed over. Arguments, result and error are those of ``cub_batch``.
+    are skipped. Arguments, result and error are those of ``cub_batch``.
     """
     return _fill_batch(
         labels,
         lambda counts: counts // 2,
-        lambda rng, count: rng.integers(count // 2, count, endpoint=True),
+        lambda rng, count: int(rng.integers(count // 2, count, endpoint=True)),
         np.random.default_rng([seed, step]),
         batch_size,
     )
@@ -142,6 +142,15 @@ def _fill_batch(
     rng: np.random.Generator,
     batch_size: int,
 ) -> Int[np.ndarray, " batch_size"]:
+    """Draws classes in random order until the batch is full.
+
+    Args:
+        labels: class of each training image.
+        fewest_of: the fewest images that ``images_of`` gives for each class.
+        images_of: how many images to draw of a class that has so many.
+        rng: randomness.
+        batch_size: images in the batch.
+    """
     classes = group(labels, fewest=2)
     check_pass(batch_size, fewest_of(classes.counts), labels)
     chosen: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""Classes with a single image: they make no pair, and no query for one another."""
+"""Classes with a single image: they form no positive pair, and find no other image."""
 
 import numpy as np
 from jaxtyping import Int
@@ -11,19 +11,22 @@ CHOICES = ("skip", "views")
 def singletons_note(
     name: str, labels: Int[np.ndarray, " t"], singletons: str = "skip"
 ) -> tuple[str, ...]:
-    """What becomes of the training classes with one image: a line, where there are any.
+    """Says what the sampler does with training classes of one image.
 
     Args:
         name: of the data set.
         labels: class of each training image.
         singletons: "skip" or "views", see ``pk_batch``.
+
+    Returns:
+        One line, or none where every class has two images or more.
     """
     _, counts = np.unique(labels, return_counts=True)
     singles = np.count_nonzero(counts == 1)
     if not singles:
         return ()
     fate = {
-        "skip": "and are never drawn; --singletons views draws them, too",
+        "skip": 'and are never drawn; `singletons="views"` draws them, too',
         "views": "which fills all K places of its class, each augmented apart",
     }
     return (
@@ -33,17 +36,25 @@ def singletons_note(
 
 
 def left_out_queries(
-    name: str, query: Int[np.ndarray, " q"], gallery: Int[np.ndarray, " g"] | None
+    name: str,
+    query: Int[np.ndarray, " q"],
+    gallery: Int[np.ndarray, " g"] | None,
+    *,
+    argument: str,
 ) -> tuple[str, ...]:
-    """How many queries have nothing to find: a line, where there are any.
+    """Counts the queries that have no other image of their class to find.
 
     Args:
         name: of the data set.
         query: class of each query.
         gallery: class of each image that is searched; None for the other queries.
+        argument: what the caller's argument is called, for the error.
+
+    Returns:
+        One line, or none where every query has an image to find.
 
     Raises:
-        UserError: none has.
+        UserError: no query has an image to find.
     """
     if gallery is None:
         _, counts = np.unique(query, return_counts=True)
@@ -61,7 +72,7 @@ def left_out_queries(
     if alone == len(query):
         where = "another of its class" if gallery is None else "one in the gallery"
         raise UserError(
-            f"--dataroot: {name} has {alone:,} images to search for, and none has"
+            f"`{argument}`: {name} has {alone:,} images to search for, and none has"
             f" {where} to find; add such images."
         )
     return (note,) if alone else ()

@@ -1,61 +1,79 @@
-"""What a data set is, before and after its pictures are decoded."""
+"""What a data set is, before and after its images are decoded."""
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 
-class Picture(Protocol):
-    """A picture somewhere: a file, or a record of a larger one."""
+class ImageSource(Protocol):
+    """An encoded image: a file, or a record of a larger one."""
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """What messages call it."""
+        ...
 
     def read(self) -> bytes:
-        """Its encoded bytes; an OSError where there are none."""
+        """Returns the encoded bytes.
+
+        Raises:
+            OSError: there are none.
+        """
+        ...
 
     def stamp(self) -> str:
-        """Something cheap that changes when the bytes do."""
+        """Returns something cheap that changes when the bytes do."""
+        ...
 
     def content(self, depth: int) -> Hashable:
-        """What its copies share, an OSError where there is nothing.
+        """Returns a value that two images of equal bytes share.
 
-        At depth 0 something cheap, at 1 a digest of a part, at 2 one of all bytes.
+        Args:
+            depth: 0 for something cheap, 1 for a digest of a part, 2 for a digest of
+                all bytes.
+
+        Raises:
+            OSError: there is nothing to read.
         """
+        ...
 
 
 class Listing(NamedTuple):
-    """The pictures of a data set, none decoded yet; labels index `class_names`."""
+    """The images of a data set before decoding; labels index `class_names`."""
 
     name: str
-    pictures: Sequence[Picture]
+    images: Sequence[ImageSource]
     labels: Int32[np.ndarray, " n"]
     class_names: tuple[str, ...]
-    train: Int[np.ndarray, " t"]  # which pictures are trained on,
-    query: Int[np.ndarray, " q"]  # which are searched for,
-    gallery: Int[np.ndarray, " g"] | None  # and among which; None: among the queries
-    notes: tuple[str, ...] = ()  # what its user should be told, a line each
-    ids: Int[np.ndarray, " n"] | None = None  # those of one file share a number
+    train: Int[np.ndarray, " t"]  # rows of the images to train on
+    query: Int[np.ndarray, " q"]  # rows of the test images that search
+    gallery: Int[np.ndarray, " g"] | None  # rows that are searched; None: the queries
+    notes: tuple[str, ...] = ()  # what the user should know, a line each
+    ids: Int[np.ndarray, " n"] | None = None  # equal for images of the same file
     groups: Int[np.ndarray, " n"] | None = None  # camera or sequence; -1: none
 
 
 class Images(Protocol):
-    """Square RGB pictures, of which any may be had: an array, or what decodes them."""
+    """Square RGB images that can be indexed: an array, or a decoder of files."""
 
-    shape: tuple[int, int, int, int]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, side, side, 3."""
+        ...
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of images."""
+        ...
 
-    def __getitem__(self, rows) -> UInt8[np.ndarray, "b s s 3"]:
-        """Those of a slice or of an array of indices."""
+    def __getitem__(self, rows: Any, /) -> UInt8[np.ndarray, "b s s 3"]:
+        """Returns the images of a slice or of an array of indices."""
+        ...
 
 
 class Split(NamedTuple):
-    """Pictures and the class of each; ids and groups as ``evaluate`` takes them."""
+    """Images and the class of each; ids and groups as ``evaluate`` takes them."""
 
     images: Images
     labels: Int32[np.ndarray, " n"]
@@ -64,9 +82,10 @@ class Split(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Pictures to train on and, of other classes, to test on.
+    """Images to train on and, of other classes, images to test on.
 
-    Queries are searched for in the gallery; where that is None, among one another.
+    Each query is searched for in the gallery, or among the other queries where the
+    gallery is None.
     """
 
     name: str

@@ -235,7 +235,7 @@ def test_names_agree_with_the_modules_they_stand_for():
     from jml import models
     from jml.app._build import AUGMENTS
     from jml.app._inputs import READERS, SAMPLERS
-    from jml.data._decoding._decoded import CACHES
+    from jml.data._decoding._decode import CACHES
     from jml.training._optimizers import OPTIMIZERS, SCHEDULES
 
     assert ARCHITECTURES == tuple(models.ARCHITECTURES)

@@ -53,7 +53,7 @@ def test_cub(tmp_path):
 
 def test_cub_from_the_folder_above(tmp_path):
     layouts.cub200(tmp_path / "CUB_200_2011")
-    assert len(cub200(tmp_path).pictures) == 18
+    assert len(cub200(tmp_path).images) == 18
 
 
 @pytest.mark.parametrize("write", [layouts.cars_ims, layouts.cars_devkit])
@@ -61,7 +61,7 @@ def test_cars(tmp_path, write):
     listing = cars196(write(tmp_path / "cars"))
     assert sorted_names(listing, listing.train) == ["Car 1", "Car 98"]
     assert sorted_names(listing, listing.query) == ["Car 196", "Car 99"]
-    assert len(listing.pictures) == 8
+    assert len(listing.images) == 8
     assert "8,054 in 98" in listing.notes[0] and "8,131 in 98" in listing.notes[1]
 
 
@@ -75,7 +75,7 @@ def test_sop(tmp_path):
 def test_in_shop(tmp_path):
     listing = in_shop(layouts.in_shop(tmp_path))
     assert [len(rows) for rows in listing[4:7]] == [6, 3, 3]
-    assert listing.pictures[listing.gallery[0]].name.endswith("01_front.jpg")
+    assert listing.images[listing.gallery[0]].name.endswith("01_front.jpg")
     assert "12,612 in 3,985" in listing.notes[2]
     assert "1 of 3 training classes have a single image" in listing.notes[3]
 
@@ -139,20 +139,20 @@ def test_data_sets_as_they_are_found(case, moves, tmp_path):
     write, reader = CASES[case]
     (root := tmp_path / "x" / "archive").mkdir(parents=True)
     expected = reader(write(root))
-    read = [picture.read() for picture in expected.pictures]
+    read = [picture.read() for picture in expected.images]
     for old, new in moves:
         move(root, (old, "aside"), ("aside", new))
     for place in (root, root.parent, tmp_path):
         listing = reader(place)
-        assert [picture.read() for picture in listing.pictures] == read
+        assert [picture.read() for picture in listing.images] == read
         assert listing.labels.tolist() == expected.labels.tolist()
 
 
 def test_cars_read_the_layout_whose_pictures_are_there(tmp_path):
     root = layouts.cars_ims(layouts.cars_devkit(tmp_path / "x"))
-    assert all("/car_ims/" in picture.name for picture in cars196(root).pictures)
+    assert all("/car_ims/" in picture.name for picture in cars196(root).images)
     move(root, ("car_ims", "../gone"))
-    names = [picture.name for picture in cars196(root).pictures]
+    names = [picture.name for picture in cars196(root).images]
     assert all("/cars_train/" in name or "/cars_test/" in name for name in names)
 
 
@@ -177,7 +177,7 @@ def test_a_layout_that_is_none_names_those_that_are(case, gone, words, tmp_path)
         reader(root)
     message = str(caught.value)
     assert "\n" not in message and "; it holds '" in message
-    for word in ["--dataroot: ", "pass a folder with ", *words]:
+    for word in ["`root`: ", "pass a folder with ", *words]:
         assert word in message
     if case.startswith("cars"):
         assert "car_ims and cars_annos.mat; or with cars_train, cars_test" in message
@@ -188,7 +188,7 @@ def test_a_folder_inside_or_two_of_a_kind(tmp_path):
     with pytest.raises(UserError, match=r"one/images' is a part .* pass '.*/one'"):
         cub200(tmp_path / "one" / "images")
     layouts.cub200(tmp_path / "two")
-    assert len(cub200(tmp_path).pictures) == 18  # equal lists: either will do
+    assert len(cub200(tmp_path).images) == 18  # equal lists: either will do
     spoil(tmp_path / "two" / "images.txt", "1 001", "01 001")
     with pytest.raises(UserError, match=r"several images\.txt, in '.*one', '.*two'"):
         cub200(tmp_path)
@@ -202,7 +202,7 @@ def test_problems_of_lists_come_together(tmp_path):
     with pytest.raises(UserError) as caught:
         sop(tmp_path)
     message = str(caught.value)
-    assert message.startswith("--dataroot: 14 problems: cannot read '")
+    assert message.startswith("`root`: 14 problems: cannot read '")
     assert "line 11: '1 2 3' is not a number, a number" in message
     assert "line 19: '../x.jpg' leaves" in message and "line 20" not in message
     assert "; and 4 more; " in message
@@ -249,7 +249,8 @@ def test_a_broken_list_is_named(tmp_path, case, file, change, words):
     with pytest.raises(UserError) as caught:
         read(root)
     message = str(caught.value)
-    assert message.startswith("--dataroot: ") and "\n" not in message
+    argument = "path" if case == "csv" else "root"
+    assert message.startswith(f"`{argument}`: ") and "\n" not in message
     for word in words:
         assert word in message
 
@@ -267,7 +268,7 @@ def test_a_broken_mat_file_is_named(tmp_path, content):
 def test_a_table_with_a_byte_order_mark(tmp_path):
     path = layouts.table(tmp_path)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert len(table(path).pictures) == 12
+    assert len(table(path).images) == 12
 
 
 def test_a_split_without_images_is_named(tmp_path):

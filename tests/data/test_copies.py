@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from jml.data import decode, in_shop, table
-from jml.data._sources._listing import File, make_listing
+from jml.data._sources._files import File
+from jml.data._sources._listing import make_listing
 from tests.data import layouts
 
 

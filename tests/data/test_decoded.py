@@ -80,7 +80,7 @@ def test_other_pictures_or_settings_are_another_cache(listing, folder, decoded):
     run()
     run(image_size=9)
     assert len(decoded) == 36
-    layouts.jpeg(Path(listing.pictures[3].path), 99)
+    layouts.jpeg(Path(listing.images[3].path), 99)
     run()
     assert len(decoded) == 54
     assert len(entries(folder)) == 3
@@ -119,7 +119,7 @@ def test_a_damaged_cache_is_made_anew(listing, folder, decoded, damage, capsys):
 
 
 def test_a_failed_run_leaves_nothing(listing, folder):
-    Path(listing.pictures[17].path).write_text("no image")
+    Path(listing.images[17].path).write_text("no image")
     with pytest.raises(UserError, match="cannot read the image"):
         decode(listing, image_size=8, cache="disk", cache_folder=folder)
     assert entries(folder) == []
@@ -146,14 +146,14 @@ def test_a_full_disk_is_one_line(listing, folder, monkeypatch):
     with pytest.raises(UserError) as caught:
         decode(listing, image_size=8, cache="disk", cache_folder=folder)
     message = str(caught.value)
-    assert message.startswith("--cache: cannot write 0 MiB")
-    assert "No space left" in message and "--cache none" in message
+    assert message.startswith("`cache`: cannot write 0 MiB")
+    assert "No space left" in message and '`cache="none"`' in message
     assert entries(folder) == []
 
 
 def test_a_folder_that_is_a_file_is_one_line(listing, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="--cache: cannot write"):
+    with pytest.raises(UserError, match="`cache`: cannot write"):
         decode(
             listing, image_size=8, cache="disk", cache_folder=tmp_path / "file" / "x"
         )
@@ -162,7 +162,7 @@ def test_a_folder_that_is_a_file_is_one_line(listing, tmp_path):
 @pytest.mark.parametrize("cache", ["host", "disk", "none"])
 def test_bad_images_are_skipped_and_counted(listing, folder, cache):
     for row, content in ((1, b""), (16, b"no image")):
-        Path(listing.pictures[row].path).write_bytes(content)
+        Path(listing.images[row].path).write_bytes(content)
     for _ in range(2):  # a cache remembers them
         data = decode(
             listing, image_size=8, cache=cache, cache_folder=folder, skip_bad=True
@@ -171,11 +171,11 @@ def test_bad_images_are_skipped_and_counted(listing, folder, cache):
         assert data.train.labels.tolist() == [0, 0, 1, 1, 1, 2, 2, 2]
         assert len(data.query.labels) == 8
         assert data.notes[-1].startswith("2 of 18 images cannot be read")
-        assert listing.pictures[1].name in data.notes[-1]
+        assert listing.images[1].name in data.notes[-1]
 
 
 def test_what_a_cache_left_out_is_an_error_to_the_next_run(listing, folder):
-    Path(listing.pictures[1].path).write_text("no image")
+    Path(listing.images[1].path).write_text("no image")
     options = {"image_size": 8, "cache": "disk", "cache_folder": folder}
     decode(listing, **options, skip_bad=True)
     with pytest.raises(UserError, match="cannot read the image"):
@@ -183,13 +183,13 @@ def test_what_a_cache_left_out_is_an_error_to_the_next_run(listing, folder):
 
 
 def test_absent_and_bad_images_are_errors_otherwise(listing, folder):
-    os.unlink(listing.pictures[5].path)
+    os.unlink(listing.images[5].path)
     for cache in ("host", "disk"):
         with pytest.raises(UserError) as caught:
             decode(listing, image_size=8, cache=cache, cache_folder=folder)
         message = str(caught.value)
-        assert listing.pictures[5].path in message and "No such file" in message
-        assert "--on_bad_image skip" in message
+        assert listing.images[5].path in message and "No such file" in message
+        assert "`skip_bad=True`" in message
     data = decode(listing, image_size=8, cache="none")
     with pytest.raises(UserError, match="No such file"):
         data.train.images[:]
@@ -197,15 +197,15 @@ def test_absent_and_bad_images_are_errors_otherwise(listing, folder):
 
 def test_bad_images_are_all_named_at_once(listing, folder):
     for row in range(3, 15):
-        Path(listing.pictures[row].path).write_text("no image")
-    os.unlink(listing.pictures[16].path)
+        Path(listing.images[row].path).write_text("no image")
+    os.unlink(listing.images[16].path)
     options = {"image_size": 8, "cache": "disk", "cache_folder": folder}
     for _ in range(2):  # the second finds a cache that leaves them out
         with pytest.raises(UserError) as caught:
             decode(listing, **options)
         message = str(caught.value)
-        assert message.startswith("--dataroot: 13 of 18 images cannot be read: '")
-        for row, picture in enumerate(listing.pictures):
+        assert message.startswith("`listing`: 13 of 18 images cannot be read: '")
+        for row, picture in enumerate(listing.images):
             assert (repr(picture.name) in message) == (3 <= row < 13)
         assert "and 3 more; of the first: cannot read the image '" in message
         assert "no image that Pillow knows" in message and "\n" not in message
@@ -214,7 +214,7 @@ def test_bad_images_are_all_named_at_once(listing, folder):
 
 def test_images_left_out_may_leave_a_class_with_one(listing):
     for row in (0, 1):
-        os.unlink(listing.pictures[row].path)
+        os.unlink(listing.images[row].path)
     assert not any("single image" in note for note in listing.notes)
     for singletons, words in (
         ("skip", " and are never"),
@@ -227,7 +227,7 @@ def test_images_left_out_may_leave_a_class_with_one(listing):
 
 def test_a_split_of_bad_images_only_is_an_error(listing):
     for row in listing.query:
-        os.unlink(listing.pictures[row].path)
+        os.unlink(listing.images[row].path)
     with pytest.raises(UserError, match="no image for query that can be read"):
         decode(listing, image_size=8, cache="host", skip_bad=True)
 

@@ -180,11 +180,11 @@ def test_kinds_of_pictures(tmp_path, image, suffix, top, bottom):
     assert (got[8:] == bottom).all()
 
 
-def error(root):
+def error(root, argument="root"):
     with pytest.raises(UserError) as caught:
         load(root, image_size=8)
     message = str(caught.value)
-    assert message.startswith("--dataroot: ") and "\n" not in message
+    assert message.startswith(f"`{argument}`: ") and "\n" not in message
     return message
 
 
@@ -212,7 +212,7 @@ def test_classes_without_an_image_are_all_named(root):
     for c in range(14):
         (root / f"empty{c:02}").mkdir()
     message = error(root)
-    assert message.startswith("--dataroot: 15 problems: class '0.kind' has no image")
+    assert message.startswith("`root`: 15 problems: class '0.kind' has no image")
     assert "'empty08' has no image" in message and "empty09" not in message
     assert "; and 5 more; " in message
 
@@ -242,10 +242,10 @@ def test_a_broken_image_is_named(root, damage, words):
     if words is None:  # a directory is no image, and the class has others
         assert len(load(root, image_size=8).train.labels) == 8
     else:
-        message = error(root)
+        message = error(root, "listing")
         assert words in message and str(path) in message
 
 
 def test_a_decompression_bomb_is_named(root, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    assert "more than 40 pixels" in error(root)
+    assert "more than 40 pixels" in error(root, "listing")

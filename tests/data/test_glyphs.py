@@ -211,13 +211,13 @@ def test_the_tolerance_is_a_share_of_the_ink():
 
 
 def test_too_small_pictures():
-    with pytest.raises(UserError, match=r"--image_size: 15 .* 16 or more"):
+    with pytest.raises(UserError, match=r"`image_size`: 15 .* 16 or more"):
         glyphs(image_size=15)
 
 
 def test_missing_fonts(monkeypatch):
     monkeypatch.setattr(_fonts, "STYLES", ("DejaVuSans", "Nonesuch"))
-    with pytest.raises(UserError, match=r"^--dataset: .*Nonesuch"):
+    with pytest.raises(UserError, match=r"^drawing glyphs needs .*Nonesuch"):
         glyphs(image_size=24)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match=r"pip install matplotlib$"):

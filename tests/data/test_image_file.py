@@ -11,7 +11,7 @@ from torchvision import transforms
 from jml.data import center_crop_normalize
 from jml.data._decoding import _image_file as module
 from jml.data._decoding._image_file import read_square
-from jml.data._sources._listing import File
+from jml.data._sources._files import File
 
 PHOTOGRAPHS = sorted((Path(sklearn.__file__).parent / "datasets/images").glob("*.jpg"))
 MEAN = 255 * np.array([0.485, 0.456, 0.406])

@@ -36,7 +36,7 @@ def error(root, **options):
     with pytest.raises(UserError) as caught:
         folder(root, **options)
     message = str(caught.value)
-    assert message.startswith("--dataroot: ") and "\n" not in message
+    assert message.startswith("`root`: ") and "\n" not in message
     return message
 
 
@@ -73,8 +73,8 @@ def test_a_gallery_in_any_spelling(tmp_path):
     listing = folder(root)
     assert classes_of(listing, listing.train) == {"Ta", "Tb"}
     assert [len(rows) for rows in (listing.query, listing.gallery)] == [4, 4]
-    assert listing.pictures[listing.query[0]].name == str(root / "QUERY/c/0.jpg")
-    assert listing.pictures[listing.gallery[0]].name == str(root / "Gallery/c/0.jpg")
+    assert listing.images[listing.query[0]].name == str(root / "QUERY/c/0.jpg")
+    assert listing.images[listing.gallery[0]].name == str(root / "Gallery/c/0.jpg")
     assert "'validation' beside them, with 2 images" in listing.notes[-1]
 
 
@@ -115,11 +115,11 @@ def test_what_is_left_out_is_counted(tmp_path):
     for name in ("a/1.HEIC", "a/2.heic", "d/3.cr2", "b/list.txt", "a/deep/4.dng"):
         (root / name).write_bytes(b"")
     listing = folder(root)
-    assert len(listing.pictures) == 8
+    assert len(listing.images) == 8
     assert listing.notes == (
-        "x: left out are 4 images in folders below a class's, which --nested reads;"
-        " files that Pillow does not read: 2 .heic, 1 .dng, 1 .cr2; 1 image in no"
-        " class's folder; links that lead nowhere: 'e'",
+        "x: left out are 4 images in folders below a class's, which `nested=True`"
+        " reads; files that Pillow does not read: 2 .heic, 1 .dng, 1 .cr2; 1 image in"
+        " no class's folder; links that lead nowhere: 'e'",
     )
 
 
@@ -130,12 +130,12 @@ def test_nested_folders_are_read_when_asked(tmp_path):
     assert "'c' has no image that Pillow reads (2 in folders" in (
         message := error(root)
     )
-    assert "--nested" in message
+    assert "`nested=True`" in message
     listing = folder(root, nested=True)
     assert listing.notes == ()
     counts = dict(zip(*np.unique(listing.labels, return_counts=True), strict=True))
     assert [counts[label] for label in range(4)] == [6, 2, 2, 2]
-    places = [picture.name.removeprefix(f"{root}/") for picture in listing.pictures]
+    places = [picture.name.removeprefix(f"{root}/") for picture in listing.images]
     assert places[:6:2] == ["a/0.jpg", "a/one/two/0.jpg", "a/three/0.jpg"]
     assert len(set(places)) == 12
 
@@ -146,7 +146,7 @@ def test_nested_folders_in_splits(tmp_path):
     listing = folder(root, nested=True)
     assert [len(listing.train), len(listing.query)] == [6, 6]
     assert "class 'test/new' has no image" in (message := error(root))
-    assert "pass --nested" in message
+    assert "pass `nested=True`" in message
 
 
 def test_classes_are_split_before_those_with_one_image_are_left_out(tmp_path):
@@ -157,7 +157,7 @@ def test_classes_are_split_before_those_with_one_image_are_left_out(tmp_path):
     assert classes_of(listing, listing.query) == {"d", "e"}
     assert listing.notes == (
         "x: 2 of 3 training classes have a single image and are never drawn;"
-        " --singletons views draws them, too",
+        ' `singletons="views"` draws them, too',
         "x: 1 of 2 test classes have a single image, which stays in the gallery and is"
         " no query",
     )

@@ -192,7 +192,7 @@ REFUSED = {
     "PFM": (
         b"Pf\n9 9\n-1.0\n" + ramp("<f4", 1).tobytes(),
         "floats from 0 to 1 and declares no range for black and white; save it with 8"
-        " bits; mend",
+        " bits; fix",
     ),
     "12 bits of RGB": (
         tiff(colours(ramp("u2", 4095)), (MAX, SHORT, [4095] * 3)),
@@ -215,8 +215,8 @@ def test_the_rest_is_refused_in_one_line(name):
         decode_square(Bytes(data), 9)
     message = str(caught.value)
     assert words in message and "\n" not in message
-    assert message.startswith("--dataroot: cannot read the image 'x.tif': ")
-    assert message.endswith("; mend or remove it, or pass --on_bad_image skip.")
+    assert message.startswith("`listing`: cannot read the image 'x.tif': ")
+    assert message.endswith("; fix or remove it, or pass `skip_bad=True`.")
     assert not is_dark(Bytes(data))
 
 
@@ -224,10 +224,10 @@ def test_the_rest_is_refused_in_one_line(name):
 def test_every_cache_counts_the_dark_images(tmp_path, skip_bad):
     listing = cub200(layouts.cub200(tmp_path / "birds"))
     for row in (3, 11, 12):  # their names end with jpg, which decides nothing
-        with open(listing.pictures[row].path, "wb") as file:
+        with open(listing.images[row].path, "wb") as file:
             file.write(tiff(ramp("u2", 4000)))
     if skip_bad:
-        with open(listing.pictures[5].path, "wb") as file:
+        with open(listing.images[5].path, "wb") as file:
             file.write(tiff(ramp("f4", 1)))
     notes = {}
     for cache in ("host", "disk", "disk", "none"):  # the second finds the first again
@@ -238,5 +238,5 @@ def test_every_cache_counts_the_dark_images(tmp_path, skip_bad):
     assert all(other == first for other in rest)
     note = first[0]
     assert note.startswith("3 of 18 images have 16 bits, no declared range and no val")
-    assert note.endswith(f"the first is {listing.pictures[3].path!r}")
+    assert note.endswith(f"the first is {listing.images[3].path!r}")
     assert len(first) == 1 + skip_bad

@@ -71,7 +71,7 @@ def test_every_image_comes_up_equally_often():
 @pytest.mark.parametrize(
     ("labels", "batch_size", "k", "words"),
     [
-        (LABELS, 30, 4, ("30", "not a multiple of --images_per_class 4", "28")),
+        (LABELS, 30, 4, ("30", "not a multiple of `images_per_class=4`", "28")),
         (LABELS, 164, 4, ("164", "160 is the largest")),  # more classes than there are
         (LABELS, 3, 4, ("3", "from 8 does, and 160 is the largest")),
         (LABELS, 0, 4, ("0", "from 8 does, and 160 is the largest")),
@@ -83,7 +83,7 @@ def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, wo
     with pytest.raises(UserError) as caught:
         pk_batch(labels, seed=0, step=0, batch_size=batch_size, images_per_class=k)
     message = str(caught.value)
-    assert message.startswith("--batch_size: ") and "\n" not in message
+    assert message.startswith("`batch_size`: ") and "\n" not in message
     assert all(word in message for word in words)
 
 
@@ -107,9 +107,21 @@ def test_classes_with_one_image():
 @pytest.mark.parametrize(
     ("counts", "batch_size", "k", "views", "words"),
     [
-        ([5, 5], 12, 6, False, ["--images_per_class: 6", "pass 5 or less", "of 10."]),
-        ([1, 1, 1], 8, 4, False, ["0 of 3 training classes have", "--singletons view"]),
-        ([3, 1, 1], 8, 4, False, ["1 of 3 training classes has", "--singletons view"]),
+        ([5, 5], 12, 6, False, ["`images_per_class`: 6", "pass 5 or less", "of 10."]),
+        (
+            [1, 1, 1],
+            8,
+            4,
+            False,
+            ["0 of 3 training classes have", '`singletons="views"`'],
+        ),
+        (
+            [3, 1, 1],
+            8,
+            4,
+            False,
+            ["1 of 3 training classes has", '`singletons="views"`'],
+        ),
         (
             [3],
             8,

@@ -31,19 +31,19 @@ def error(path):
     with pytest.raises(UserError) as caught:
         table(path)
     message = str(caught.value)
-    assert message.startswith("--dataroot: ") and "\n" not in message
+    assert message.startswith("`path`: ") and "\n" not in message
     return message
 
 
 def read(path):
     """The rows again, as they are understood."""
     listing = table(path)
-    role = np.full(len(listing.pictures), "test ")
+    role = np.full(len(listing.images), "test ")
     role[listing.train] = "train"
     return [
         (picture.name, listing.class_names[label], split.strip())
         for picture, label, split in zip(
-            listing.pictures, listing.labels, role, strict=True
+            listing.images, listing.labels, role, strict=True
         )
     ]
 
@@ -98,7 +98,7 @@ def test_a_path_outside_is_refused(tmp_path):
     outside += ["p/../../x.jpg", "out/../x.jpg", "..", "/", str(root), "a\0b"]
     rows = [(place, "a", "train") for place in outside]
     message = error(write(root, rows + ROWS))
-    assert message.startswith(f"--dataroot: {len(outside)} problems: ")
+    assert message.startswith(f"`path`: {len(outside)} problems: ")
     for number in range(2, len(outside) + 2):
         assert f"line {number}: " in message
     assert message.count("leaves the data root") == len(outside) - 1
@@ -108,7 +108,7 @@ def test_all_problems_come_together(tmp_path):
     rows = [("p/x.jpg", "a", "tset"), ("", "a", "train"), ("p/x.jpg", "", "test")]
     rows += [("/x.jpg", "a", "test")] * 20
     message = error(write(tmp_path, ROWS + rows))
-    assert message.startswith(f"--dataroot: 23 problems: '{tmp_path}/t.csv', line 10: ")
+    assert message.startswith(f"`path`: 23 problems: '{tmp_path}/t.csv', line 10: ")
     assert (
         "split 'tset' is not train, test, val, query or gallery; line 11: " in message
     )
@@ -135,7 +135,7 @@ def test_a_table_that_is_none(tmp_path, content, words):
 def test_validation_images(tmp_path):
     rows = [(f"v{i}.jpg", "v", "Validation") for i in range(2)]
     listing = table(write(tmp_path, ROWS + rows))
-    assert len(listing.pictures) == len(ROWS) and "v" not in listing.class_names
+    assert len(listing.images) == len(ROWS) and "v" not in listing.class_names
     assert listing.notes == (
         "t: the splits are train, test; val, with 2 images, is left out",
     )

@@ -1,8 +1,8 @@
-"""Decoded pictures in a file, which the next run finds again.
+"""Decoded images in a file, which the next run finds again.
 
-A cache is a folder with the pixels, and with a note that is written last; the folder
-gets its name when it is whole. Its name is a digest of all it depends on, so that no
-cache is ever out of date: another one is made.
+A cache is a folder with the pixels and a note, which is written last. The folder gets
+its final name when it is complete. The name has a digest of all that the pixels depend
+on, so a cache is never out of date: where something changed, another one is made.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from jml.errors import UserError
 from ._decoder import Checked
 from ._image_file import fast_decoders
 
-FORMAT = 2  # of the files, and of what is done to a picture; a new one is a new cache
+FORMAT = 2  # of the files and of the decoding; a new number makes new caches
 PIXELS, NOTE = "images.npy", "cache.json"
 
 
@@ -34,18 +34,25 @@ def disk_cache(
     shape: tuple[int, int, int, int],
     fill: Callable[[np.ndarray], Checked],
 ) -> tuple[UInt8[np.ndarray, "n s s 3"], Checked, Path]:
-    """Returns the pictures, read-only and not in memory; what is known; the cache.
+    """Opens the cache of a listing, or makes it.
 
-    Where there is no such cache yet, `fill` fills one and says what it has found.
+    Args:
+        folder: the folder of all caches.
+        listing: the images.
+        shape: of the decoded images.
+        fill: decodes them into an array.
+
+    Returns:
+        The images, read-only and on disk; which are bad or dark; the path of the cache.
 
     Raises:
         UserError: it cannot be written.
     """
     name = "".join(c if c.isalnum() else "-" for c in listing.name)[:60]
     path = folder / f"{name}-{shape[1]}px-{_digest(listing)}"
-    found = _load(path, shape)
-    if found is not None:
-        return *found, path
+    loaded = _load(path, shape)
+    if loaded is not None:
+        return *loaded, path
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,34 +62,36 @@ def disk_cache(
             shutil.rmtree(path)
         partial.mkdir()
         _write(partial, shape, fill)
-        with suppress(OSError):  # another run was faster: then its cache serves
+        with suppress(OSError):  # another run was faster; its cache is used
             partial.rename(path)
     except OSError as error:
         size = np.prod(shape, dtype=np.int64) / 2**20
         raise UserError(
-            f"--cache: cannot write {size:,.0f} MiB to {str(folder)!r}:"
-            f" {error.strerror or error}; make room, or pass another --cache_folder or"
-            " --cache none."
+            f"`cache`: cannot write {size:,.0f} MiB to {str(folder)!r}:"
+            f" {error.strerror or error}; make room, or pass another `cache_folder` or"
+            ' `cache="none"`.'
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    found = _load(path, shape)
-    if found is None:
+    loaded = _load(path, shape)
+    if loaded is None:
         raise UserError(
-            f"--cache: {str(path)!r} was changed while it was made; start again."
+            f"`cache`: {str(path)!r} was changed while it was made; start again."
         )
-    return *found, path
+    return *loaded, path
 
 
 def _digest(listing: Listing) -> str:
     digest = hashlib.sha256(f"{FORMAT} {fast_decoders()}".encode())
-    for picture in listing.pictures:
-        digest.update(name_bytes(f"{picture.name}\0{picture.stamp()}\0"))
+    for image in listing.images:
+        digest.update(name_bytes(f"{image.name}\0{image.stamp()}\0"))
     return digest.hexdigest()[:16]
 
 
-def _load(path: Path, shape) -> tuple[np.ndarray, Checked] | None:
-    """The cache, if it is there and as it was when it was made."""
+def _load(
+    path: Path, shape: tuple[int, ...]
+) -> tuple[UInt8[np.ndarray, "n s s 3"], Checked] | None:
+    """The cache, if it exists and is unchanged since it was made."""
     try:
         note = json.loads((path / NOTE).read_text())
         if note["pixels"] != _state(path / PIXELS):
@@ -98,12 +107,15 @@ def _load(path: Path, shape) -> tuple[np.ndarray, Checked] | None:
     return images, checked
 
 
-def _write(path: Path, shape, fill) -> None:
+def _write(
+    path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray], Checked]
+) -> None:
     pixels = np.lib.format.open_memmap(
         path / PIXELS, mode="w+", dtype=np.uint8, shape=shape
     )
     if hasattr(os, "posix_fallocate"):
-        # Room is claimed at once: a page that finds none later would kill the process.
+        # Claims the room now: a memory-mapped write that finds none later would kill
+        # the process.
         with open(path / PIXELS, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, (path / PIXELS).stat().st_size)
     checked = fill(pixels)
@@ -114,17 +126,17 @@ def _write(path: Path, shape, fill) -> None:
 
 
 def _state(path: Path) -> list[int]:
-    """Size and time of change: a file that was cut or written to has others."""
+    """Size and time of the last change, which differ once a file is changed."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Removes what runs that were killed left of this cache."""
+    """Removes the parts of this cache that killed runs have left."""
     for partial in path.parent.glob(f"{path.name}.partial-*"):
         try:
             os.kill(int(partial.name.rpartition("-")[2]), 0)
         except (ProcessLookupError, ValueError):
             shutil.rmtree(partial, ignore_errors=True)
-        except PermissionError:  # somebody else's run is still at it
+        except PermissionError:  # another user's run is still writing
             pass

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jml._optional import need
-from jml.data._types import Picture
+from jml.data._types import ImageSource
 from jml.errors import UserError
 
 from ._sample_range import kind_of_tiff, samples_of, to_levels
@@ -36,44 +36,47 @@ def readable_extensions() -> frozenset[str]:
 
 def need_pillow() -> None:
     """Raises a ``UserError`` if Pillow is missing."""
-    need("--dataroot: reading images", "PIL")
+    need("reading images", "PIL")
 
 
 class Square(NamedTuple):
-    """A decoded image."""
+    """A decoded image.
+
+    It is dark, nearly black, if it has 16 bits, no declared range, and no value above
+    4,095.
+    """
 
     pixels: UInt8[np.ndarray, "side side 3"]
-    # 16 bits without a declared range and with no value above 4,095: nearly black
     dark: bool = False
 
 
-def read_square(picture: Picture, side: int) -> UInt8[np.ndarray, "side side 3"]:
+def read_square(source: ImageSource, side: int) -> UInt8[np.ndarray, "side side 3"]:
     """Decodes an image, turns it upright, makes it RGB, resizes it to a square.
 
-    Aspect is ignored. The resize is Pillow's: bilinear with antialiasing. Samples of
-    more than 8 bits become grey levels by the range that a TIFF declares; 16-bit
-    integers without one go from 0 to 65,535.
+    The aspect ratio is not kept. The resize is Pillow's: bilinear with antialiasing.
+    Samples of more than 8 bits become grey levels by the range that a TIFF declares;
+    16-bit integers without one go from 0 to 65,535.
 
     Raises:
         BadImageError: the image cannot be read, or it holds floats or 32-bit integers
             without a declared range; names it.
     """
-    return decode_square(picture, side).pixels
+    return decode_square(source, side).pixels
 
 
-def decode_square(picture: Picture, side: int) -> Square:
-    """The same as ``read_square``, and whether the image is dark."""
+def decode_square(source: ImageSource, side: int) -> Square:
+    """Does the same as ``read_square``, and finds whether the image is dark."""
     need_pillow()
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     data = b""
     try:
-        data = picture.read()
+        data = source.read()
         with Image.open(io.BytesIO(data)) as image:
             fast = _fast_square(data, image, side)
             if fast is not None:
                 return Square(fast)
-            samples, dark = samples_of(image), False  # before its pixels are loaded
+            samples, dark = samples_of(image), False  # loading clears image.tile
             upright = ImageOps.exif_transpose(image)
             if samples is not None:
                 upright, dark = to_levels(upright, samples)
@@ -81,30 +84,31 @@ def decode_square(picture: Picture, side: int) -> Square:
             return Square(np.asarray(square), dark)
     except UnidentifiedImageError:
         reason = "its content is no image that Pillow knows"
-        with suppress(Exception):  # of a TIFF that is damaged, too
+        with suppress(Exception):  # the TIFF may be damaged
             if kind := kind_of_tiff(data):
                 reason = (
                     f"it is {kind}, which Pillow does not read; save it with 8 bits"
                 )
     except Image.DecompressionBombError:
-        reason = f"it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
+        reason = f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     except Exception as error:  # decoders raise many kinds, all about this file
         text = getattr(error, "strerror", None) or str(error)
         reason = " ".join(text.split()) or type(error).__name__
     raise BadImageError(
-        f"--dataroot: cannot read the image {picture.name!r}: {reason}; mend or remove"
-        " it, or pass --on_bad_image skip."
+        f"`listing`: cannot read the image {source.name!r}: {reason}; fix or remove it,"
+        " or pass `skip_bad=True`."
     )
 
 
-def is_dark(picture: Picture) -> bool:
-    """Whether ``decode_square`` finds it dark; most files' heads say that they are not.
+def is_dark(source: ImageSource) -> bool:
+    """Whether ``decode_square`` finds an image dark.
 
-    One that cannot be read is not dark: reading it says what is wrong.
+    Most headers rule that out, so few images are decoded. An image that cannot be read
+    is not dark here; ``read_square`` raises its error.
     """
     from PIL import Image
 
-    with suppress(Exception), _opened(picture) as stream:
+    with suppress(Exception), _opened(source) as stream:
         if stream.read(2) == b"\xff\xd8":  # a JPEG, which has 8 bits
             return False
         stream.seek(0)
@@ -115,9 +119,9 @@ def is_dark(picture: Picture) -> bool:
     return False
 
 
-def _opened(picture: Picture) -> BinaryIO:
-    path = getattr(picture, "path", None)  # of a file, which need not be read whole
-    return io.BytesIO(picture.read()) if path is None else open(path, "rb")
+def _opened(source: ImageSource) -> BinaryIO:
+    path = getattr(source, "path", None)  # a file need not be read whole
+    return io.BytesIO(source.read()) if path is None else open(path, "rb")
 
 
 def _rgb(image: Any) -> Any:
@@ -141,14 +145,16 @@ def fast_decoders() -> bool:
     return True
 
 
-_resizers = threading.local()  # a resizer reuses its memory from picture to picture
+_resizers = threading.local()  # one a thread; it reuses its memory
 
 
-def _fast_square(data: bytes, image, side: int) -> UInt8[np.ndarray, "s s 3"] | None:
-    """The same square for a plain upright JPEG, in half the time; None for others.
+def _fast_square(
+    data: bytes, image: Any, side: int
+) -> UInt8[np.ndarray, "s s 3"] | None:
+    """Decodes a plain upright JPEG in half the time; None for other images.
 
-    libjpeg-turbo's pixels are Pillow's, bit for bit. Pillow resizes across and then
-    down, rounding in between; so does this, and differs in one of 500 values, by one.
+    libjpeg-turbo's pixels equal Pillow's, bit for bit. As Pillow, this resizes across,
+    rounds, and resizes down. One value of 500 differs from Pillow's, by one.
     """
     upright = 1
     if (
@@ -171,7 +177,7 @@ def _fast_square(data: bytes, image, side: int) -> UInt8[np.ndarray, "s s 3"] | 
     try:
         pixels = simplejpeg.decode_jpeg(data)
     except ValueError:
-        return None  # Pillow reads it, or says what is wrong
+        return None  # Pillow reads it, or raises a better error
     if not hasattr(_resizers, "resizer"):
         _resizers.resizer = Resizer()
         bilinear = ResizeAlg.convolution(FilterType.bilinear)

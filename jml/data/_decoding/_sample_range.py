@@ -1,8 +1,9 @@
 """Which values of an image file are black and white, where these are not 0 and 255.
 
-A TIFF may declare them: in SMinSampleValue and SMaxSampleValue, in MinSampleValue and
-MaxSampleValue, or by 12 bits a sample. Unsigned samples of 8 bits or fewer are taken as
-they are, whatever a file declares: there these tags are statistics.
+A TIFF may declare them in its tags SMinSampleValue and SMaxSampleValue, or
+MinSampleValue and MaxSampleValue; with 12 bits a sample it does so, too. Unsigned
+samples of 8 bits or fewer are taken as they are, whatever a file declares: there these
+tags are statistics.
 """
 
 import io
@@ -21,28 +22,32 @@ Range = tuple[float, float]
 
 
 class Samples(NamedTuple):
-    """What the header of a file says of its samples."""
+    """What the header of a file says about its samples."""
 
     bits: int
     kind: str
     colours: int  # channels without alpha
-    declared: tuple[Range, ...]  # from black to white; not all are ranges
+    declared: tuple[Range, ...]  # black and white; some may be no valid range
     tiff: bool
     inverted: bool  # 0 is white, and Pillow leaves it so
 
     @property
     def range(self) -> Range | None:
-        """The first range declared that is one."""
+        """The first declared range that is valid."""
         return next((pair for pair in self.declared if _is_range(*pair)), None)
 
     @property
     def may_be_dark(self) -> bool:
-        """Whether `to_levels` may find it dark."""
+        """Whether ``to_levels`` may find the image dark."""
         return self.bits == 16 and self.range is None
 
 
 def samples_of(image: Any) -> Samples | None:
-    """The samples of an image whose pixels are not loaded yet; None for 0 to 255."""
+    """Reads the header of an image whose pixels are not loaded yet.
+
+    Returns:
+        Its samples; None where 0 is black and 255 white.
+    """
     bits, kind, colours = 8, "integers", 1
     if image.format == "TIFF":
         return _samples_of_tiff(image.tag_v2, image.mode)
@@ -92,10 +97,11 @@ def _is_range(low: float, high: float) -> bool:
 
 
 def to_levels(image: Any, samples: Samples) -> tuple[Any, bool]:
-    """The image in 8 bits, and whether it is dark.
+    """Converts an image to 8 bits, and finds whether it is dark.
 
     The declared range goes from black to white. Without one, 16-bit samples go from 0
-    to 65,535, and an image that has none above 4,095 is dark: its 16 bits may hold 12.
+    to 65,535. Then an image without a value above 4,095 is dark, for its 16 bits may
+    hold samples of 12.
 
     Raises:
         ValueError: it is not known which values are black and white.
@@ -124,19 +130,21 @@ def to_levels(image: Any, samples: Samples) -> tuple[Any, bool]:
     return Image.fromarray(255 - levels if samples.inverted else levels), dark
 
 
-def _several_channels(image: Any, values: np.ndarray, samples: Samples):
-    """Of 16 bits in several channels Pillow keeps the upper 8."""
+def _several_channels(
+    image: Any, values: np.ndarray, samples: Samples
+) -> tuple[Any, bool]:
+    """``to_levels`` for colours, of whose 16 bits Pillow keeps the upper 8."""
     from PIL import Image
 
     colours = values[..., : samples.colours]
     if samples.range is None:
-        ink = image.mode == "CMYK"  # of which little is light
+        ink = image.mode == "CMYK"  # little ink is light, not dark
         return image, not ink and bool((colours <= DARK // 256).all())
     low, high = samples.range
     if high - low < 2**15:
         raise ValueError(
-            f"it declares the range {_said(samples.range)} of 16-bit colours, of which"
-            " Pillow reads the upper 8 bits alone; save it with 8 bits"
+            f"it declares the range {_formatted(samples.range)} of 16-bit colours, of"
+            " which Pillow reads the upper 8 bits alone; save it with 8 bits"
         )
     scaled = values.copy()
     scaled[..., : samples.colours] = _scaled(colours * 257.0, samples.range)
@@ -145,37 +153,37 @@ def _several_channels(image: Any, values: np.ndarray, samples: Samples):
 
 def _scaled(values: np.ndarray, range_: Range) -> UInt8[np.ndarray, "..."]:
     low, high = range_
-    with np.errstate(over="ignore"):  # of what lies far beyond a tiny range
+    with np.errstate(over="ignore"):  # values far beyond a tiny range
         share = (values.astype(np.float64) - low) / (high - low)
     return np.rint(255 * share.clip(0, 1)).astype(np.uint8)
 
 
 def _unknown(values: np.ndarray, samples: Samples) -> str:
     finite = values[np.isfinite(values)]
-    found = ", none of them finite,"
+    extent = ", none of them finite,"
     if finite.size:
-        found = f" from {_said((finite.min(), finite.max()))}"
+        extent = f" from {_formatted((finite.min(), finite.max()))}"
         if finite.size < values.size:
-            found += f" (and {values.size - finite.size:,} NaN or infinite)"
+            extent += f" (and {values.size - finite.size:,} NaN or infinite)"
     declares = "no range"
     if samples.declared:
-        declares = f"the range {_said(samples.declared[0])}, which is none,"
+        declares = f"the range {_formatted(samples.declared[0])}, which is none,"
     todo = "save it with 8 bits"
     if samples.tiff:
         todo += ", or declare it in the tags SMinSampleValue and SMaxSampleValue"
     return (
-        f"it holds {samples.bits}-bit {samples.kind}{found} and declares {declares} for"
-        f" black and white; {todo}"
+        f"it holds {samples.bits}-bit {samples.kind}{extent} and declares {declares}"
+        f" for black and white; {todo}"
     )
 
 
-def _said(range_: Range) -> str:
+def _formatted(range_: Range) -> str:
     low, high = range_
     return f"{low:,.6g} to {high:,.6g}"
 
 
 def kind_of_tiff(data: bytes) -> str | None:
-    """What a TIFF holds that Pillow does not open; None where it is no TIFF."""
+    """Describes a TIFF that Pillow does not open; None where it is no TIFF."""
     from PIL import TiffImagePlugin
 
     if data[:4] not in TiffImagePlugin.PREFIXES:

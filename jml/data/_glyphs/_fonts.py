@@ -1,6 +1,8 @@
 """The DejaVu fonts that matplotlib ships, and what their characters look like."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -8,7 +10,7 @@ from jaxtyping import UInt8
 from jml._optional import need
 from jml.errors import UserError
 
-# Each file is one style. The order is part of the data set: it numbers the pictures.
+# Each file is one style. The order is part of the data set: it numbers the images.
 STYLES = (
     "DejaVuSans",
     "DejaVuSans-Bold",
@@ -32,7 +34,7 @@ TILES = range(0x2500, 0x25A0)
 # (Serif Bold), two pairs of Cyrillic letters swapped (Mono Oblique), and an Iota that
 # lacks its breve.
 MISDRAWN = {0x1D40, 0x1D41, 0x1D42, 0x4CB, 0x4CC, 0x4F6, 0x4F7, 0x1FD8}
-STEPS = 16  # a character too large for the square shrinks by so many-ths
+STEPS = 16  # a character too large for the square shrinks to k / STEPS of its size
 
 
 def font_files() -> tuple[Path, ...]:
@@ -41,7 +43,7 @@ def font_files() -> tuple[Path, ...]:
     Raises:
         UserError: matplotlib or one of the fonts is missing.
     """
-    need("--dataset: drawing glyphs", "matplotlib", "PIL", "fontTools")
+    need("drawing glyphs", "matplotlib", "PIL", "fontTools")
     import matplotlib
 
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
@@ -49,29 +51,31 @@ def font_files() -> tuple[Path, ...]:
     for file in files:
         if not file.is_file():
             raise UserError(
-                f"--dataset: glyphs needs the font {file}, which is missing; run:"
+                f"drawing glyphs needs the font {file}, which is missing; run:"
                 " pip install --force-reinstall matplotlib"
             )
     return files
 
 
-def shared_code_points(files) -> list[int]:
+def shared_code_points(files: Sequence[Path]) -> list[int]:
     """Code points that every font maps to a glyph, less ``TILES`` and ``MISDRAWN``."""
     from fontTools.ttLib import TTFont  # matplotlib depends on it
 
     maps = []
     for file in files:
         with TTFont(file, lazy=True) as font:
-            maps.append(set(font.getBestCmap()))
+            maps.append(set(font.getBestCmap() or ()))
     return sorted(set.intersection(*maps).difference(TILES, MISDRAWN))
 
 
-def draw(file, code_points, side: int) -> UInt8[np.ndarray, "n side side"]:
+def draw(
+    file: Path, code_points: Sequence[int] | np.ndarray, side: int
+) -> UInt8[np.ndarray, "n side side"]:
     """Draws characters on their line, each in a square of `side` pixels, ink 255.
 
-    The square keeps the baseline and the em, so that a hyphen is no underscore and a
-    small o no capital O; sideways, the ink is in the middle. The few characters that
-    reach beyond the square are drawn smaller, about its middle, so that they fit.
+    All squares have the same baseline and em, so that a hyphen differs from an
+    underscore and a small o from a capital O. Sideways, the ink is in the middle. The
+    few characters that reach beyond the square are drawn smaller, about its middle.
     """
     sizes = _Sizes(file, side / FRAME)
     middle = side / 2
@@ -94,11 +98,12 @@ def draw(file, code_points, side: int) -> UInt8[np.ndarray, "n side side"]:
 class _Sizes:
     """One font at the few sizes that are needed."""
 
-    def __init__(self, file, em: float):
-        self.file, self.em, self.fonts = file, em, {}
+    def __init__(self, file: Path, em: float) -> None:
+        self.file, self.em = file, em
+        self.fonts: dict[float, Any] = {}
 
     def ink(self, text: str, scale: float) -> tuple[np.ndarray, int]:
-        """The drawn part, maybe empty, and where it begins relative to the baseline."""
+        """The ink of a text, and its distance below the baseline; it may be empty."""
         if scale not in self.fonts:
             from PIL import ImageFont
 

@@ -3,11 +3,11 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-# The share of the ink in which drawings of look-alikes differ at most. The pairs below
-# it are the same outline or nearly (a breve and a caron in bold); the next ones up
+# Drawings of look-alikes differ in at most this share of their ink. The pairs below it
+# have the same outline or nearly (a breve and a caron in bold); the next ones above it
 # differ by a dot.
 TOLERANCE = 0.01
-POOL = 4
+POOL = 4  # pixels, down and across, that are averaged for a first comparison
 
 
 def lookalike_classes(
@@ -17,8 +17,8 @@ def lookalike_classes(
 
     Two characters look the same if, in at least one style, their drawings $a$ and $b$
     have $|a - b|^2 \le$ 0.01 $\cdot \max(|a|^2, |b|^2)$. One style is enough: the
-    two pictures in it cannot be told apart, so two labels for them would be wrong. A
-    class is what a chain of such pairs connects.
+    two images in it cannot be told apart, so two labels for them would be wrong. A
+    class is all characters that chains of such pairs connect.
 
     Returns:
         For each character the smallest index in its class.
@@ -35,16 +35,22 @@ def lookalike_classes(
         first = smallest
 
 
-def _pooled(style) -> Float[np.ndarray, "n d"]:
-    """Means over POOL x POOL pixels, scaled so that no distance grows."""
+def _pooled(style: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n d"]:
+    """Sums over POOL x POOL pixels, scaled so that no distance grows."""
     n, side, _ = style.shape
     tiles = style.reshape(n, side // POOL, POOL, side // POOL, POOL)
     sums = tiles.sum(axis=4, dtype=np.uint16).sum(axis=2)
     return sums.reshape(n, -1) / np.float32(POOL)
 
 
-def _same(pixels, pooled) -> Bool[np.ndarray, "n n"]:
-    """Pairs within the tolerance; pooling rules out most others, and none of these."""
+def _same(
+    pixels: UInt8[np.ndarray, "n p"], pooled: Float[np.ndarray, "n d"]
+) -> Bool[np.ndarray, "n n"]:
+    """The pairs within the tolerance.
+
+    Distances of pooled drawings are no larger than those of the drawings, so they rule
+    out most pairs quickly and no look-alikes. The others are compared pixel by pixel.
+    """
     norms = np.array([np.square(row, dtype=np.float32).sum() for row in pixels])
     limit = TOLERANCE * np.maximum(norms[:, None], norms)
     short = np.square(pooled).sum(axis=1)

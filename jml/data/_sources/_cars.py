@@ -1,19 +1,21 @@
-"""Stanford Cars, from MATLAB files."""
+"""Stanford Cars, whose annotations are MATLAB files."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from jml.data._types import Listing, Picture
+from jml.data._types import ImageSource, Listing
 from jml.errors import UserError
 
-from ._found import find_file, layout_error, locate, open_pictures
+from ._listed_images import Line, locate, open_images
 from ._listing import make_listing
 from ._problems import Problems
+from ._search import find_file, layout_error
 
-KNOWN = (
+LAYOUT = (
     "car_ims and cars_annos.mat; or with cars_train, cars_test, devkit and"
     " cars_test_annos_withlabels.mat"
 )
@@ -27,20 +29,22 @@ HALVES = {
 NAMES = "cars_meta.mat"
 
 
-class Entry(NamedTuple):
-    """A line of an annotation file."""
+class Cars(NamedTuple):
+    """What both layouts give."""
 
-    line: tuple[Path, int, str]
-    label: int
+    images: Sequence[ImageSource]
+    classes: list[int]
+    names_file: Path  # names the classes
 
 
 def cars196(root: str | os.PathLike) -> Listing:
-    """Stanford Cars: classes 1 to 98 for training, the others to test.
+    """Lists Stanford Cars: classes 1 to 98 to train on, the others to test.
 
     Args:
         root: the folder with car_ims and cars_annos.mat; or with cars_train, cars_test
             and the devkit, in which cars_test_annos_withlabels.mat must be too; or one
-            that holds these. Of two layouts the one whose pictures are there is read.
+            that holds these. Where both layouts are there, the one that has its images
+            is read.
 
     Returns:
         The listing; every test image is searched for among the others.
@@ -51,85 +55,85 @@ def cars196(root: str | os.PathLike) -> Listing:
     References:
         Krause et al.: 3D Object Representations for Fine-Grained Categorization, 2013
     """
-    pictures, classes, names = _one_folder(Path(root)) or _halves(Path(root))
-    class_names = [str(name) for name in _load_mat(names, "class_names")]
-    if classes and not 1 <= min(classes) <= max(classes) <= len(class_names):
+    images, classes, file = _one_folder(Path(root)) or _halves(Path(root))
+    names = [str(name) for name in _load_mat(file, "class_names")]
+    if classes and not 1 <= min(classes) <= max(classes) <= len(names):
         raise UserError(
-            f"--dataroot: {str(names)!r} names {len(class_names)} classes, and the"
-            f" images have classes from {min(classes)} to {max(classes)}; {ADVICE}."
+            f"`root`: {str(file)!r} names {len(names)} classes, and the images have"
+            f" classes from {min(classes)} to {max(classes)}; {ADVICE}."
         )
     train = np.asarray(classes) <= 98
     return make_listing(
         "Cars196",
-        pictures,
+        images,
         classes,
         train=train,
         query=~train,
-        class_name=lambda number: class_names[number - 1],
+        class_name=lambda number: names[number - 1],
         expected={"train": (98, 8054), "query": (98, 8131)},
     )
 
 
-def _one_folder(root: Path) -> tuple[list[Picture], list[int], Path] | None:
-    """The layout with one folder; None where the list or its pictures are missing."""
-    path = find_file(root, ALL)
-    if path is None:
+def _one_folder(root: Path) -> Cars | None:
+    """The layout with one folder; None where the list or its images are missing."""
+    file = find_file(root, ALL)
+    if file is None:
         return None
-    entries = _annotations(path, "relative_im_path")
-    lines, classes = map(list, zip(*entries, strict=True))
+    lines, classes = _annotations(file, "relative_im_path")
     place = locate(root, lines, prefixed=True)
-    if place[0] is None:
+    if place.folder is None:
         return None
-    pictures = open_pictures(root, lines, Problems(ADVICE), KNOWN, place=place)
-    return pictures, classes, path
+    images = open_images(root, lines, Problems(ADVICE), LAYOUT, place=place)
+    return Cars(images, classes, file)
 
 
-def _halves(root: Path) -> tuple[list[Picture], list[int], Path]:
+def _halves(root: Path) -> Cars:
     """The layout with a folder for each half."""
-    wanted = [*HALVES.values(), NAMES]
-    found = {name: find_file(root, name) for name in wanted}
-    # The names of classes are in both kinds of files.
-    found[NAMES] = found[NAMES] or find_file(root, ALL)
-    missing = [name.replace("*", "") for name in wanted if found[name] is None]
+    files: dict[str, Path] = {}
+    for name in (*HALVES.values(), NAMES):
+        file = find_file(root, name)
+        if file is None and name == NAMES:
+            file = find_file(root, ALL)  # both files name the classes
+        if file is not None:
+            files[name] = file
+    missing = [name for name in (*HALVES.values(), NAMES) if name not in files]
     if missing:
         note = ""
         if find_file(root, ALL) is not None:
             note = f"image that {ALL} lists, nor "
-        raise layout_error(root, note + " and ".join(missing), KNOWN)
-    pictures, classes = [], []
+        names = " and ".join(missing).replace("*", "")
+        raise layout_error(root, note + names, LAYOUT)
+    images, classes = [], []
     for folder, name in HALVES.items():
-        entries = _annotations(found[name], "fname")
-        lines, labels = map(list, zip(*entries, strict=True))
-        pictures += open_pictures(root, lines, Problems(ADVICE), KNOWN, named=folder)
+        lines, labels = _annotations(files[name], "fname")
+        images += open_images(root, lines, Problems(ADVICE), LAYOUT, named=folder)
         classes += labels
-    return pictures, classes, found[NAMES]
+    return Cars(images, classes, files[NAMES])
 
 
-def _annotations(path: Path, field: str) -> list[Entry]:
-    """The entries of an annotation file, of which there are some."""
-    annotations = _load_mat(path, "annotations")
+def _annotations(file: Path, field: str) -> tuple[list[Line], list[int]]:
+    """The images and the classes of an annotation file, one at least."""
+    annotations = _load_mat(file, "annotations")
     try:
-        entries = [
-            Entry((path, i, str(e[field])), int(e["class"]))
-            for i, e in enumerate(annotations, 1)
-        ]
+        lines = [Line(file, i, str(a[field])) for i, a in enumerate(annotations, 1)]
+        classes = [int(a["class"]) for a in annotations]
     except (IndexError, ValueError, TypeError):
-        entries = []
-    if not entries:
+        lines, classes = [], []
+    if not lines:
         raise UserError(
-            f"--dataroot: {str(path)!r} has no annotations with {field} and class;"
+            f"`root`: {str(file)!r} has no annotations with {field} and class;"
             f" {ADVICE}."
         )
-    return entries
+    return lines, classes
 
 
-def _load_mat(path: Path, variable: str) -> np.ndarray:
+def _load_mat(file: Path, variable: str) -> np.ndarray:
     from scipy.io import loadmat
 
     try:
-        return np.atleast_1d(loadmat(path, squeeze_me=True)[variable])
+        return np.atleast_1d(loadmat(file, squeeze_me=True)[variable])
     except Exception as error:  # the parser raises many kinds, all about this file
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise UserError(
-            f"--dataroot: cannot read {str(path)!r}: {reason}; {ADVICE}."
+            f"`root`: cannot read {str(file)!r}: {reason}; {ADVICE}."
         ) from None

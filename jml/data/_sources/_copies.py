@@ -1,6 +1,5 @@
-"""Which pictures are the same file, and what rankings leave out for it."""
+"""Which images are the same file, and what rankings leave out because of that."""
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
@@ -10,140 +9,128 @@ from contextlib import suppress
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jml.data._types import Listing, Picture
+from jml.data._types import ImageSource, Listing
 
-SIZE, END, ALL = range(3)  # what is compared, one after the other
-PART = 4096  # bytes of the end
-THREADS, BATCH = 8, 64  # of files far away, many are waited for at once
-
-
-def file_content(path: str, depth: int) -> Hashable:
-    """The size of a file, a digest of its end, or one of it all: its copies' are equal.
-
-    Files of one kind begin alike; at the end a PNG even has its checksum.
-
-    Raises:
-        OSError: there is no such file, it is empty, or it cannot be read.
-    """
-    if depth == SIZE:
-        size = os.stat(path).st_size
-        if not size:  # of a pipe, too, which would have a reader wait
-            raise OSError("nothing to read")
-        return size
-    with open(path, "rb", buffering=0) as file:
-        if depth == ALL:
-            return hashlib.file_digest(file, "blake2b").digest()
-        file.seek(max(0, file.seek(0, os.SEEK_END) - PART))
-        return hashlib.blake2b(file.read(PART)).digest()
+DEPTHS = range(3)  # of ``ImageSource.content``, from the cheapest to the surest
+# Files may be on a slow disk far away, so that many reads wait at the same time.
+THREADS, BATCH = 8, 64
 
 
 def identify(listing: Listing, *, published: bool) -> Listing:
-    """Fills `ids`, and adds notes of what is left out for them and which copies stay.
+    """Fills `ids`, and adds notes about what they leave out and which copies stay.
 
-    Pictures of one path are one item. So are those of equal bytes, links among them,
-    where there is a gallery to search; but a `published` protocol counts these. A file
-    that cannot be read has no copies: decoding reports it.
+    Images of one path are one item. Images of equal bytes, links among them, are one
+    item where there is a gallery and the protocol is not a `published` one: that counts
+    them. A file that cannot be read has no copies; decoding reports it.
     """
     searched = listing.query if listing.gallery is None else listing.gallery
-    tested = np.zeros(len(listing.pictures), bool)
+    tested = np.zeros(len(listing.images), bool)
     tested[listing.query] = tested[searched] = True
-    paths = _by_path(listing.pictures)
-    copies = _by_bytes(listing.pictures, paths, tested)
+    paths = _by_path(listing.images)
+    copies = _by_bytes(listing.images, paths, tested)
     by_bytes = listing.gallery is not None and not published
-    listing = listing._replace(ids=copies if by_bytes else paths)
+    ids = copies if by_bytes else paths
     notes = [
-        *_left_out(listing, searched, by_bytes),
-        *_kept(listing, copies, tested, by_bytes),
+        *_left_out(listing, ids, searched, by_bytes),
+        *_kept(listing, ids, copies, tested, by_bytes),
     ]
     notes = tuple(f"{listing.name}: {note}" for note in notes)
-    return listing._replace(notes=listing.notes + notes)
+    return listing._replace(ids=ids, notes=listing.notes + notes)
 
 
-def _by_path(pictures: Sequence[Picture]) -> Int[np.ndarray, " n"]:
-    """For each picture the first one of its path, however the folder is spelt."""
+def _by_path(images: Sequence[ImageSource]) -> Int[np.ndarray, " n"]:
+    """For each image the first one of its path, however the folder is spelled."""
     folders: dict[str, str] = {}
     first: dict[tuple[str, str], int] = {}
-    numbers = []
-    for row, picture in enumerate(pictures):
-        folder, name = os.path.split(getattr(picture, "path", picture.name))
+    ids = []
+    for row, image in enumerate(images):
+        folder, name = os.path.split(getattr(image, "path", image.name))
         if folder not in folders:
             folders[folder] = folder
-            with suppress(ValueError):  # of a name that none can have
+            with suppress(ValueError):  # the path holds a character that no path has
                 folders[folder] = os.path.realpath(folder)
-        numbers.append(first.setdefault((folders[folder], name), row))
-    return np.array(numbers)
+        ids.append(first.setdefault((folders[folder], name), row))
+    return np.array(ids)
 
 
 def _by_bytes(
-    pictures: Sequence[Picture],
+    images: Sequence[ImageSource],
     paths: Int[np.ndarray, " n"],
     tested: Bool[np.ndarray, " n"],
 ) -> Int[np.ndarray, " n"]:
-    """For each picture the first one of its bytes, where one of them is `tested`."""
+    """For each image the first one of its bytes, where one of these is `tested`.
+
+    Groups of images that may be equal are split by ever surer comparisons. A group
+    without a test image is dropped: nothing is evaluated on it.
+    """
 
     def contents(task: tuple[int, list[int]]) -> list[Hashable | None]:
         depth, rows = task
-        found: list[Hashable | None] = []
+        values: list[Hashable | None] = []
         for row in rows:
             try:
-                found.append(pictures[row].content(depth))
-            except (OSError, ValueError):  # the latter of a name that none can have
-                found.append(None)
-        return found
+                values.append(images[row].content(depth))
+            except (OSError, ValueError):  # no file, or no path
+                values.append(None)
+        return values
 
-    matters = np.zeros(len(pictures), bool)
+    matters = np.zeros(len(images), bool)
     matters[paths[tested]] = True
     groups = [np.unique(paths).tolist()]
     with ThreadPoolExecutor(THREADS) as pool:
-        for depth in (SIZE, END, ALL):
-            members = [(number, row) for number, g in enumerate(groups) for row in g]
+        for depth in DEPTHS:
+            members = [(g, row) for g, group in enumerate(groups) for row in group]
             rows = [row for _, row in members]
-            tasks = [
-                (depth, rows[at : at + BATCH]) for at in range(0, len(rows), BATCH)
-            ]
-            found = (content for part in pool.map(contents, tasks) for content in part)
+            starts = range(0, len(rows), BATCH)
+            tasks = [(depth, rows[at : at + BATCH]) for at in starts]
+            values = (value for part in pool.map(contents, tasks) for value in part)
             finer: dict[Hashable, list[int]] = defaultdict(list)
-            for (number, row), content in zip(members, found, strict=True):
-                if content is not None:
-                    finer[number, content].append(row)
+            for (g, row), value in zip(members, values, strict=True):
+                if value is not None:
+                    finer[g, value].append(row)
             groups = [g for g in finer.values() if len(g) > 1 and matters[g].any()]
-    first = np.arange(len(pictures))
+    first = np.arange(len(images))
     for group in groups:
         first[group] = group[0]
     return first[paths]
 
 
 def _left_out(
-    listing: Listing, searched: Int[np.ndarray, " m"], by_bytes: bool
+    listing: Listing,
+    ids: Int[np.ndarray, " n"],
+    searched: Int[np.ndarray, " m"],
+    by_bytes: bool,
 ) -> Iterator[str]:
-    """How many queries have themselves or a copy to find, and so leave that out."""
-    mine, ids = listing.ids[listing.query], listing.ids[searched]
-    times = np.bincount(ids, minlength=len(listing.ids))[mine]
+    """Counts the queries whose rankings leave out the query itself or a copy of it."""
+    query_ids, searched_ids = ids[listing.query], ids[searched]
+    times = np.bincount(searched_ids, minlength=len(ids))[query_ids]
     queries = np.count_nonzero(times > np.isin(listing.query, searched))
     if not queries:
         return
     if listing.gallery is None:
         yield (
-            f"{queries:,} of {len(mine):,} test images are listed more than once; their"
-            " rankings leave themselves out"
+            f"{queries:,} of {len(query_ids):,} test images are listed more than once;"
+            " their rankings leave themselves out"
         )
     else:
+        left_out = np.isin(searched_ids, query_ids).sum()
         yield (
-            f"{queries:,} of {len(mine):,} queries are in the gallery, too, as the same"
-            f" file{' or a copy' * by_bytes}: {np.isin(ids, mine).sum():,} of its"
-            f" {len(ids):,} images are left out of the rankings of these"
+            f"{queries:,} of {len(query_ids):,} queries are in the gallery, too, as the"
+            f" same file{' or a copy' * by_bytes}: {left_out:,} of its"
+            f" {len(searched_ids):,} images are left out of the rankings of these"
         )
 
 
 def _kept(
     listing: Listing,
+    ids: Int[np.ndarray, " n"],
     copies: Int[np.ndarray, " n"],
     tested: Bool[np.ndarray, " n"],
     by_bytes: bool,
 ) -> Iterator[str]:
-    """How many test images have the bytes of another image, and are not left out."""
+    """Counts the test images with the bytes of another image that stays in rankings."""
     rows = np.flatnonzero(tested)
-    items = np.bincount(copies[np.unique(listing.ids[rows])])  # of the same bytes
+    items = np.bincount(copies[np.unique(ids[rows])])  # items of the same bytes
     twice = items[copies[rows]] > 1
     if listing.gallery is not None:  # queries are not searched for among queries
         side = 2 * copies[rows] + np.isin(rows, listing.query)
@@ -151,10 +138,10 @@ def _kept(
     trained = np.isin(copies[rows], copies[listing.train])
     lists = "in the queries or the gallery" if by_bytes else "in test"
     places = {"also in training": trained, f"more than once {lists}": twice}
-    found = [
+    counts = [
         f"{mask.sum():,} of {len(rows):,} test images {place}"
         for place, mask in places.items()
         if mask.any()
     ]
-    if found:
-        yield f"equal bytes: {', '.join(found)}; none is left out for that alone"
+    if counts:
+        yield f"equal bytes: {', '.join(counts)}; none is left out for that alone"

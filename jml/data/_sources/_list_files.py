@@ -1,22 +1,23 @@
-"""The field's data sets that come with list files."""
+"""The field's data sets that come with list files: CUB-200-2011, SOP, In-Shop."""
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
+from jml.data._messages import quote
 from jml.data._types import Listing
-from jml.errors import UserError
 
-from ._found import find_file, layout_error, open_pictures
-from ._listing import make_listing, read_list
-from ._problems import Problem, Problems, quote
+from ._listed_images import Line, open_images, read_list
+from ._listing import make_listing
+from ._problems import Problem, Problems
+from ._search import find_list
 
-ADVICE = "mend that, or unpack the data set anew"
+ADVICE = "fix that, or unpack the data set anew"
 
 
 def cub200(root: str | os.PathLike) -> Listing:
-    """Caltech-UCSD Birds 200-2011: classes 1 to 100 for training, the others to test.
+    """Lists Caltech-UCSD Birds 200-2011: classes 1 to 100 to train on, others to test.
 
     Args:
         root: the folder CUB_200_2011, or one that holds it.
@@ -30,24 +31,24 @@ def cub200(root: str | os.PathLike) -> Listing:
     References:
         Wah et al.: The Caltech-UCSD Birds-200-2011 Dataset, 2011
     """
-    known = "images.txt, image_class_labels.txt and images, from CUB_200_2011.tgz"
-    images_file = _list_file(root, "images.txt", known)
+    layout = "images.txt, image_class_labels.txt and images, from CUB_200_2011.tgz"
+    images_file = find_list(root, "images.txt", layout)
     labels_file = images_file.with_name("image_class_labels.txt")
     problems = Problems(ADVICE)
     label_of = {k: c for _, (k, c) in read_list(labels_file, (int, int), problems)}
     lines, classes, names = [], [], {}
-    for number, (key, relative) in read_list(images_file, (int, str), problems):
+    for number, (key, path) in read_list(images_file, (int, str), problems):
         with problems.at(images_file, number):
             if label_of and key not in label_of:
                 raise Problem(f"image {key} has no class in {labels_file.name}")
-            lines.append((images_file, number, relative))
+            lines.append(Line(images_file, number, path))
             classes.append(label_of.get(key, 0))
-            names[classes[-1]] = PurePosixPath(relative.replace("\\", "/")).parent.name
-    pictures = open_pictures(root, lines, problems, known)
+            names[classes[-1]] = PurePosixPath(path.replace("\\", "/")).parent.name
+    images = open_images(root, lines, problems, layout)
     train = np.asarray(classes) <= 100
     return make_listing(
         "CUB-200-2011",
-        pictures,
+        images,
         classes,
         train=train,
         query=~train,
@@ -57,7 +58,7 @@ def cub200(root: str | os.PathLike) -> Listing:
 
 
 def sop(root: str | os.PathLike) -> Listing:
-    """Stanford Online Products: the split of Ebay_train.txt and Ebay_test.txt.
+    """Lists Stanford Online Products, split by Ebay_train.txt and Ebay_test.txt.
 
     Args:
         root: the folder Stanford_Online_Products, or one that holds it.
@@ -72,22 +73,22 @@ def sop(root: str | os.PathLike) -> Listing:
         Oh Song et al.: Deep Metric Learning via Lifted Structured Feature Embedding,
         2016, https://arxiv.org/abs/1511.06452
     """
-    known = "Ebay_train.txt, Ebay_test.txt and twelve folders such as bicycle_final"
-    trained = _list_file(root, "Ebay_train.txt", known)
+    layout = "Ebay_train.txt, Ebay_test.txt and twelve folders such as bicycle_final"
+    train_file = find_list(root, "Ebay_train.txt", layout)
     problems = Problems(ADVICE)
     lines, classes, train = [], [], []
-    for path in (trained, trained.with_name("Ebay_test.txt")):
+    for file in (train_file, train_file.with_name("Ebay_test.txt")):
         columns = (int, int, int, str)
-        for number, row in read_list(path, columns, problems, header=1):
-            _, label, _, relative = row
-            lines.append((path, number, relative))
+        for number, row in read_list(file, columns, problems, header=1):
+            _, label, _, path = row
+            lines.append(Line(file, number, path))
             classes.append(label)
-            train.append(path == trained)
-    pictures = open_pictures(root, lines, problems, known)
+            train.append(file == train_file)
+    images = open_images(root, lines, problems, layout)
     train = np.asarray(train, bool)
     return make_listing(
         "SOP",
-        pictures,
+        images,
         classes,
         train=train,
         query=~train,
@@ -96,7 +97,7 @@ def sop(root: str | os.PathLike) -> Listing:
 
 
 def in_shop(root: str | os.PathLike) -> Listing:
-    """In-shop Clothes Retrieval: queries are searched for in a gallery.
+    """Lists In-shop Clothes Retrieval: queries are searched for in a gallery.
 
     Args:
         root: the folder with Eval/list_eval_partition.txt and img, or Img/img; or one
@@ -112,27 +113,24 @@ def in_shop(root: str | os.PathLike) -> Listing:
         Liu et al.: DeepFashion: Powering Robust Clothes Recognition and Retrieval with
         Rich Annotations, 2016
     """
-    known = "Eval/list_eval_partition.txt and img, from img.zip"
-    path = _list_file(root, "list_eval_partition.txt", known)
+    layout = "Eval/list_eval_partition.txt and img, from img.zip"
+    file = find_list(root, "list_eval_partition.txt", layout)
     problems = Problems(ADVICE)
     lines, classes, roles = [], [], []
-    for number, row in read_list(path, (str, str, _role), problems, header=2):
-        relative, item, role = row
-        lines.append((path, number, relative))
+    for number, row in read_list(file, (str, str, _role), problems, header=2):
+        path, item, role = row
+        lines.append(Line(file, number, path))
         classes.append(item)
         roles.append(role)
-    pictures = open_pictures(root, lines, problems, known, prefixed=True)
-    train, query, gallery = (
-        np.array([role == name for role in roles], bool)
-        for name in ("train", "query", "gallery")
-    )
+    images = open_images(root, lines, problems, layout, prefixed=True)
+    role = np.array(roles, str)
     return make_listing(
         "In-Shop",
-        pictures,
+        images,
         classes,
-        train=train,
-        query=query,
-        gallery=gallery,
+        train=role == "train",
+        query=role == "query",
+        gallery=role == "gallery",
         expected={
             "train": (3997, 25882),
             "query": (3985, 14218),
@@ -145,16 +143,3 @@ def _role(word: str) -> str:
     if word not in ("train", "query", "gallery"):
         raise Problem(f"{quote(word)} is not train, query or gallery")
     return word
-
-
-def _list_file(root: str | os.PathLike, name: str, known: str) -> Path:
-    root = Path(root)
-    path = find_file(root, name)
-    if path is not None:
-        return path
-    above = root.absolute().parent
-    if root.is_dir() and any(os.path.isfile(above / p / name) for p in (".", "Eval")):
-        raise UserError(
-            f"--dataroot: {str(root)!r} is a part of the data set; pass {str(above)!r}."
-        )
-    raise layout_error(root, name, known)

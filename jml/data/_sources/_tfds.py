@@ -20,21 +20,20 @@ from jml.errors import UserError
 
 from ._listing import make_listing
 
-LABELS = ("label", "class_id")  # names of the feature, class_id in SOP's builder
-# Where the split of the field is not the first and second half of the classes.
+LABELS = ("label", "class_id")  # names of the feature; SOP's builder has class_id
+# These builders have the split of the field. It is disjoint in classes.
 STANDARD_SPLITS = {"stanford_online_products"}
-# The ways to data roots that are not UTF-8: pictures are read until the process ends.
+# Paths to data roots whose names are not UTF-8: images are read until the process ends.
 _opened = ExitStack()
 
 
 class Record(NamedTuple):
-    """A picture in one of the splits of a builder."""
+    """An image in a split of a builder."""
 
     source: Sequence[dict[str, Any]]
-    image: str  # name of its feature
     row: int
-    place: str
-    digest: bytes  # of the encoded image, which lists are made from anyway
+    place: str  # data set, version and split
+    digest: bytes  # of the encoded image, computed when the images are listed
 
     @property
     def name(self) -> str:
@@ -42,15 +41,15 @@ class Record(NamedTuple):
         return f"{self.place}[{self.row}]"
 
     def read(self) -> bytes:
-        """The encoded image."""
-        return self.source[self.row][self.image]
+        """Returns the encoded image."""
+        return self.source[self.row]["image"]
 
     def stamp(self) -> str:
-        """Nothing more: the place names the version, which settles the bytes."""
+        """Returns nothing: the name has the version, which fixes the bytes."""
         return ""
 
     def content(self, depth: int) -> bytes:
-        """The digest, at any depth."""
+        """Returns the digest, at any depth."""
         return self.digest
 
 
@@ -59,15 +58,14 @@ def tfds(
 ) -> Listing:
     """Lists the images of a data set of TensorFlow Datasets.
 
-    All its splits are pooled; the first half of the classes is for training and the
-    second for testing. stanford_online_products keeps its own split, which is disjoint
-    in classes already.
+    The first half of the classes of all splits is for training, the second for testing.
+    stanford_online_products keeps its own split, which is disjoint in classes already.
 
     Args:
-        name: of the builder; it has features image and label.
+        name: of the builder; it has the features image and label.
         root: TFDS's data_dir, None for its default.
-        download: prepare the data set as ArrayRecord if it is not there. Most stock
-            builders need TensorFlow for that.
+        download: prepare the data set as ArrayRecord if it is missing, which takes
+            TensorFlow for most stock builders.
 
     Returns:
         The listing.
@@ -76,106 +74,125 @@ def tfds(
         UserError: TFDS is missing, knows no such data set, cannot prepare it, or it has
             no images and labels.
     """
+    library = _import_tfds(name)
+    builder, folder = _open(library, name, root, download=download)
+    label, images = _features(library, name, builder)
+    records, classes, splits = [], [], []
+    decoders = dict.fromkeys(images, library.decode.SkipDecoding())
+    for split, source in _random_access(name, builder, decoders, folder).items():
+        place = f"{builder.info.full_name} {split}"
+        for row in range(len(source)):
+            record = source[row]  # read once for the digest and the label
+            digest = hashlib.blake2b(record["image"], digest_size=16).digest()
+            records.append(Record(source, row, place, digest))
+            classes.append(int(record[label]))
+        splits += [split] * len(source)
+    if name in STANDARD_SPLITS:
+        train = np.array(splits) == "train"
+    else:
+        distinct = np.unique(classes)
+        train = np.isin(classes, distinct[: (len(distinct) + 1) // 2])
+    return make_listing(
+        name,
+        records,
+        classes,
+        train=train,
+        query=~train,
+        class_name=getattr(builder.info.features[label], "int2str", str),
+    )
+
+
+def _import_tfds(name: str) -> Any:
     try:
         import tensorflow_datasets
 
-        tensorflow_datasets.core  # noqa: B018 - imported when it is asked for
+        tensorflow_datasets.core  # noqa: B018 - imports what it needs only now
     except (ImportError, AttributeError):
         raise UserError(
-            f"--dataset: tfds:{name} is read by tensorflow-datasets, which is not"
+            f"`name`: tfds:{name} is read by tensorflow-datasets, which is not"
             " installed; run: pip install tensorflow-datasets array_record"
             " importlib_resources"
         ) from None
-    flag = f"--dataset: tfds:{name}"
-    way = root
+    return tensorflow_datasets
+
+
+def _open(
+    library: Any, name: str, root: str | os.PathLike | None, *, download: bool
+) -> tuple[Any, str]:
+    """The builder of a prepared data set, and its folder for messages."""
+    data_dir = root
     try:
         if root is not None and shown(path := os.path.abspath(root)) != path:
             if download or os.path.isdir(path):
-                way = str(_opened.enter_context(utf8_path(Path(path))))
-        builder = tensorflow_datasets.builder(name, data_dir=way)
-    except tensorflow_datasets.core.registered.DatasetNotFoundError:
+                data_dir = str(_opened.enter_context(utf8_path(Path(path))))
+        builder = library.builder(name, data_dir=data_dir)
+    except library.core.registered.DatasetNotFoundError:
         raise UserError(
-            f"{flag} is neither a data set of TFDS nor prepared in {str(root)!r}; check"
-            " the name and --dataroot."
+            f"`name`: tfds:{name} is neither a data set of TFDS nor prepared in"
+            f" {str(root)!r}; check the name and `root`."
         ) from None
-    except Exception as error:  # of a name that is none, or of damaged metadata
-        raise UserError(
-            f"{flag} cannot be opened: {_line(error)}; check the name and --dataroot."
-        ) from None
+    except Exception as error:  # an impossible name, or damaged metadata
+        what = f"tfds:{name} cannot be opened: {_line(error)}"
+        raise UserError(f"`name`: {what}; check the name and `root`.") from None
+    folder = repr(str(builder.data_dir).replace(str(data_dir), str(root)))
     if not builder.info.splits:
         if not download:
             raise UserError(
-                f"{flag} is not prepared in {_place(builder, way, root)}; pass"
-                " --download."
+                f"`name`: tfds:{name} is not prepared in {folder}; pass"
+                " `download=True`."
             )
-        builder = _prepare(tensorflow_datasets, flag, name, way)
+        builder = _prepare(library, name, data_dir)
     if builder.info.file_format.value == "array_record":
-        need(flag, "array_record")
-    features = builder.info.features
-    label = next((key for key in LABELS if key in features), None)
-    kind = tensorflow_datasets.features.Image
-    images = [key for key in features if isinstance(features[key], kind)]
-    if label is None or "image" not in images:
-        raise UserError(
-            f"{flag} has the features {', '.join(features)}; it takes one of the name"
-            " image and one of the name label."
-        )
-    skip = tensorflow_datasets.decode.SkipDecoding()
-    pictures, classes, splits = [], [], []
-    for split in builder.info.splits:
-        try:
-            source = builder.as_data_source(split, decoders=dict.fromkeys(images, skip))
-        except NotImplementedError:
-            raise UserError(
-                f"{flag} is prepared in {_place(builder, way, root)} as"
-                f" {builder.info.file_format.value}, which has no random access;"
-                " prepare it elsewhere: --download and another --dataroot."
-            ) from None
-        place = f"{builder.info.full_name} {split}"
-        for row in range(len(source)):
-            record = source[row]  # read once for both
-            digest = hashlib.blake2b(record["image"], digest_size=16).digest()
-            pictures.append(Record(source, "image", row, place, digest))
-            classes.append(int(record[label]))
-        splits += [split] * len(source)
-    train = (
-        np.array(splits) == "train"
-        if name in STANDARD_SPLITS
-        else _first_half(np.array(classes))
-    )
-    names = getattr(features[label], "int2str", str)
-    return make_listing(
-        name, pictures, classes, train=train, query=~train, class_name=names
-    )
+        need(f"reading tfds:{name}", "array_record")
+    return builder, folder
 
 
-def _place(builder, way, root) -> str:
-    return repr(str(builder.data_dir).replace(str(way), str(root)))
-
-
-def _first_half(classes: np.ndarray) -> np.ndarray:
-    distinct = np.unique(classes)
-    return np.isin(classes, distinct[: (len(distinct) + 1) // 2])
-
-
-def _prepare(tensorflow_datasets, flag: str, name: str, root) -> Any:
-    builder = tensorflow_datasets.builder(
-        name, data_dir=root, file_format="array_record"
-    )
+def _prepare(library: Any, name: str, data_dir: str | os.PathLike | None) -> Any:
+    builder = library.builder(name, data_dir=data_dir, file_format="array_record")
     try:
         with redirect_stdout(StringIO()):
             builder.download_and_prepare()
     except ImportError as error:
         raise UserError(
-            f"{flag} needs {error.name} to be prepared, once; run: pip install"
-            f" {error.name}, and this command again."
+            f"`name`: tfds:{name} needs {error.name} to be prepared, once; run: pip"
+            f" install {error.name}, and this command again."
         ) from None
     except Exception as error:  # downloads and builders raise anything
         raise UserError(
-            f"{flag} cannot be prepared: {_line(error)}; prepare it with TFDS's own"
-            " tools, in the format array_record."
+            f"`name`: tfds:{name} cannot be prepared: {_line(error)}; prepare it with"
+            " TFDS's own tools, in the format array_record."
         ) from None
     return builder
+
+
+def _features(library: Any, name: str, builder: Any) -> tuple[str, list[str]]:
+    """The name of the feature label, and those of the features that are images."""
+    features = builder.info.features
+    label = next((key for key in LABELS if key in features), None)
+    images = [k for k in features if isinstance(features[k], library.features.Image)]
+    if label is None or "image" not in images:
+        raise UserError(
+            f"`name`: tfds:{name} has the features {', '.join(features)}; it takes one"
+            " of the name image and one of the name label."
+        )
+    return label, images
+
+
+def _random_access(
+    name: str, builder: Any, decoders: dict[str, Any], folder: str
+) -> dict[str, Sequence[dict[str, Any]]]:
+    """The records of each split."""
+    try:
+        return {
+            split: builder.as_data_source(split, decoders=decoders)
+            for split in builder.info.splits
+        }
+    except NotImplementedError:
+        kind = builder.info.file_format.value
+        raise UserError(
+            f"`name`: tfds:{name} is prepared in {folder} as {kind}, which has no"
+            " random access; prepare it elsewhere: `download=True` and another `root`."
+        ) from None
 
 
 def _line(error: Exception) -> str:

@@ -1,23 +1,24 @@
-"""From a ``Listing`` to a ``Dataset``: pictures decoded once, or whenever needed."""
+"""From a ``Listing`` to a ``Dataset``: images decoded once, or whenever needed."""
 
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from jml.data._singletons import singletons_note
-from jml.data._sources._problems import bad_images
 from jml.data._types import Dataset, Images, Listing, Split
 from jml.errors import UserError
 
-from ._decoder import Checked, Decoder, Progress
+from ._decoder import Checked, Decoder, bad_images
 from ._disk_cache import disk_cache
 from ._image_file import BadImageError, need_pillow, read_square
 
 CACHES = ("host", "disk", "none")
-SMALL = 2**28  # bytes of pictures that are not worth a file
+SMALL = 2**28  # bytes of pixels that are not worth a file
 
 
 def decode(
@@ -29,53 +30,49 @@ def decode(
     workers: int = 4,
     skip_bad: bool = False,
     singletons: str = "skip",
-    progress: Progress = lambda pictures, count: pictures,
+    progress: Callable[[Iterable, int], Iterable] = lambda images, total: images,
 ) -> Dataset:
-    """Makes the pictures of a listing available as squares of uint8.
+    """Makes the images of a listing available as squares of uint8.
 
     Args:
-        listing: which pictures.
+        listing: the images.
         image_size: side of the squares.
-        cache: "host" decodes all of them now, into memory; "disk" into a file that the
-            next run with the same pictures finds again; "none" decodes whenever a
-            picture is asked for. None chooses by size: host where they are few, disk
-            where there is twice the room, else none.
+        cache: "host" decodes all images now, into memory; "disk" into a file that the
+            next run with the same images finds again; "none" decodes an image whenever
+            it is indexed. None chooses by size: "host" for at most 256 MiB, "disk"
+            where there is twice the room, else "none".
         cache_folder: where those files are; by default ``jml`` in the user's cache.
         workers: threads that decode.
-        skip_bad: leave out pictures that cannot be read, instead of an error.
+        skip_bad: leave out images that cannot be read, instead of an error.
         singletons: what ``pk_batch`` will be told about training classes of which a
-            single image can be read: "skip" or "views". It is noted.
-        progress: wraps what goes through all pictures and has the given length.
+            single image can be read: "skip" or "views". A note reports it.
+        progress: called with an iterable over all images and their number; returns one
+            over the same images, and may show how far it is.
 
     Returns:
-        The data set; its notes say how many pictures were left out, and how many are
+        The data set. Its notes say how many images were left out, and how many are
         nearly black because their 16 bits hold no more than 12.
 
     Raises:
-        UserError: a picture cannot be read, Pillow is missing, or the cache cannot be
+        UserError: an image cannot be read, Pillow is missing, or the cache cannot be
             written.
     """
     need_pillow()
-    count = len(listing.pictures)
-    shape = (count, image_size, image_size, 3)
+    shape = (len(listing.images), image_size, image_size, 3)
     size = int(np.prod(shape, dtype=np.int64))
     folder = Path(cache_folder or default_cache_folder())
     if cache is None:
         room = _room(folder) > 2 * size
         cache = "host" if size <= SMALL else "disk" if room else "none"
-    decoder = Decoder(listing.pictures, image_size, workers)
+    decoder = Decoder(listing.images, image_size, workers)
 
-    def fill(images: np.ndarray | None) -> Checked:
-        return decoder.fill(images, skip_bad, progress)
+    def fill(pixels: np.ndarray | None) -> Checked:
+        return decoder.fill(pixels, skip_bad, progress)
 
-    images: Images
     if cache == "disk":
         images, (bad, dark), path = disk_cache(folder, listing, shape, fill)
         if bad.any() and not skip_bad:  # they were left out when the cache was made
-            try:
-                read_square(listing.pictures[int(np.argmax(bad))], image_size)
-            except BadImageError as error:
-                raise bad_images(listing.pictures, bad, str(error)) from None
+            _raise_bad(listing, image_size, bad)
         kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
@@ -100,25 +97,37 @@ def _room(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def _raise_bad(listing: Listing, side: int, bad: Bool[np.ndarray, " n"]) -> None:
+    """Reads the first of the bad images again, for the reason."""
+    try:
+        read_square(listing.images[int(np.argmax(bad))], side)
+    except BadImageError as error:
+        raise bad_images(listing.images, bad, str(error)) from None
+
+
 class Subset:
     """Some rows of other images."""
 
     def __init__(self, images: Images, rows: Int[np.ndarray, " n"]) -> None:
-        """Copies nothing."""
-        self.shape = (len(rows), *images.shape[1:])
+        """Keeps both, and copies nothing."""
         self._images, self._rows = images, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of images, side, side, 3."""
+        return len(self._rows), *self._images.shape[1:]
 
     def __len__(self) -> int:
         """The number of rows."""
         return len(self._rows)
 
-    def __getitem__(self, rows) -> UInt8[np.ndarray, "b s s 3"]:
-        """Those of them."""
+    def __getitem__(self, rows: Any, /) -> UInt8[np.ndarray, "b s s 3"]:
+        """Returns the images of a slice or of an array of indices."""
         return self._images[self._rows[rows]]
 
 
 def _dark_note(listing: Listing, dark: Bool[np.ndarray, " n"]) -> str:
-    first = listing.pictures[int(np.argmax(dark))].name
+    first = listing.images[int(np.argmax(dark))].name
     return (
         f"{dark.sum():,} of {len(dark):,} images have 16 bits, no declared range and no"
         " value above 4,095; they are nearly black, for white is 65,535: if they hold"
@@ -127,36 +136,35 @@ def _dark_note(listing: Listing, dark: Bool[np.ndarray, " n"]) -> str:
 
 
 def _dataset(
-    listing: Listing, images: Images, bad: np.ndarray, singletons: str
+    listing: Listing, images: Images, bad: Bool[np.ndarray, " n"], singletons: str
 ) -> Dataset:
-    def split(rows: np.ndarray) -> Split:
-        rows = rows[~bad[rows]]
-        known = (None if a is None else a[rows] for a in (listing.ids, listing.groups))
-        return Split(Subset(images, rows), listing.labels[rows], *known)
+    """The data set without the images that cannot be read."""
 
-    train = split(listing.train)
+    def split(name: str, rows: Int[np.ndarray, " r"]) -> Split:
+        rows = rows[~bad[rows]]
+        if not len(rows):
+            raise UserError(
+                f"`listing`: {listing.name} has no image for {name} that can be read;"
+                " unpack the data set anew."
+            )
+        return Split(
+            Subset(images, rows),
+            listing.labels[rows],
+            None if listing.ids is None else listing.ids[rows],
+            None if listing.groups is None else listing.groups[rows],
+        )
+
+    train = split("train", listing.train)
+    query = split("query", listing.query)
+    gallery = None if listing.gallery is None else split("gallery", listing.gallery)
+    # What the listing reports of training classes with one image is counted anew.
     before = singletons_note(listing.name, listing.labels[listing.train])
     notes = tuple(note for note in listing.notes if note not in before)
     notes += singletons_note(listing.name, train.labels, singletons)
     if bad.any():
-        first = listing.pictures[int(np.argmax(bad))].name
+        first = listing.images[int(np.argmax(bad))].name
         notes += (
             f"{bad.sum():,} of {len(bad):,} images cannot be read and are left out, the"
             f" first of them {first!r}",
         )
-    dataset = Dataset(
-        listing.name,
-        train,
-        split(listing.query),
-        None if listing.gallery is None else split(listing.gallery),
-        listing.class_names,
-        notes,
-    )
-    for name in ("train", "query", "gallery"):
-        part = getattr(dataset, name)
-        if part is not None and not len(part.labels):
-            raise UserError(
-                f"--dataroot: {listing.name} has no image for {name} that can be read;"
-                " unpack the data set anew."
-            )
-    return dataset
+    return Dataset(listing.name, train, query, gallery, listing.class_names, notes)
