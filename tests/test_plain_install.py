@@ -71,13 +71,13 @@ exec(Path("readme.py").read_text(), {{"__name__": "readme"}})
 """.replace("data_caches", '("host", "disk", "none")')
 REFUSALS = [
     "writing 'a.safetensors' needs safetensors, which is not installed; run: pip ins",
-    "--weights: reading 'there.safetensors' needs safetensors, which is not installed",
-    "--weights: reading 'there.pth' needs PyTorch",
-    "--weights: reading 'imagenet' needs PyTorch",
-    "--dataset: drawing glyphs needs matplotlib, pillow and fonttools, which are not",
-    "--dataroot: reading images needs pillow, which is not installed; run: pip insta",
-    "--dataset: tfds:mnist is read by tensorflow-datasets, which is not installed",
-    *["--dataroot: reading images needs pillow, which is not installed"] * 3,
+    "`weights`: reading 'there.safetensors' needs safetensors, which is not installed",
+    "`weights`: reading 'there.pth' needs PyTorch",
+    "`weights`: reading 'imagenet' needs PyTorch",
+    "drawing glyphs needs matplotlib, pillow and fonttools, which are not",
+    "reading images needs pillow, which is not installed; run: pip install pillow",
+    "`name`: tfds:mnist is read by tensorflow-datasets, which is not installed",
+    *["reading images needs pillow, which is not installed"] * 3,
     "a report needs matplotlib and pillow, which are not installed; run: pip install",
     "a plot needs matplotlib and pillow, which are not installed",
 ]

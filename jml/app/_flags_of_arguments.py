@@ -23,6 +23,7 @@ RENAMED = {
     "folder": "--checkpoints_path",
     "freeze_proxies": "--proxies fixed",
     "keep": "--keep_checkpoints",
+    "listing": "--dataroot",
     "path": "--dataroot",
     "root": "--dataroot",
     "skip_bad=True": "--on_bad_image skip",

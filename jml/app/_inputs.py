@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from jml._optional import progress_bar
 from jml.app._config import Config
+from jml.app._flags_of_arguments import flags_for
 from jml.data import (
     Dataset,
     Images,
@@ -57,13 +58,15 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         return glyphs(image_size=side)
     kind, _, name = config.dataset.partition(":")
     if kind == "tfds":
-        listing = tfds(name, config.dataroot, download=config.download)
+        with flags_for(name="--dataset"):
+            listing = tfds(name, config.dataroot, download=config.download)
     elif kind == "folder":
         listing = folder(config.dataroot, nested=config.nested)
     else:
         listing = READERS[kind](config.dataroot)
     if to_train:  # a batch that cannot be drawn is reported before the long work
-        draws(config, listing.labels[listing.train])(step=0)
+        with flags_for(labels="--dataroot"):
+            draws(config, listing.labels[listing.train])(step=0)
     check_findable(
         listing.name,
         _known_of(listing, listing.query),
@@ -77,7 +80,7 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         workers=config.nworkers,
         skip_bad=config.on_bad_image == "skip",
         singletons=config.singletons,
-        progress=lambda pictures, count: progress_bar(pictures, "decoding", count),
+        progress=lambda images, total: progress_bar(images, "decoding", total),
     )
     if config.on_bad_image == "skip":
         check_findable(dataset.name, dataset.query, dataset.gallery)  # what is left
@@ -124,7 +127,8 @@ def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
     classes = np.full(len(used), -1, np.int32)
     known, classes[used] = np.unique(split.labels[used], return_inverse=True)
     indices = draws(config, split.labels)
-    indices(step=0)
+    with flags_for(labels="--dataroot"):
+        indices(step=0)
     rows = local_rows(config.batch_size)
     on_device = keeps_on_device(config.cache, split.images)
     images = replicate(mesh, split.images[:]) if on_device else split.images

@@ -7,10 +7,10 @@ from ._embedding import batch_norm_mask as batch_norm_mask
 from ._embedding import create as create
 from ._embedding import embed as embed
 from ._embedding import with_bfloat16_kernels as with_bfloat16_kernels
-from ._weights import from_state_dict as from_state_dict
+from ._state_dict import from_state_dict as from_state_dict
+from ._state_dict import to_state_dict as to_state_dict
 from ._weights import load_weights as load_weights
 from ._weights import save_weights as save_weights
-from ._weights import to_state_dict as to_state_dict
 
 __all__ = [
     "ARCHITECTURES",

@@ -13,11 +13,10 @@ from jml.errors import UserError
 
 from ._resnet import ARCHITECTURES as _NETS
 from ._resnet import Linear, ResNet
+from ._state_dict import Tree
 from ._weights import load_weights
 
 ARCHITECTURES: tuple[str, ...] = tuple(_NETS)
-
-Tree = dict[str, Any]  # nested dictionaries of arrays
 
 
 class Model(NamedTuple):
@@ -61,8 +60,8 @@ def create(
         embedding_dim: length of an embedding.
         l2norm: scale embeddings to length one.
         weights: "none" initialises as torchvision does; "imagenet" takes torchvision's
-            ImageNet weights, downloaded if need be; anything else is the path of a
-            ``.pth`` or ``.safetensors`` file.
+            ImageNet weights, and downloads them if needed; anything else is the path of
+            a ``.pth`` or ``.safetensors`` file.
         seed: of the initial weights.
 
     Raises:
@@ -75,7 +74,7 @@ def create(
     """
     if arch not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise UserError(f"--arch: no network named {arch!r}; choose one of {known}.")
+        raise UserError(f"`arch`: no network named {arch!r}; choose one of {known}.")
     rng = np.random.default_rng(seed)
     module = EmbeddingModel(arch, embedding_dim=embedding_dim, l2norm=l2norm, rng=rng)
     graphdef, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
@@ -102,14 +101,14 @@ def embed(
         batch_stats: the running statistics of its BatchNorm layers.
         images: channels last.
         train: normalise with the batch's statistics and move the running ones. If
-            False, each image is embedded on its own, and `batch_stats` come back as
-            they are.
+            False, each image is embedded on its own, and `batch_stats` are returned
+            unchanged.
 
     Returns:
         The embeddings and the running statistics after this batch.
 
     Raises:
-        ValueError: `train` and a layer that sees one value per channel.
+        ValueError: `train`, and a layer has one value per channel only.
 
     Example:
         >>> model = create("resnet18", embedding_dim=16)
@@ -123,7 +122,7 @@ def embed(
 
 
 def with_bfloat16_kernels(params: Tree) -> Tree:
-    """The parameters with convolutions in bfloat16, for a network that computes so.
+    """Casts the kernels of convolutions to bfloat16, in which these then compute.
 
     BatchNorm's statistics, the head and the embeddings stay in float32.
 
@@ -137,12 +136,12 @@ def with_bfloat16_kernels(params: Tree) -> Tree:
 
 
 def batch_norm_mask(params: Tree) -> Tree:
-    """Marks the scales and shifts of BatchNorm layers, to freeze them, say.
+    """Marks the scales and shifts of BatchNorm layers, for example to freeze them.
 
     Returns:
         The same tree with True at those parameters and False at all others.
     """
-    # Of the layers here, a BatchNorm alone has a weight of one dimension.
+    # Only the weight of a BatchNorm has one dimension.
     if "weight" in params and params["weight"].ndim == 1:
         return dict.fromkeys(params, True)
     return {

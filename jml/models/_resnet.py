@@ -1,9 +1,10 @@
 """ResNet-18 to 152 as torchvision builds them, in Flax NNX, over NHWC images.
 
-Attributes carry torchvision's names, so a parameter's path is its torchvision name.
+Attributes have torchvision's names, so the path of a parameter is its torchvision name.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jml.models._layers._batch_norm import BatchNorm
-from jml.models._layers._conv import conv2d
-from jml.models._layers._pool import max_pool
+from ._layers import BatchNorm, conv2d, max_pool
 
 
 class Conv(nnx.Module):
@@ -50,8 +49,8 @@ class Linear(nnx.Module):
 class _Block(nnx.Module):
     """A residual block: ``relu(shortcut(x) + branch(x))``.
 
-    The branch is a row of convolutions conv1, conv2 ... given as (channels, size,
-    stride), each followed by its BatchNorm and, but for the last, by ReLU.
+    The branch is a sequence of convolutions conv1, conv2 ..., given as (channels, size,
+    stride). Each is followed by its BatchNorm and, except for the last, by ReLU.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class _Block(nnx.Module):
         self.projects = total_stride > 1 or c != c_in
         if self.projects:
             conv = Conv(c_in, c, size=1, stride=total_stride, rng=rng)
-            self.downsample = nnx.Dict({"0": conv, "1": BatchNorm(c)})
+            self.downsample: nnx.Dict[Any] = nnx.Dict({"0": conv, "1": BatchNorm(c)})
 
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Applies the block to images [b, h, w, c_in]."""
@@ -131,7 +130,7 @@ class ResNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "b h w 3"], *, train: bool
     ) -> Float[Array, "b d"]:
-        """Computes the features in the kernels' dtype; the last mean in float32."""
+        """Computes features in the dtype of the kernels, the last mean in float32."""
         x = self.conv1(images.astype(self.conv1.weight.dtype))
         x = max_pool(jax.nn.relu(self.bn1(x, train=train)))
         for i in range(1, 5):

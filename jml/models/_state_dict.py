@@ -1,8 +1,8 @@
-"""Torchvision's state dicts to and from a model's trees: names and layouts.
+"""Converts between torchvision's state dicts and a model's trees.
 
-The networks here name their attributes as torchvision does, so a tensor's name is the
-path of its array, and only the order of the axes differs. Both directions, and every
-check, follow from walking the model's own trees with those two rules.
+The networks here name their attributes as torchvision does. So the name of a tensor is
+the path of its array in the trees, and only the order of the axes differs. Both
+directions and all checks walk the trees with these two rules.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,8 @@ Tree = dict[str, Any]  # nested dictionaries of arrays
 
 _HEAD = ("fc.weight", "fc.bias")
 _COUNTER = "num_batches_tracked"  # torchvision keeps it and never uses it
-# Where PyTorch's axes lie in ours: HWIO kernels from OIHW, [in, out] from [out, in].
+# The order of axes by the number of dimensions: kernels are HWIO here and OIHW in
+# PyTorch, matrices [in, out] here and [out, in] there.
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 _FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 
@@ -28,7 +29,7 @@ def _name(path: Iterable[Any]) -> str:
 
 
 def to_state_dict(params: Tree, batch_stats: Tree) -> dict[str, np.ndarray]:
-    """Turns a model into torchvision's state dict, as NumPy arrays.
+    """Converts a model to torchvision's state dict, of NumPy arrays.
 
     ``torchvision.models.resnet…`` with ``fc = Linear(…, embedding_dim)`` loads it with
     ``strict=True``.
@@ -54,56 +55,58 @@ def from_state_dict(
 ) -> tuple[Tree, Tree]:
     """Fills a model's trees from torchvision's state dict.
 
-    A head (``fc``) of 1000 classes is ImageNet's: where the model's has another size,
-    it is left out and the model's head stays. Any other head must fit.
+    A head (``fc``) of 1000 classes is ImageNet's. Where the model's has another size,
+    ImageNet's is left out and the model keeps its own. Any other head must fit.
 
     Args:
         state: tensors by torchvision's names.
-        params: what a model's parameters look like: structure, shapes and dtypes.
-        batch_stats: the same for its running statistics.
+        params: a model's parameters, for their structure, shapes, dtypes and the head.
+        batch_stats: its running statistics, for their structure, shapes and dtypes.
+
+    Returns:
+        The parameters and the running statistics.
 
     Raises:
         UserError: tensors are missing, unknown or of the wrong shape; lists them.
     """
     state = {name: x for name, x in state.items() if not name.endswith(_COUNTER)}
-    ours, treedef = jax.tree.flatten_with_path((params, batch_stats))
-    ours = {_name(path[1:]): array for path, array in ours}
+    leaves, treedef = jax.tree.flatten_with_path((params, batch_stats))
+    targets = {_name(path[1:]): array for path, array in leaves}
     shapes = {
         name: tuple(array.shape[axis] for axis in _TO_TORCH[array.ndim])
-        for name, array in ours.items()
+        for name, array in targets.items()
     }
     head = [tuple(state[name].shape) for name in _HEAD if name in state]
     features = shapes[_HEAD[0]][1]
     if head == [(1000, features), (1000,)] and shapes[_HEAD[1]] != (1000,):
-        own_head = {name: ours[name].T for name in _HEAD}
-        state = {**state, **own_head}
+        state |= {name: targets[name].T for name in _HEAD}
     _check(state, shapes)
     arrays = [
         jnp.asarray(np.asarray(state[name]).transpose(_FROM_TORCH[a.ndim]), a.dtype)
-        for name, a in ours.items()
+        for name, a in targets.items()
     ]
     return jax.tree.unflatten(treedef, arrays)
 
 
 def _check(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    found = {name: tuple(array.shape) for name, array in state.items()}
-    wrong = [
-        f"{name} {found[name]} instead of {shape}"
+    actual = {name: tuple(array.shape) for name, array in state.items()}
+    misshapen = [
+        f"{name} {actual[name]} instead of {shape}"
         for name, shape in shapes.items()
-        if name in found and found[name] != shape
+        if name in actual and actual[name] != shape
     ]
     problems = {
-        "missing": sorted(shapes.keys() - found.keys()),
-        "unknown": sorted(found.keys() - shapes.keys()),
-        "misshapen": sorted(wrong),
+        "missing": sorted(shapes.keys() - actual.keys()),
+        "unknown": sorted(actual.keys() - shapes.keys()),
+        "misshapen": sorted(misshapen),
     }
     if any(problems.values()):
         listed = (
-            f"{kind}: {_some(names)}" for kind, names in problems.items() if names
+            f"{kind}: {_shortened(names)}" for kind, names in problems.items() if names
         )
         raise UserError("; ".join(listed))
 
 
-def _some(names: list[str], most: int = 4) -> str:
+def _shortened(names: list[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,10 +1,10 @@
-"""Weights files with torchvision's names: reading, writing, downloading.
+"""Files of weights with torchvision's names: reading, writing, downloading.
 
-PyTorch is needed for ``.pth`` files alone, and imported only when one is read.
+Only ``.pth`` files need PyTorch. It is imported when one is read.
 """
 
 import os
-import pickle  # for its error; nothing is unpickled here
+import pickle  # for its error class; nothing is unpickled here
 import sys
 import warnings
 import zipfile
@@ -16,10 +16,7 @@ import numpy as np
 from jml._optional import need
 from jml.errors import UserError
 
-from ._state_dict import from_state_dict as from_state_dict
-from ._state_dict import to_state_dict as to_state_dict
-
-Tree = dict[str, Any]  # nested dictionaries of arrays
+from ._state_dict import Tree, from_state_dict, to_state_dict
 
 IMAGENET = {  # torchvision's IMAGENET1K_V1
     "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
@@ -47,7 +44,7 @@ def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) 
     part = path.with_name(path.name + ".part")
     try:
         save_file(to_state_dict(params, batch_stats), part)
-    except SafetensorError as error:  # what safetensors makes of an OSError
+    except SafetensorError as error:  # safetensors hides an OSError in it
         raise OSError(str(error)) from None
     os.replace(part, path)
 
@@ -60,11 +57,12 @@ def load_weights(
     Args:
         weights: path of a ``.pth`` or ``.safetensors`` file, or "imagenet".
         arch: the network, for "imagenet" and for messages.
-        params: as in ``from_state_dict``, whose rule about heads holds too.
-        batch_stats: likewise.
+        params: as in ``from_state_dict``, whose rule about heads holds here, too.
+        batch_stats: as in ``from_state_dict``.
 
     Raises:
-        UserError: the file cannot be had, read or used; says why and what to do.
+        UserError: the file cannot be downloaded or read, or does not fit; says why and
+            what to do.
     """
     path = _imagenet_file(arch) if weights == "imagenet" else Path(weights)
     state = _read(path)
@@ -72,8 +70,8 @@ def load_weights(
         return from_state_dict(state, params, batch_stats)
     except UserError as error:
         raise UserError(
-            f"--weights: {str(path)!r} does not fit {arch} with this --embedding_dim; "
-            f"{error}; pass a file of the same network or --weights none."
+            f"`weights`: {str(path)!r} does not fit {arch} with this `embedding_dim`;"
+            f' {error}; pass a file of the same network or `weights="none"`.'
         ) from None
 
 
@@ -81,28 +79,28 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     readers = {".pth": _read_pth, ".pt": _read_pth, ".safetensors": _read_safetensors}
     if _is_program(path):
         raise UserError(
-            f"--weights: {str(path)!r} is TorchScript or another exported program,"
+            f"`weights`: {str(path)!r} is TorchScript or another exported program,"
             " which is not run here; where its model is defined, save the tensors"
             " alone, torch.save(model.state_dict(), 'weights.pth'), and pass that file."
         )
     if path.suffix not in readers:
         raise UserError(
-            f"--weights: {str(path)!r} is neither 'none', 'imagenet', nor a .pth or "
-            ".safetensors file; pass one of these."
+            f"`weights`: {str(path)!r} is neither 'none', 'imagenet', nor a .pth or"
+            " .safetensors file; pass one of these."
         )
     if not path.is_file():
         raise UserError(
-            f"--weights: no such file: {str(path)!r}; pass an existing .pth or "
-            ".safetensors file, or --weights none."
+            f"`weights`: no such file: {str(path)!r}; pass an existing .pth or"
+            ' .safetensors file, or `weights="none"`.'
         )
     try:
         return readers[path.suffix](path)
     except UserError:
         raise
-    except Exception as error:  # whatever a reader makes of a broken file
+    except Exception as error:  # readers raise many kinds about a broken file
         raise UserError(
-            f"--weights: cannot read {str(path)!r}: {_reason(error)}; the file may be "
-            "damaged: fetch it again or pass another."
+            f"`weights`: cannot read {str(path)!r}: {_reason(error)}; the file may be"
+            " damaged: fetch it again or pass another."
         ) from None
 
 
@@ -111,7 +109,7 @@ def _reason(error: Exception) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    need(f"--weights: reading {str(path)!r}", "safetensors")
+    need(f"`weights`: reading {str(path)!r}", "safetensors")
     from safetensors.numpy import load_file
 
     return load_file(path)
@@ -122,15 +120,15 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # whose text would have the user switch safety off
+    except pickle.UnpicklingError:  # its text advises to switch safety off
         raise UserError(
-            f"--weights: {str(path)!r} is damaged or holds more than tensors, which is"
+            f"`weights`: {str(path)!r} is damaged or holds more than tensors, which is"
             " not safe to load; pass a file that torch.save made of a state dict."
         ) from None
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
         raise UserError(
-            f"--weights: {str(path)!r} holds no plain state dict (names to tensors); "
-            "save model.state_dict() and pass that file."
+            f"`weights`: {str(path)!r} holds no plain state dict (names to tensors);"
+            " save model.state_dict() and pass that file."
         )
     # NumPy has no bfloat16.
     return {
@@ -140,7 +138,7 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
 
 
 def _is_program(path: Path) -> bool:
-    """Whether an archive holds code: PyTorch would call `torch.jit.load` for it."""
+    """Whether an archive holds code, which PyTorch would run by `torch.jit.load`."""
     try:
         with zipfile.ZipFile(path) as archive:
             inside = {name.partition("/")[2] for name in archive.namelist()}
@@ -155,27 +153,27 @@ def _torch(source: object) -> Any:
         import torch
     except ImportError:
         raise UserError(
-            f"--weights: reading {str(source)!r} needs PyTorch; install torch, or pass "
-            "a .safetensors file or --weights none."
+            f"`weights`: reading {str(source)!r} needs PyTorch; install torch, or pass"
+            ' a .safetensors file or `weights="none"`.'
         ) from None
     return torch
 
 
 def _imagenet_file(arch: str) -> Path:
-    """Downloads into PyTorch's own cache, where torchvision looks too."""
+    """Downloads into PyTorch's own cache, which torchvision uses, too."""
     hub = _torch("imagenet").hub
     url = IMAGENET[arch]
     path = Path(hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.exists():
         return path
-    # The file's name ends with the first digits of its SHA-256.
+    # The name of the file ends with the first digits of its SHA-256.
     digits = path.stem.rpartition("-")[2]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         hub.download_url_to_file(url, str(path), digits, progress=sys.stderr.isatty())
     except (OSError, RuntimeError) as error:  # no network; disk; wrong hash
         raise UserError(
-            f"--weights imagenet: cannot download {url}: {_reason(error)}; pass a file "
-            "as --weights PATH, or --weights none."
+            f'`weights="imagenet"`: cannot download {url}: {_reason(error)}; pass a'
+            ' file as `weights`, or `weights="none"`.'
         ) from None
     return path

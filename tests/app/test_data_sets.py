@@ -237,7 +237,7 @@ def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
 
     with pytest.raises(UserError, match="needs tensorflow to be prepared, once"):
         read("needs_tensorflow", tmp_path, download=True)
-    with pytest.raises(UserError, match="pass --download"):
+    with pytest.raises(UserError, match="pass `download=True`"):
         read("needs_tensorflow", tmp_path)
 
 

@@ -106,5 +106,5 @@ def test_the_seed_alone_decides_the_weights():
 
 
 def test_an_unknown_network_is_a_users_mistake():
-    with pytest.raises(UserError, match="--arch: no network named 'resnet19'"):
+    with pytest.raises(UserError, match="`arch`: no network named 'resnet19'"):
         create("resnet19", embedding_dim=4)

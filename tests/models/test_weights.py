@@ -72,7 +72,7 @@ def fails(weights, arch="resnet18", dim=EMBEDDING_DIM) -> str:
         create(arch, embedding_dim=dim, weights=str(weights))
     message = str(caught.value)
     assert "\n" not in message
-    assert message.startswith("--weights")
+    assert message.startswith("`weights")
     return message
 
 
@@ -121,7 +121,7 @@ def test_an_imagenet_head_is_left_out(tmp_path):
 def test_another_embedding_dim_is_an_error(saved):
     message = fails(saved, dim=7)
     assert "fc.weight (5, 512) instead of (7, 512)" in message
-    assert "--embedding_dim" in message
+    assert "`embedding_dim`" in message
 
 
 def test_the_wrong_network_is_an_error(saved):
@@ -219,7 +219,7 @@ def test_a_download_that_fails(server):
     serve("resnet18-00000000.pth")
     message = fails("imagenet")
     assert "invalid hash" in message
-    assert "--weights PATH, or --weights none" in message
+    assert '`weights`, or `weights="none"`' in message
     IMAGENET["resnet18"] += ".gone"
     assert "cannot download" in fails("imagenet")
 

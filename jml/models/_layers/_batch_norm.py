@@ -1,4 +1,4 @@
-"""Batch normalisation with PyTorch's meaning of every number."""
+"""Batch normalisation whose momentum and epsilon mean what they mean in PyTorch."""
 
 import math
 
@@ -14,9 +14,9 @@ EPSILON = 1e-5
 class BatchNorm(nnx.Module):
     r"""Normalises every channel: ``(x - mean) / sqrt(var + 1e-5) * weight + bias``.
 
-    In training, mean and (biased) variance are the batch's, and the running statistics
-    move a tenth of the way towards its mean and *unbiased* variance. Statistics are
-    computed in float32 at least.
+    In training, mean and (biased) variance are the batch's. The running statistics move
+    a tenth of the way towards its mean and *unbiased* variance. Statistics are computed
+    in at least float32.
     """
 
     def __init__(self, channels: int):
@@ -31,7 +31,8 @@ class BatchNorm(nnx.Module):
         """Normalises; if `train`, also moves the running statistics.
 
         Raises:
-            ValueError: `train` with one value a channel, which has no variance.
+            ValueError: `train`, and there is one value per channel, which has no
+                variance.
         """
         if not train:
             mean, var = self.running_mean[...], self.running_var[...]

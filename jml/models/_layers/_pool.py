@@ -1,7 +1,7 @@
 """Max pooling, 3 x 3 with stride 2 and padding 1, over NHWC images.
 
-XLA's own derivative scans every window anew, one number at a time on CPUs, so the
-place of each maximum is remembered instead: 0 to 8, in reading order.
+On CPUs, XLA's derivative scans every window again, one number at a time. So the place
+of each maximum in its window is kept instead: 0 to 8, in reading order.
 """
 
 import jax
@@ -11,15 +11,15 @@ from jaxtyping import Array, Float, Int8
 
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b i j c"]:
-    """Maximum over every window; its whole gradient goes to the first maximum.
+    """Computes the maximum of every window.
 
-    First in reading order, as in PyTorch.
+    Its whole gradient goes to the first maximum in reading order, as in PyTorch.
     """
     return lax.platform_dependent(x, cpu=by_place, default=native)
 
 
 def native(x: Array) -> Array:
-    """``max_pool`` as XLA has it."""
+    """``max_pool`` by XLA's reduction."""
     edges = [(0, 0), (1, 1), (1, 1), (0, 0)]
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), edges)
 
@@ -44,7 +44,7 @@ def _forward(x: Array) -> tuple[Array, Int8[Array, "b i j c"]]:
     return best, place
 
 
-def _residuals(x: Array):
+def _residuals(x: Array) -> tuple[Array, tuple[Array, Array]]:
     best, place = _forward(x)
     return best, (place, x)
 
@@ -56,19 +56,21 @@ def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
     place, g = jnp.pad(place, edges), jnp.pad(g, edges)
 
     def share(tap: int, down: int, right: int) -> Array:
-        """What the windows one `down` and `right` gave to their tap."""
+        """The gradient that reaches tap `tap` of the window `down` and `right`."""
         there = (slice(None), slice(down, down + i), slice(right, right + j))
         return jnp.where(place[there] == tap, g[there], 0)
 
-    # A pixel in an even row lies in the middle row of one window; in an odd row, in
-    # the last row of one window and the first of the next. So do columns.
+    # A pixel in an even row lies in the middle row of one window. A pixel in an odd row
+    # lies in the last row of one window and in the first of the next. The same holds
+    # for columns.
     quarters = (
         share(4, 0, 0),
         share(5, 0, 0) + share(3, 0, 1),
         share(7, 0, 0) + share(1, 1, 0),
         share(8, 0, 0) + share(6, 0, 1) + share(2, 1, 0) + share(0, 1, 1),
     )
-    # Computed first and interleaved after: fused, every pixel would search its quarter.
+    # The barrier makes XLA compute the quarters before it interleaves them. Fused, the
+    # program would find out for every pixel which quarter it belongs to.
     ee, eo, oe, oo = lax.optimization_barrier(quarters)
     rows = jnp.stack([jnp.stack([ee, eo], 3), jnp.stack([oe, oo], 3)], 2)
     return (rows.reshape(b, 2 * i, 2 * j, c)[:, : x.shape[1], : x.shape[2]],)
