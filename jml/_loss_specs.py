@@ -93,13 +93,13 @@ class LossSpec:
 
 CONVENTION = Choice(
     name="convention",
-    text="how pairs are counted: as the original code or as the paper",
+    text="way to count pairs: that of the original code or that of the paper",
     choices=("original", "paper"),
     default="original",
 )
 MINING = Choice(
     name="mining",
-    text="triplets to use",
+    text="triplets that the loss uses",
     choices=("hardest", "semi", "all"),
     default="semi",
 )

@@ -21,7 +21,7 @@ class Settings(LossSettings):
     )
     proxies: str | None = flags.loss(
         None,
-        "what becomes of a loss's proxies: trained, or fixed as initialised",
+        "use of the proxies of a loss: trained, or fixed as initialised",
         choices=("trained", "fixed"),
     )
 
@@ -147,6 +147,6 @@ class Settings(LossSettings):
     )
     cuda: bool | None = flags.run(
         None,
-        "device: true for a GPU, without which the run fails; false for the CPU; default:"
-        " a GPU if there is one",
+        "device: true for a GPU, without which the run fails; false for the CPU;"
+        " default: a GPU if there is one",
     )
