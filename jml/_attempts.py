@@ -1,4 +1,4 @@
-"""Work of which a part may fail without costing the rest."""
+"""Work in parts, of which one may fail without ending the others."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,18 +7,18 @@ from jml.errors import IncompleteError, reason_of
 
 
 class Attempts:
-    """Parts that failed, by name, and why; one that succeeds later is taken off."""
+    """The parts that failed, and why; a part that succeeds later is taken off."""
 
     def __init__(self, report: Callable[[str], None] = lambda line: None) -> None:
-        """Nothing has failed yet; `report` is given a line when something does."""
+        """Starts without failures; `report` is called with a line for each new one."""
         self.problems: dict[str, str] = {}
         self.report = report
 
     @contextmanager
     def at(self, part: str) -> Iterator[None]:
-        """A block that is given up where it fails; what follows it goes on.
+        """Runs a block: where it fails, the failure is noted, and the program goes on.
 
-        Signals are no failures and pass through.
+        Signals are no failures: they pass through.
         """
         try:
             yield
@@ -31,12 +31,12 @@ class Attempts:
             self.problems.pop(part, None)
 
     def note(self, part: str, reason: str) -> None:
-        """Notes a part that failed, and reports what is new."""
+        """Notes a part that failed, and reports it unless the reason is known."""
         if self.problems.get(part) != reason:
             self.report(f"{part}: {reason}")
         self.problems[part] = reason
 
     def check(self) -> None:
-        """Raises an IncompleteError that has all failures, if there are any."""
+        """Raises an IncompleteError with all failures, if there are any."""
         if self.problems:
             raise IncompleteError(self.problems)

@@ -1,8 +1,9 @@
-r"""Names of files and classes: bytes on Linux, and text where people read them.
+r"""Names of files and classes: kept byte for byte, and made readable for people.
 
-Python keeps a byte that is not UTF-8 as a lone surrogate (PEP 383), so the name still
-opens its file, and JSON in ASCII holds it as it is. Neither can be printed. So names
-are passed on exactly, and go through ``shown`` on their way to people alone.
+On Linux a name is bytes. Python keeps a byte that is not UTF-8 as a lone surrogate
+(PEP 383): such a name opens its file, and JSON in ASCII can hold it, but it cannot be
+printed. So a name is passed on as it is, and ``shown`` makes it readable only where it
+is printed.
 """
 
 import errno
@@ -14,7 +15,7 @@ from pathlib import Path
 
 
 def name_bytes(name: str) -> bytes:
-    r"""The bytes of a name: for digests, which tell apart what looks alike.
+    r"""The bytes of a name, for digests: names that look alike may differ in them.
 
     >>> name_bytes("caf\udce9")
     b'caf\xe9'
@@ -26,7 +27,7 @@ def name_bytes(name: str) -> bytes:
 
 
 def shown(name: object) -> str:
-    r"""Text for people: U+FFFD stands for what is not UTF-8. Several may look alike.
+    r"""A name to print: U+FFFD replaces what is not UTF-8, so names may look alike.
 
     >>> shown("caf\udce9")
     'caf\ufffd'
@@ -35,7 +36,7 @@ def shown(name: object) -> str:
 
 
 def shell_line(words: Sequence[str]) -> str:
-    r"""A command to read and to run: bash and zsh read ``\x`` in ``$'...'``.
+    r"""A command that can be printed and run: bash and zsh read ``\x`` in ``$'...'``.
 
     >>> print(shell_line(["ls", "my runs", "caf\udce9"]))
     ls 'my runs' $'caf\xe9'
@@ -53,13 +54,14 @@ def _quoted(word: str) -> str:
 
 @contextmanager
 def utf8_path(path: Path) -> Iterator[Path]:
-    """A way to a folder, made if need be, for libraries that take UTF-8 alone.
+    """A UTF-8 path to a folder of any name, for libraries that refuse other names.
 
-    That is the path itself, or one through ``/proc`` that other processes of this user
-    can take, too, until the block ends.
+    It is the path itself if that is UTF-8. Otherwise it is a path through ``/proc``, to
+    the deepest parent with such a name, which is created if need be and kept open: the
+    path is valid until the block ends, also in other processes of this user.
 
     Raises:
-        OSError: the folder cannot be made, or there is no such way.
+        OSError: the folder cannot be made, or the system has no ``/proc``.
     """
     path = path.absolute()
     strange = [i for i, part in enumerate(path.parts) if shown(part) != part]
@@ -67,13 +69,13 @@ def utf8_path(path: Path) -> Iterator[Path]:
         yield path
         return
     last = strange[-1] + 1
-    known, rest = Path(*path.parts[:last]), path.parts[last:]
-    known.mkdir(parents=True, exist_ok=True)
-    opened = os.open(known, os.O_RDONLY)
+    folder, rest = Path(*path.parts[:last]), path.parts[last:]
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        way = Path(f"/proc/{os.getpid()}/fd/{opened}")
-        if not way.is_dir():
+        link = Path(f"/proc/{os.getpid()}/fd/{opened}")
+        if not link.is_dir():
             raise OSError(errno.EILSEQ, "its name is not UTF-8", str(path))
-        yield way.joinpath(*rest)
+        yield link.joinpath(*rest)
     finally:
         os.close(opened)

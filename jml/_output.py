@@ -9,7 +9,7 @@ from jml.errors import UserError
 
 
 def write_out(text: str) -> None:
-    """Prints a result, whatever names are in it and whatever the terminal can show.
+    """Prints a result, with any names in it, on any terminal.
 
     Raises:
         UserError: standard output cannot be written.
@@ -23,8 +23,8 @@ def write_out(text: str) -> None:
 
 
 def write_err(text: str) -> None:
-    """Prints what is going on, likewise; what cannot be written is no failure."""
-    with suppress(OSError, ValueError):  # the latter of a stream that was closed
+    """Prints progress to standard error, likewise; a failure to write is ignored."""
+    with suppress(OSError, ValueError):  # the latter: a closed stream
         _write(sys.stderr, text)
 
 

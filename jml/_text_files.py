@@ -1,9 +1,9 @@
-"""Text from any editor: marks of byte order, ends of lines."""
+"""Text files from any editor: byte order marks, and all kinds of line ends."""
 
 import codecs
 import os
 
-# The four bytes first: those of UTF-32 begin with those of UTF-16.
+# UTF-32 comes first: its marks begin with those of UTF-16.
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -13,18 +13,19 @@ MARKS = {
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """The lines of a text, in the encoding of its mark or in UTF-8, without the mark.
+    """The lines of a text file, decoded by its byte order mark, or else as UTF-8.
 
-    Bytes that are no UTF-8 stay what they are in the names of files (``os.fsdecode``).
+    Bytes that are no UTF-8 become lone surrogates, as in the names of files
+    (``os.fsdecode``).
 
     Raises:
         OSError: the file cannot be read.
-        UnicodeDecodeError: it is not in the encoding that its mark says.
+        UnicodeDecodeError: the file is not in the encoding of its mark.
     """
     with open(path, "rb") as file:
         data = file.read()
-    marked = (name for mark, name in MARKS.items() if data.startswith(mark))
-    encoding = next(marked, None)
+    encodings = (name for mark, name in MARKS.items() if data.startswith(mark))
+    encoding = next(encodings, None)
     if encoding is None:
         text = data.decode("utf-8", errors="surrogateescape")
     else:

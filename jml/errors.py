@@ -1,18 +1,19 @@
-"""The exceptions that stand for something other than a fault of the program."""
+"""Exceptions that are no fault of the program: mistakes, partial results, signals."""
 
 from collections.abc import Mapping
 
 
 class UserError(ValueError):
-    """A mistake the user can mend.
+    """A mistake that the user can fix.
 
-    The message is one line that names the flag, file or argument, its value, and what
-    to do; the command prints it and exits with code 2.
+    The message is one line: which argument or file is wrong, its value, and what to do.
+    It names arguments in backticks, which a command prints as its flags before it
+    exits with code 2.
     """
 
 
 class IncompleteError(Exception):
-    """The work itself is done, and something that follows it has failed.
+    """The work itself is done, but a step that follows it has failed.
 
     The command prints what and why in one line and exits with code 1.
     """
@@ -20,26 +21,26 @@ class IncompleteError(Exception):
     def __init__(
         self, problems: Mapping[str, str], done: str = "", advice: str = ""
     ) -> None:
-        """Remembers the reason of each failure.
+        """Keeps the reason of each failure.
 
-        The message says what is `done`, the failures, and what to do about them.
+        The message is what was `done`, the failures, and the `advice` on them.
 
         >>> print(IncompleteError({"a.png": "no room", "b.png": "no room"}, "trained"))
         trained; a.png, b.png: no room
         """
         self.problems = dict(problems)
-        together: dict[str, list[str]] = {}
-        for what, reason in problems.items():
-            together.setdefault(reason, []).append(what)
-        failures = [f"{', '.join(what)}: {why}" for why, what in together.items()]
+        by_reason: dict[str, list[str]] = {}
+        for part, reason in problems.items():
+            by_reason.setdefault(reason, []).append(part)
+        failures = [f"{', '.join(parts)}: {why}" for why, parts in by_reason.items()]
         super().__init__("; ".join(filter(None, [done, *failures, advice])))
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the process to end; the message says what was kept."""
+    """A signal asked the process to end; the message says what is saved."""
 
     def __init__(self, number: int, message: str = "") -> None:
-        """Remembers the number of the signal."""
+        """Keeps the number of the signal."""
         super().__init__(message)
         self.number = number
 
@@ -53,7 +54,7 @@ def reason_of(error: BaseException) -> str:
     'ZeroDivisionError: division by zero'
     """
     if isinstance(error, OSError) and error.strerror:
-        path = error.filename2 or error.filename  # where to, of a file that is moved
+        path = error.filename2 or error.filename  # the destination of a move
         return f"{path!r}: {error.strerror}" if path is not None else error.strerror
     text = " ".join(str(error).split())
     if isinstance(error, UserError | OSError) and text:

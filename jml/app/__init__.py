@@ -1,1 +1,1 @@
-"""The commands: flags, run folders and logs around the library. Nothing here is API."""
+"""The commands: flags, run folders and logs around the library; no public names."""

@@ -1,8 +1,8 @@
 """What the commands share: exit codes, and mistakes reported in one line.
 
-A command ends with 0; with 1 where its work is done and kept but something that follows
-it failed (a report, a plot, a tracker), which its last line names; with 2 after a
-mistake, which that line says how to fix; with 130 after Ctrl-C and 143 after SIGTERM.
+The exit codes: 0 for success; 1 where the work is done and saved, but a step that
+follows it failed (a report, a plot, a tracker), which the last line names; 2 after a
+mistake, which the last line says how to fix; 130 after Ctrl-C, and 143 after SIGTERM.
 """
 
 import os
@@ -18,7 +18,7 @@ from jml.errors import IncompleteError, Interrupted, UserError
 
 
 def exit_code(name: str, run: Callable[[], None]) -> int:
-    """Runs a command and returns its exit code; says why it is not 0, in one line."""
+    """Runs a command; returns its exit code, and prints in one line why it is not 0."""
     if sys.stderr is None:  # it was closed
         sys.stderr = open(os.devnull, "w")
     earlier = signal.signal(signal.SIGTERM, _interrupt)
@@ -48,7 +48,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process; after a signal at once: JAX's threads may still be at work."""
+    """Ends the process; after a signal at once: JAX's threads may still be running."""
     if code < 128:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""What a run is: its configuration, the defaults, the checks and the command line.
+"""The configuration of a run: its fields, defaults and checks, and the command line.
 
 Only the standard library is imported here, so that a wrong flag is reported, and
 ``--help`` answered, before JAX is loaded.

@@ -66,11 +66,11 @@ def _make_parser(program: str) -> Parser:
 
 
 def _add_flag(group: Any, item: Field, kind: Any) -> None:
-    # In "float | None" the None stands for a default, never for something to type.
+    # In "float | None" the None stands for a default; nobody types it.
     kind = next((k for k in get_args(kind) if k is not type(None)), kind)
     choices = "|".join(item.metadata.get("choices", ())) or None
     default = "" if item.default is None else f" (default: {item.default})"
-    # The defaults are Config's own: what is not given stays out of the namespace.
+    # A flag that is not passed stays out of the namespace: Config has the defaults.
     common = {"help": item.metadata["help"] + default, "default": argparse.SUPPRESS}
     if kind is bool:
         group.add_argument(

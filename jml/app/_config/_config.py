@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
-from ._consistency import check_together, notes
+from ._consistency import check_consistency, notes
 from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS, canonical_dataset, kind_of
 from ._model_settings import bounds_of
 from ._settings import Settings
@@ -18,7 +18,7 @@ from ._values import check_value
 class Config(Settings):
     """Everything a training run depends on; one field per flag of the command.
 
-    A field left at None is filled from ``BY_DATASET``, ``BY_WEIGHTS`` and ``BY_LOSS``,
+    A field that is None is filled from ``BY_DATASET``, ``BY_WEIGHTS`` and ``BY_LOSS``,
     so a ``Config`` that exists is complete: only ``dataroot``, ``name``, ``cuda`` and
     what the loss does not have may still be None.
 
@@ -29,10 +29,10 @@ class Config(Settings):
     'semi'
     """
 
-    filled: ClassVar[frozenset[str]] = frozenset()  # the fields that were not given
+    filled: ClassVar[frozenset[str]] = frozenset()  # names of the fields filled in
 
     def __post_init__(self) -> None:
-        """Checks what was given, fills in the rest, checks how it fits together."""
+        """Checks the values, fills in the defaults, and checks their consistency."""
         empty = (item.name for item in fields(self) if getattr(self, item.name) is None)
         object.__setattr__(self, "filled", frozenset(empty))
         kinds = get_type_hints(Config)
@@ -44,7 +44,7 @@ class Config(Settings):
         object.__setattr__(self, "dataset", canonical_dataset(self.dataset))
         self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])
         self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
-        check_together(self)
+        check_consistency(self)
 
     def _fill(self, **defaults: Any) -> None:
         for name, value in defaults.items():
@@ -54,13 +54,14 @@ class Config(Settings):
     def resumed_from(self, saved: Mapping[str, Any]) -> "Config":
         """This configuration for a run that a checkpoint of another begins.
 
-        The checkpoint holds all parameters. So the initial weights are those it began
-        with, and so is what hangs on them and was not given.
+        The checkpoint holds all parameters, so that --weights has no effect any more.
+        The run keeps the --weights that it began with, and the defaults that depend on
+        them.
         """
         names = {"weights"} | (BY_WEIGHTS["none"].keys() & self.filled)
         return replace(self, **{name: saved[name] for name in names & saved.keys()})
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line for each flag that was given but has no effect in this run."""
+        """One line for each flag that was passed but has no effect in this run."""
         return notes(self)

@@ -1,4 +1,4 @@
-"""How the fields of a ``Config`` fit together, and two configurations of one run."""
+"""Consistency of the fields of a ``Config``, and of two configurations of one run."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,8 +13,8 @@ from ._settings import Settings
 SHRINKS_BY = 32  # a ResNet, from the image's side to that of its last layers
 
 
-def check_together(config: Settings) -> None:
-    """Checks what no field can be checked for alone.
+def check_consistency(config: Settings) -> None:
+    """Checks the rules that are about several fields.
 
     Raises:
         UserError: two values contradict each other; names the flags.
@@ -28,7 +28,7 @@ def check_together(config: Settings) -> None:
     if config.name is not None and not _is_plain(config.name):
         raise UserError(
             f"--name: {config.name!r} is not the name of a folder; pass a word here,"
-            " and the way to it as --checkpoints_path."
+            " and the folder that it is to lie in as --checkpoints_path."
         )
     _check_places(config)
     if config.resume and config.overwrite:
@@ -37,12 +37,12 @@ def check_together(config: Settings) -> None:
             " pass one of them."
         )
     _check_batch(config)
-    _check_piece(config)
+    _check_single_images(config)
     _check_processes(config)
 
 
 def _check_places(config: Settings) -> None:
-    if config.dataset == "folder":
+    if config.dataset == "folder" and config.dataroot is not None:
         runs, root = Path(config.checkpoints_path), Path(config.dataroot).absolute()
         if runs.absolute().is_relative_to(root):
             raise UserError(
@@ -81,11 +81,11 @@ def _check_batch(config: Settings) -> None:
         )
 
 
-def _check_piece(config: Settings) -> None:
-    """A single image is too little for BatchNorm where it has shrunk to 1 x 1."""
+def _check_single_images(config: Settings) -> None:
+    """BatchNorm has one value to average where a single image has shrunk to 1 x 1."""
     name = "batch_size" if config.microbatch is None else "microbatch"
-    alone = getattr(config, name) == 1 and config.image_size <= SHRINKS_BY
-    if alone and not config.freeze_bn:
+    single = getattr(config, name) == 1 and config.image_size <= SHRINKS_BY
+    if single and not config.freeze_bn:
         raise UserError(
             f"--{name}: 1 image of --image_size {config.image_size} is 1 x 1 in the"
             " last layers, where BatchNorm has nothing to average; pass 2 or more, an"
@@ -94,12 +94,12 @@ def _check_piece(config: Settings) -> None:
 
 
 def _check_processes(config: Settings) -> None:
-    given = {"processes": config.processes, "process": config.process}
+    counts = {"processes": config.processes, "process": config.process}
     if config.coordinator in (None, "auto"):
-        for name, value in given.items():
+        for name, value in counts.items():
             if value is not None:
                 raise UserError(
-                    f"--{name}: {value} says nothing without --coordinator HOST:PORT."
+                    f"--{name}: {value} needs a --coordinator HOST:PORT; pass both."
                 )
         return
     host, _, port = config.coordinator.rpartition(":")
@@ -108,18 +108,19 @@ def _check_processes(config: Settings) -> None:
             f"--coordinator: {config.coordinator!r} is not HOST:PORT; pass the address"
             " of process 0 and a free port there, or auto."
         )
-    for name, value in given.items():
+    for name, value in counts.items():
         if value is None:
             raise UserError(f"--{name}: missing; --coordinator HOST:PORT needs it.")
-    if config.process >= config.processes:
+    process, processes = config.process or 0, config.processes or 0
+    if process >= processes:
         raise UserError(
-            f"--process: {config.process} is none of --processes {config.processes};"
-            " they are counted from 0."
+            f"--process: {process} is none of --processes {processes}; they are counted"
+            " from 0."
         )
 
 
 def notes(config: Settings) -> tuple[str, ...]:
-    """One line for each flag that was given but has no effect in this run."""
+    """One line for each flag that was passed but has no effect in this run."""
     lines = [
         f"--{name} has no effect with --loss {config.loss}"
         for name, default in BY_LOSS[config.loss].items()
@@ -135,32 +136,33 @@ def notes(config: Settings) -> tuple[str, ...]:
 
 
 def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
-    """What keeps a run from going on as `config`: the fields that decide its weights.
+    """The fields that decide the weights of a run, and differ from those `saved`.
 
-    ``maxiter`` is one of them only where the learning rate depends on it.
+    A run with differences cannot be resumed. ``maxiter`` is such a field only where
+    the learning rate depends on it.
     """
-    found = []
+    lines = []
     for item in fields(config):
-        here = getattr(config, item.name)
-        there = saved.get(item.name, item.default)
+        value = getattr(config, item.name)
+        earlier = saved.get(item.name, item.default)
         free = item.metadata["group"] == "run" or "free" in item.metadata
         if item.name == "maxiter":
             free = config.schedule != "cosine"
-        if not free and here != there:
-            found.append(f"--{item.name} was {there}, is {here}")
-    return found
+        if not free and value != earlier:
+            lines.append(f"--{item.name} was {earlier}, is {value}")
+    return lines
 
 
 def check_same_run(path: Path, config: Settings, saved: Mapping[str, Any]) -> None:
-    """Raises a UserError where `saved` is not a configuration this run can go on from.
+    """Raises a UserError where a run of another configuration would be resumed.
 
     Args:
-        path: of what was saved.
-        config: of this run.
-        saved: the fields of the configuration that was saved.
+        path: the run folder or the checkpoint, for the message.
+        config: the configuration of this run.
+        saved: the fields of the configuration in `path`.
     """
-    if found := differences(config, saved):
+    if lines := differences(config, saved):
         raise UserError(
-            f"--resume: {str(path)!r} is of another configuration: {'; '.join(found)};"
-            " pass what it had, or choose another --name."
+            f"--resume: {str(path)!r} is of another configuration: {'; '.join(lines)};"
+            " pass the earlier values, or choose another --name."
         )

@@ -8,7 +8,7 @@ from ._defaults import DATASETS
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which images there are, and how they become batches; see ``Config``."""
+    """The images, and how they become batches; see ``Config``."""
 
     dataset: str = flags.data(
         None,

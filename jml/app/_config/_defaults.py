@@ -1,4 +1,4 @@
-"""What there is to choose from, and what a flag that was not given means.
+"""The choices of flags, and the defaults that depend on other flags.
 
 Only the standard library is imported here (see the package docstring).
 """
@@ -33,7 +33,7 @@ NEEDS = {
 }
 PHOTOGRAPHS = "others"
 
-# What a flag that was not given means, by data set ...
+# Defaults by data set ...
 BY_DATASET: dict[str, dict[str, Any]] = {
     "glyphs": {
         "arch": "resnet18",
@@ -54,12 +54,12 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "eval_interval": 500,
     },
 }
-# ... by weights: a trained network is only nudged ...
+# ... by weights: a network that is trained already needs small steps ...
 BY_WEIGHTS: dict[str, dict[str, Any]] = {
     "none": {"lr": 7e-4},
     "imagenet|PATH": {"lr": 1e-5},
 }
-# ... and by loss, from the registry. None: this loss has no such setting.
+# ... and by loss, from the registry; None where a loss has no such setting.
 _BY_LOSS = {name: spec.command_defaults() for name, spec in SPECS.items()}
 _ABSENT = {name: None for defaults in _BY_LOSS.values() for name in defaults}
 BY_LOSS: dict[str, dict[str, Any]] = {
@@ -68,12 +68,12 @@ BY_LOSS: dict[str, dict[str, Any]] = {
 
 
 def kind_of(dataset: str) -> str:
-    """The key of ``BY_DATASET`` that a data set goes by."""
+    """The key of ``BY_DATASET`` with the defaults of a data set."""
     return dataset if dataset in BY_DATASET else PHOTOGRAPHS
 
 
 def canonical_dataset(dataset: str) -> str:
-    """The data set's own spelling.
+    """The name of a data set as its authors spell it.
 
     Raises:
         UserError: there is none of that name.

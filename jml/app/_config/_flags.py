@@ -1,4 +1,4 @@
-"""How a field of ``Config`` is declared: group, help, rules on its value."""
+"""Declares a field of ``Config``: its group, its help text, the rules on its value."""
 
 from dataclasses import field
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def flag(group: str, default: Any, text: str, **rules: Any) -> Any:
-    """A field with what the command line and ``check_value`` know of it."""
+    """A field, with what the command line and ``check_value`` need in its metadata."""
     return field(default=default, metadata={"group": group, "help": text, **rules})
 
 
@@ -14,4 +14,4 @@ data, model, loss = (partial(flag, group) for group in ("data", "model", "loss")
 train, run = partial(flag, "training"), partial(flag, "run")
 count = {"minimum": 1, "maximum": 2**31 - 1}
 natural = {**count, "minimum": 0}
-free = {"free": True}  # may differ where a run is resumed: it decides no weight
+free = {"free": True}  # does not decide the weights: may differ in a resumed run

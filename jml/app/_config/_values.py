@@ -22,7 +22,7 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
     """Checks one value against its type and the rules in its field's metadata.
 
     Raises:
-        UserError: naming the flag, the value and the rule.
+        UserError: the value breaks a rule; the message names the flag and both.
     """
     if value is None:
         return
@@ -41,7 +41,7 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
         raise UserError(f"--{name}: {value!r} is not a number.")
     if kind is int and not isinstance(value, int):
         raise UserError(f"--{name}: {value!r} is not a whole number.")
-    if not number:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return
     for rule, broken, words in (
         ("minimum", lambda limit: value < limit, "must be at least"),
