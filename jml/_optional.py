@@ -27,25 +27,24 @@ EXTRAS = {
 
 
 def missing(*modules: str) -> str | None:
-    """What to say of those that cannot be imported; None where all can.
+    """Which modules cannot be imported, and what to run; None where all can.
 
     >>> missing("json", "no_such_package")
     'no_such_package, which is not installed; run: pip install no_such_package'
     """
-    absent = []
+    absent: list[str] = []
     for module in modules:
         try:
             __import__(module)
         except ImportError as error:
             cause = (error.name or module).partition(".")[0]
-            if cause not in modules:  # it is there, but what it needs itself is not
+            if cause not in modules:  # the module is there, but not one that it needs
                 name = NAMES.get(module, module)
                 return (
                     f"{name}, which cannot be imported ({error}); run: pip install"
                     f" --force-reinstall {name}"
                 )
-            absent.append(cause)
-    absent = list(dict.fromkeys(absent))
+            absent += [cause] * (cause not in absent)
     if not absent:
         return None
     names = [NAMES.get(module, module) for module in absent]

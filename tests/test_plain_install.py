@@ -1,5 +1,6 @@
 """Without extras: files are evaluated, networks trained, and the rest is one line."""
 
+import re
 import subprocess
 import sys
 
@@ -75,12 +76,13 @@ REFUSALS = [
     "`weights`: reading 'there.pth' needs PyTorch",
     "`weights`: reading 'imagenet' needs PyTorch",
     "drawing glyphs needs matplotlib, pillow and fonttools, which are not",
-    "reading images needs pillow, which is not installed; run: pip install pillow",
+    "reading images needs pillow, which is not installed; run: pip inst",
     "`name`: tfds:mnist is read by tensorflow-datasets, which is not installed",
     *["reading images needs pillow, which is not installed"] * 3,
     "a report needs matplotlib and pillow, which are not installed; run: pip install",
     "a plot needs matplotlib and pillow, which are not installed",
 ]
+EXTRA = re.compile(r'run: pip install "jax-metric-learning\[[a-z,]+\]"')
 ERRORS = [
     "evaluating",
     "no report: it needs matplotlib and pillow, which are not installed; run: pip in",
@@ -107,11 +109,13 @@ def test_without_extras(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     for line, words in zip(done.stderr.splitlines(), ERRORS, strict=True):
-        assert line.startswith(words)
+        assert line.startswith(words), line
+        assert EXTRA.search(line), line
     out = done.stdout.splitlines()
     refused = [line.removeprefix("refused: ") for line in out if "refused: " in line]
     for line, words in zip(refused, REFUSALS, strict=True):
-        assert line.startswith(words)
+        assert line.startswith(words), line
+        assert EXTRA.search(line), line
     assert "recall@1        100.00 %  (100.00 to 100.00)" in out
     assert not any(line.startswith("written") for line in out)
     losses = [float(line.split()[1]) for line in out if line.startswith("loss ")]

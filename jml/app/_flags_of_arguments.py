@@ -24,11 +24,13 @@ RENAMED = {
     "freeze_proxies": "--proxies fixed",
     "keep": "--keep_checkpoints",
     "listing": "--dataroot",
+    "listing": "--dataroot",
     "path": "--dataroot",
     "root": "--dataroot",
     "skip_bad=True": "--on_bad_image skip",
     "skip_bad=False": "--on_bad_image error",
     "skip_bad": "--on_bad_image",
+    "state": "--resume",
     "steps": "--maxiter",
     "workers": "--nworkers",
 }

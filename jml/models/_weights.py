@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jml._optional import need
+from jml._optional import install, need
 from jml.errors import UserError
 
 from ._state_dict import Tree, from_state_dict, to_state_dict
@@ -153,8 +153,8 @@ def _torch(source: object) -> Any:
         import torch
     except ImportError:
         raise UserError(
-            f"`weights`: reading {str(source)!r} needs PyTorch; install torch, or pass"
-            ' a .safetensors file or `weights="none"`.'
+            f"`weights`: reading {str(source)!r} needs PyTorch; run: {install('torch')},"
+            ' or pass a .safetensors file or `weights="none"`.'
         ) from None
     return torch
 

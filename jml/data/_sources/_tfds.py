@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jml._names import shown, utf8_path
-from jml._optional import need
+from jml._optional import install, need
 from jml.data._types import Listing
 from jml.errors import UserError
 
@@ -110,8 +110,7 @@ def _import_tfds(name: str) -> Any:
     except (ImportError, AttributeError):
         raise UserError(
             f"`name`: tfds:{name} is read by tensorflow-datasets, which is not"
-            " installed; run: pip install tensorflow-datasets array_record"
-            " importlib_resources"
+            f" installed; run: {install('tensorflow_datasets', 'array_record')}"
         ) from None
     return tensorflow_datasets
 
