@@ -1,4 +1,4 @@
-"""From a ``Config`` to what trains: devices, network, loss, state and step."""
+"""What trains in a run: devices, network, loss, optimizer, state and step."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ AUGMENTS = {"crop": augment, "strong": strong_augment}
 
 
 class Training(NamedTuple):
-    """A network ready to train: ``step(state, batch, key, hyper)``."""
+    """What is needed to train: ``step(state, batch, key, hyper)``."""
 
     graphdef: Any
     state: TrainState
@@ -44,8 +44,8 @@ class Training(NamedTuple):
     hyper: Hyperparameters
 
 
-def pick_devices(cuda: bool | None) -> list[jax.Device]:
-    """The devices for ``--cuda``, of all processes; None leaves the choice to JAX.
+def pick_devices(cuda: bool | None) -> list[Any]:
+    """Returns the devices for ``--cuda``, of all processes; None: JAX's choice.
 
     Raises:
         UserError: a GPU was asked for and JAX sees none.
@@ -68,14 +68,14 @@ def build(
     """Makes the network, the loss and the optimizer of a run.
 
     Args:
-        config: of the run.
-        num_classes: of the training images.
+        config: configuration of the run.
+        num_classes: how many classes the training images have.
         mesh: the devices that share each batch.
-        initial_weights: False where a checkpoint replaces all parameters: then
-            ``config.weights`` is not read.
+        initial_weights: read ``config.weights``; False if a checkpoint replaces all
+            parameters.
 
     Raises:
-        UserError: weights, layers or a batch that do not fit.
+        UserError: weights, frozen layers or the batch do not fit.
     """
     if mesh is not None:
         check_divides(config, mesh.size)
@@ -86,8 +86,8 @@ def build(
         weights=config.weights if initial_weights else "none",
         seed=config.seed,
     )
-    params: dict[str, Any] = {"model": model.params}
     key = jax.random.key(config.seed)
+    params: dict[str, Any] = {"model": model.params}
     if SPECS[config.loss].proxies is not None:
         params["proxies"] = init_proxies(
             jax.random.fold_in(key, 0),
@@ -106,19 +106,7 @@ def build(
         schedule=config.schedule,
         clip=config.clip_norm is not None,
     )
-    # A mirrored photograph is one of the same thing; a mirrored character is not.
-    flip = config.dataset != "glyphs"
-    loss_of = make_loss(
-        model.graphdef,
-        make_objective(config),
-        augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
-        groups=groups,
-        diagnostics=make_diagnostics(config),
-        freeze_bn=config.freeze_bn,
-        microbatch=config.microbatch,
-        bfloat16=config.precision == "bfloat16",
-        mesh=mesh,
-    )
+    loss_of = _make_loss(config, model.graphdef, groups, mesh)
     average = config.ema is not None
     return Training(
         model.graphdef,
@@ -131,18 +119,34 @@ def build(
     )
 
 
+def _make_loss(config: Config, graphdef: Any, groups: Any, mesh: Mesh | None) -> Any:
+    # A mirrored photograph shows the same thing; a mirrored character does not.
+    flip = config.dataset != "glyphs"
+    return make_loss(
+        graphdef,
+        make_objective(config),
+        augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
+        groups=groups,
+        diagnostics=make_diagnostics(config),
+        freeze_bn=config.freeze_bn,
+        microbatch=config.microbatch,
+        bfloat16=config.precision == "bfloat16",
+        mesh=mesh,
+    )
+
+
 def _rates(config: Config) -> Rates:
-    """The rates of a run; where it has none of a name, that of ``Rates`` stands."""
-    rates = {name: getattr(config, name) for name in Rates._fields}
-    given = {name: value for name, value in rates.items() if value is not None}
-    return Rates(**{"head_lr": config.lr, **given})
+    """Returns the rates of a run; a setting of None leaves the default of `Rates`."""
+    settings = {name: getattr(config, name) for name in Rates._fields}
+    rates = {name: value for name, value in settings.items() if value is not None}
+    return Rates(**{"head_lr": config.lr, **rates})
 
 
 def check_divides(config: Config, devices: int) -> None:
     """Checks that each device gets as many images as the others.
 
     Raises:
-        UserError: names the flag and sizes that work.
+        UserError: it does not; the error names the flag, and sizes that work.
     """
     for name in ("batch_size", "microbatch"):
         size = getattr(config, name)

@@ -1,7 +1,8 @@
-"""Several processes that train together: how they meet, and what they tell each other.
+"""Several processes that train together: how they join, and what they exchange.
 
-JAX ends a process, with a stack trace, if another does not join in time. So they first
-meet here: process 0 waits for a word of each, and says who is missing.
+JAX ends a process with a stack trace if another does not join in time. So the processes
+first connect to each other here: process 0 waits for all others, and its error names
+those that are missing.
 """
 
 import json
@@ -20,14 +21,14 @@ from jml._names import name_bytes, shown
 from jml.app._config import Config
 from jml.errors import UserError
 
-LONGEST = 2**14  # of what process 0 tells the others, in bytes
+LONGEST = 2**14  # bytes of a message to other processes
 
 
 def join(config: Config) -> None:
     """Makes this process one of several, if the configuration says so.
 
     Raises:
-        UserError: a process has not joined in time; names it.
+        UserError: a process has not joined in time; the error names it.
     """
     if config.coordinator is None:
         return
@@ -43,11 +44,11 @@ def join(config: Config) -> None:
             ) from None
         return
     host, _, port = config.coordinator.rpartition(":")
-    address, until = (host, int(port)), time.monotonic() + config.join_timeout
+    address, deadline = (host, int(port)), time.monotonic() + config.join_timeout
     if config.process == 0:
-        _gather(config, address, until)
+        _wait_for_others(config, address, deadline)
     else:
-        _report(config, address, until)
+        _report_to_first(config, address, deadline)
     jax.distributed.initialize(
         config.coordinator,
         config.processes,
@@ -57,8 +58,8 @@ def join(config: Config) -> None:
     )
 
 
-def _gather(config: Config, address: tuple[str, int], until: float) -> None:
-    """Process 0 waits for the others, then tells them to go on, or what is wrong."""
+def _wait_for_others(config: Config, address: tuple[str, int], deadline: float) -> None:
+    """Waits, as process 0, for the others, and sends them what is wrong, or ""."""
     try:
         server = socket.create_server(("", address[1]))
     except OSError as error:
@@ -66,21 +67,21 @@ def _gather(config: Config, address: tuple[str, int], until: float) -> None:
             f"--coordinator: port {address[1]} cannot be used: {error.strerror};"
             " choose another."
         ) from None
-    expected = set(range(1, config.processes))
+    expected = set(range(1, config.processes or 1))
     with server, ExitStack() as stack:
-        here: dict[int, socket.socket] = {}
+        joined: dict[int, socket.socket] = {}
         twice: set[int] = set()
-        while expected - here.keys() and not twice and time.monotonic() < until:
-            server.settimeout(max(until - time.monotonic(), 0.01))
-            with suppress(OSError, ValueError):  # nobody, or somebody else
+        while expected - joined.keys() and not twice and time.monotonic() < deadline:
+            server.settimeout(max(deadline - time.monotonic(), 0.01))
+            with suppress(OSError, ValueError):  # no connection, or a stranger's
                 connection = stack.enter_context(server.accept()[0])
                 connection.settimeout(5)
                 number = int(connection.recv(16))
-                twice |= {number} & here.keys()
-                here[number] = connection
-        problem = _problem(config, expected - here.keys(), twice)
-        for connection in here.values():
-            with suppress(OSError):  # it has gone again; JAX will say so
+                twice |= {number} & joined.keys()
+                joined[number] = connection
+        problem = _problem(config, expected - joined.keys(), twice)
+        for connection in joined.values():
+            with suppress(OSError):  # it has ended since; JAX will report it
                 connection.sendall(json.dumps(problem).encode())
     if problem:
         raise UserError(problem)
@@ -100,8 +101,8 @@ def _problem(config: Config, missing: set[int], twice: set[int]) -> str:
     )
 
 
-def _report(config: Config, address: tuple[str, int], until: float) -> None:
-    """Another process says that it is there, and hears what is wrong."""
+def _report_to_first(config: Config, address: tuple[str, int], deadline: float) -> None:
+    """Connects to process 0, sends this process's number, and raises what is wrong."""
     while True:
         try:
             with socket.create_connection(address, timeout=2) as connection:
@@ -110,7 +111,7 @@ def _report(config: Config, address: tuple[str, int], until: float) -> None:
                 problem = json.loads(connection.recv(LONGEST))
             break
         except (OSError, ValueError) as error:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 reason = getattr(error, "strerror", None) or error
                 raise UserError(
                     f"--coordinator: process 0 does not answer at {config.coordinator}"
@@ -122,21 +123,21 @@ def _report(config: Config, address: tuple[str, int], until: float) -> None:
         raise UserError(problem)
 
 
-def tell(message: Any) -> Any:
-    """What process 0 passes, in every process: anything JSON can hold."""
+def broadcast(message: Any) -> Any:
+    """Returns, in every process, what process 0 passes: anything JSON can hold."""
     if jax.process_count() == 1:
         return message
     text = name_bytes(json.dumps(message, ensure_ascii=False))
     padded = np.frombuffer(text.ljust(LONGEST), np.uint8)
-    heard = multihost_utils.broadcast_one_to_all(padded)
-    return json.loads(np.asarray(heard).tobytes().decode(errors="surrogateescape"))
+    received = multihost_utils.broadcast_one_to_all(padded)
+    return json.loads(np.asarray(received).tobytes().decode(errors="surrogateescape"))
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Turns a UserError in one process into one in every process.
+def raise_together() -> Iterator[None]:
+    """Raises a UserError of one process in every process.
 
-    Otherwise the others would wait for it.
+    Otherwise the others would wait for that process.
     """
     problem = ""
     try:
@@ -147,25 +148,26 @@ def together() -> Iterator[None]:
         problem = f"{error} (process {jax.process_index()})"
     if jax.process_count() > 1:
         text = shown(problem).encode()[:LONGEST].ljust(LONGEST)
-        heard = multihost_utils.process_allgather(np.frombuffer(text, np.uint8))
-        for row in np.asarray(heard).reshape(-1, LONGEST):
-            if found := row.tobytes().decode(errors="replace").strip():
-                raise UserError(found)
+        texts = multihost_utils.process_allgather(np.frombuffer(text, np.uint8))
+        for row in np.asarray(texts).reshape(-1, LONGEST):
+            if message := row.tobytes().decode(errors="replace").strip():
+                raise UserError(message)
 
 
-def check_alike(config: Config) -> None:
-    """Checks that this process was given what process 0 was.
+def check_same_flags(config: Config) -> None:
+    """Checks that this process has the flags of process 0.
+
+    They may differ in where images and caches are, and in the threads that read them.
 
     Raises:
-        UserError: names the flags that differ. Where things are, and how many threads
-            fetch them, is each process's own business.
+        UserError: other flags differ; the error names them.
     """
-    own = {"process", "dataroot", "cache", "cache_folder", "nworkers"}
-    first = tell(asdict(config))
+    local = {"process", "dataroot", "cache", "cache_folder", "nworkers"}
+    first = broadcast(asdict(config))
     different = [
         f"--{name} is {first[name]} there, {value} here"
         for name, value in asdict(config).items()
-        if name not in own and value != first[name]
+        if name not in local and value != first[name]
     ]
     if different:
         raise UserError(
@@ -175,6 +177,6 @@ def check_alike(config: Config) -> None:
 
 
 def wait_for_all(what: str) -> None:
-    """Returns when every process has come here."""
+    """Returns when every process has called this with the same words."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)

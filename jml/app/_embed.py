@@ -1,4 +1,4 @@
-"""Retrieval on the test classes, with a network and without one."""
+"""Embeddings of the test images, by a network or as raw pixels, and their Recall@K."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,12 +23,12 @@ from jml.training import (
 )
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
-PIXEL_WORK = 1e12  # multiplications that comparing raw pixels may take: a minute
+PIXEL_WORK = 1e12  # multiplications to spend on comparing raw pixels: a minute
 IN_FLIGHT = 2  # batches on the device at once, beside the one being computed
 
 
-class Known(NamedTuple):
-    """What is known of images without looking at them."""
+class ItemFacts(NamedTuple):
+    """What evaluation needs of images beside their embeddings, as `Split` has it."""
 
     labels: Int[np.ndarray, " n"]
     ids: Int[np.ndarray, " n"] | None
@@ -36,7 +36,7 @@ class Known(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """The embeddings of a data set's test images; no gallery as in the data set."""
+    """The embeddings of a data set's test images; it may have no gallery."""
 
     query: Float[np.ndarray, "n d"]
     gallery: Float[np.ndarray, "m d"] | None
@@ -47,8 +47,12 @@ def make_embed(
 ) -> Callable[..., Float[np.ndarray, "n d"]]:
     """Returns ``embed_all(params, batch_stats, images, batch_size) -> embeddings``.
 
-    The last batch is padded, so that one compiled function serves all. The devices of
-    a mesh share each batch, and each process reads its own rows.
+    The last batch is padded, so that one compiled function serves all batches.
+
+    Args:
+        graphdef: structure of the network.
+        prepare: from uint8 images to the network's input, on the device.
+        mesh: the devices that share each batch. Each process reads its `local_rows`.
     """
     mesh = data_mesh(jax.local_devices()[:1]) if mesh is None else mesh
 
@@ -67,13 +71,13 @@ def make_embed(
         batch_size += -batch_size % mesh.size
         rows = local_rows(batch_size)
         starts = range(0, len(images), batch_size)
-        for part in prefetch(
-            lambda at: images[at + rows.start : at + rows.stop], starts
+        for local in prefetch(
+            lambda start: images[start + rows.start : start + rows.stop], starts
         ):
-            missing = rows.stop - rows.start - len(part)
-            padded = np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)])
-            placed = split_batch(mesh, padded)
-            batches.append(embed_batch(params, batch_stats, placed))
+            missing = rows.stop - rows.start - len(local)
+            padded = np.pad(local, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            batch = split_batch(mesh, padded)
+            batches.append(embed_batch(params, batch_stats, batch))
             if len(batches) > IN_FLIGHT:  # waits, so that few batches are on the device
                 batches[-1 - IN_FLIGHT] = np.asarray(batches[-1 - IN_FLIGHT])
         return np.concatenate(batches)[: len(images)]
@@ -86,7 +90,7 @@ def make_embed_test(
 ) -> Callable[[Any, Any], Embedded]:
     """Returns ``embed_test(params, batch_stats)`` for the test images of a data set.
 
-    It raises a UserError where the network gives no finite embeddings.
+    It raises a UserError if an embedding is not finite.
     """
     prepare = partial(center_crop_normalize, crop=config.image_size)
     embed_all = make_embed(graphdef, prepare, mesh)
@@ -108,9 +112,9 @@ def make_embed_test(
 
 
 def embed_pixels(dataset: Dataset, *, crop: int) -> Embedded | None:
-    """The pixels themselves, the bar a network has to clear.
+    """Returns the pixels as embeddings: what a network has to do better than.
 
-    None where comparing them would take too long. Grey images count one channel: the
+    None if comparing them would take too long. Of grey images one channel is used: the
     order of the distances is the same.
     """
     searched = dataset.query if dataset.gallery is None else dataset.gallery
@@ -129,31 +133,38 @@ def embed_pixels(dataset: Dataset, *, crop: int) -> Embedded | None:
 
 
 def recalls(embedded: Embedded, dataset: Dataset) -> Recalls:
-    """Recall@1, 2, 4 and 8 of the test images, where there are so many neighbours."""
+    """Returns the Recall@1, 2, 4 and 8 of the test images.
+
+    A K is left out if the images have fewer neighbours.
+    """
     gallery = dataset.gallery
     return recall_at_k(
         embedded.query,
         dataset.query.labels,
         embedded.gallery,
         None if gallery is None else gallery.labels,
-        **identities(dataset.query, gallery),
+        **ids_and_groups(dataset.query, gallery),
     )
 
 
-def identities(query: Known | Split, gallery: Known | Split | None) -> dict[str, Any]:
-    """What tells ``evaluate`` which test images are the same, or of one group."""
-    known: dict[str, Any] = {"ids": query.ids, "groups": query.groups}
+def ids_and_groups(
+    query: ItemFacts | Split, gallery: ItemFacts | Split | None
+) -> dict[str, Any]:
+    """Returns the arguments of `evaluate` that leave images out of a ranking."""
+    arguments: dict[str, Any] = {"ids": query.ids, "groups": query.groups}
     if gallery is not None:
-        known |= {"gallery_ids": gallery.ids, "gallery_groups": gallery.groups}
-    return known
+        arguments |= {"gallery_ids": gallery.ids, "gallery_groups": gallery.groups}
+    return arguments
 
 
 def check_findable(
-    name: str, query: Known | Split, gallery: Known | Split | None
+    name: str, query: ItemFacts | Split, gallery: ItemFacts | Split | None
 ) -> None:
-    """Raises a UserError unless some query has an item of its class to find."""
+    """Raises a UserError if no query has an image of its class to find."""
     searched = None if gallery is None else gallery.labels
-    if not count_relevant(query.labels, searched, **identities(query, gallery)).any():
+    if not count_relevant(
+        query.labels, searched, **ids_and_groups(query, gallery)
+    ).any():
         raise UserError(
             f"--dataroot: no query of {name} has another image of its class to find, as"
             " a copy of it or one of its group does not count; add images."

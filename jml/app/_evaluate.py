@@ -115,7 +115,7 @@ def _run(words: list[str], program: str) -> None:
             from jml.app._report import evaluate_run
 
             evaluate_run(
-                folder, dataroot=options.dataroot, say=_report_line, evaluated=show
+                folder, dataroot=options.dataroot, notify=_report_line, show=show
             )
         else:
             again = [*program.split(), *words]

@@ -1,8 +1,8 @@
-"""From a ``Config`` to the data set and its batches."""
+"""The inputs of a run: its data set, and the batch of each step."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from jml.data import (
 )
 from jml.training import batch_sharding, local_rows, replicate, split_batch
 
-from ._embed import Known, check_findable
+from ._embed import ItemFacts, check_findable
 
 READERS = {
     "folder": folder,
@@ -47,30 +47,35 @@ SAMPLERS = {"pk": pk_batch, "cub": cub_batch, "in-shop": in_shop_batch}
 
 
 def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
-    """Loads the images a little larger than the network sees them, to crop from.
+    """Loads the images of a run, somewhat larger than the crops that the network sees.
+
+    Args:
+        config: configuration of the run.
+        to_train: check that batches can be drawn.
 
     Raises:
-        UserError: a file cannot be read, no query has an image to find or, `to_train`,
-            no batch can be drawn.
+        UserError: a file cannot be read, no query has an image to find, or no batch
+            can be drawn.
     """
     side = round(config.image_size * 8 / 7)
     if config.dataset == "glyphs":
         return glyphs(image_size=side)
     kind, _, name = config.dataset.partition(":")
+    root = str(config.dataroot)  # only tfds can do without, as `Config` checks
     if kind == "tfds":
         with flags_for(name="--dataset"):
             listing = tfds(name, config.dataroot, download=config.download)
     elif kind == "folder":
-        listing = folder(config.dataroot, nested=config.nested)
+        listing = folder(root, nested=config.nested)
     else:
-        listing = READERS[kind](config.dataroot)
-    if to_train:  # a batch that cannot be drawn is reported before the long work
+        listing = READERS[kind](root)
+    if to_train:  # an error comes now, before the images are decoded
         with flags_for(labels="--dataroot"):
-            draws(config, listing.labels[listing.train])(step=0)
+            make_sampler(config, listing.labels[listing.train])(step=0)
     check_findable(
         listing.name,
-        _known_of(listing, listing.query),
-        None if listing.gallery is None else _known_of(listing, listing.gallery),
+        _facts_of(listing, listing.query),
+        None if listing.gallery is None else _facts_of(listing, listing.gallery),
     )
     dataset = decode(
         listing,
@@ -87,23 +92,28 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
     return dataset
 
 
-def _known_of(listing: Listing, rows: Int[np.ndarray, " n"]) -> Known:
-    numbers = listing.labels, listing.ids, listing.groups
-    return Known(*(None if part is None else part[rows] for part in numbers))
+def _facts_of(listing: Listing, rows: Int[np.ndarray, " n"]) -> ItemFacts:
+    ids, groups = listing.ids, listing.groups
+    return ItemFacts(
+        listing.labels[rows],
+        None if ids is None else ids[rows],
+        None if groups is None else groups[rows],
+    )
 
 
 class Batches(NamedTuple):
-    """Which images make up the batch of a step, and this process's rows of it."""
+    """The batches of a run, by step."""
 
-    indices: Callable[..., Int[np.ndarray, " b"]]  # of all of it, by step=
+    indices: Callable[..., Int[np.ndarray, " b"]]  # of a whole batch, by step=
+    # The images and labels that this process provides for the batch of a step.
     batch: Callable[[int], tuple[jax.Array | np.ndarray, np.ndarray]]
-    num_classes: int  # that are drawn from
+    num_classes: int  # the classes that are drawn
 
 
-def draws(
+def make_sampler(
     config: Config, labels: Int[np.ndarray, " n"]
 ) -> Callable[..., Int[np.ndarray, " b"]]:
-    """Returns the indices of a batch of these training images, by ``step=``."""
+    """Returns ``sample(step=)``, the indices of a batch of these training images."""
     options = {}
     if config.sampler == "pk":
         options["images_per_class"] = config.images_per_class
@@ -118,37 +128,37 @@ def draws(
 
 
 def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
-    """The batches of a run: images, and their classes counted from 0.
+    """Returns the batches of a run: images, and their classes counted from 0.
 
-    Classes that are never drawn have no number, and no proxy.
+    Classes that are never drawn are not counted, and get no proxy.
     """
-    _, same, counts = np.unique(split.labels, return_inverse=True, return_counts=True)
-    used = counts[same] >= (1 if config.singletons == "views" else 2)
-    classes = np.full(len(used), -1, np.int32)
-    known, classes[used] = np.unique(split.labels[used], return_inverse=True)
-    indices = draws(config, split.labels)
+    _, index, counts = np.unique(split.labels, return_inverse=True, return_counts=True)
+    is_drawn = counts[index] >= (1 if config.singletons == "views" else 2)
+    classes = np.full(len(is_drawn), -1, np.int32)
+    drawn, classes[is_drawn] = np.unique(split.labels[is_drawn], return_inverse=True)
+    indices = make_sampler(config, split.labels)
     with flags_for(labels="--dataroot"):
         indices(step=0)
     rows = local_rows(config.batch_size)
     on_device = keeps_on_device(config.cache, split.images)
     images = replicate(mesh, split.images[:]) if on_device else split.images
     sharding = batch_sharding(mesh)
-    take = jax.jit(lambda images, chosen: images[chosen], out_shardings=sharding)
+    take = jax.jit(lambda images, rows: images[rows], out_shardings=sharding)
 
     def batch(step: int) -> tuple[jax.Array | np.ndarray, np.ndarray]:
         # A new array each time: a device may read it after this function returns.
-        chosen = indices(step=step)[rows]
+        sampled = indices(step=step)[rows]
         if on_device:
-            return take(images, split_batch(mesh, chosen)), classes[chosen]
-        return images[chosen], classes[chosen]
+            return take(images, split_batch(mesh, sampled)), classes[sampled]
+        return images[sampled], classes[sampled]
 
-    return Batches(indices, batch, len(known))
+    return Batches(indices, batch, len(drawn))
 
 
 def keeps_on_device(cache: str | None, images: Images) -> bool:
-    """Whether the training images stay on the device: as asked, or if a GPU has room.
+    """Returns whether the training images stay on the device.
 
-    Half of what it has is left to the network.
+    By default they do if they take less than half of a GPU's memory.
     """
     if cache is not None:
         return cache == "device"
@@ -156,6 +166,6 @@ def keeps_on_device(cache: str | None, images: Images) -> bool:
     return np.prod(images.shape, dtype=np.int64) < memory / 2
 
 
-def default_device() -> jax.Device:
-    """Where JAX puts what it makes."""
+def default_device() -> Any:  # jax.Device, which pyright takes for a variable
+    """Returns the device on which JAX makes arrays."""
     return jnp.zeros(()).devices().pop()

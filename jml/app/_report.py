@@ -1,4 +1,4 @@
-"""The report of a run: at its end, and of any finished run's folder."""
+"""The report of a run: at its end, or later from its folder."""
 
 import json
 import platform
@@ -20,7 +20,7 @@ from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report
 
-from ._embed import Embedded, identities, make_embed_test
+from ._embed import Embedded, ids_and_groups, make_embed_test
 from ._inputs import load_dataset
 
 
@@ -31,36 +31,47 @@ def report_run(
     embedded: Embedded,
     records: Sequence[Mapping[str, Any]],
     *,
-    say: Callable[[str], None],
-    evaluated: Callable[[Evaluation], None] = lambda found: None,
+    notify: Callable[[str], None],
+    show: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> None:
-    """Evaluates the embeddings of a run and writes its report into its folder.
+    """Evaluates the embeddings of a run, and writes the report into its folder.
 
-    What was found is passed to `evaluated` before the report is begun.
+    Args:
+        folder: folder of the run.
+        config: configuration of the run.
+        dataset: the images that were embedded.
+        embedded: their embeddings.
+        records: lines of the run's metrics.jsonl.
+        notify: called with lines about the progress.
+        show: called with the evaluation before the report is begun.
     """
     query, gallery = dataset.query, dataset.gallery
-    say("evaluating")
-    found = evaluate(
+    notify("evaluating")
+    evaluation = evaluate(
         embedded.query,
         query.labels,
         embedded.gallery,
         None if gallery is None else gallery.labels,
-        **identities(query, gallery),
+        **ids_and_groups(query, gallery),
         seed=config.seed,
         progress=lambda steps: progress_bar(steps, "evaluating"),
     )
-    evaluated(found)
-    if "nmi" not in found.metrics:
-        say("no NMI and AMI: k-means of so many classes would take too long")
+    show(evaluation)
+    if "nmi" not in evaluation.metrics:
+        notify("no NMI and AMI: k-means of so many classes would take too long")
     if problem := missing_packages():
-        say(f"no report: it needs {problem}")
+        notify(f"no report: it needs {problem}")
         return
+    mining = getattr(config, "mining", None)
+    gallery_items = None
+    if gallery is not None and embedded.gallery is not None:
+        gallery_items = _items(embedded.gallery, gallery)
     write_report(
         folder,
-        f"{dataset.name}: {config.loss}" + f", {config.mining}" * bool(config.mining),
+        f"{dataset.name}: {config.loss}" + (f", {mining}" if mining else ""),
         _items(embedded.query, query),
-        None if gallery is None else _items(embedded.gallery, gallery),
-        found,
+        gallery_items,
+        evaluation,
         class_names=dict(enumerate(dataset.class_names)),
         records=records,
         reproduce={
@@ -72,7 +83,7 @@ def report_run(
             "All settings": json.dumps(asdict(config), indent=2),
         },
         seed=config.seed,
-        notify=say,
+        notify=notify,
     )
 
 
@@ -86,16 +97,16 @@ def evaluate_run(
     folder: Path,
     *,
     dataroot: str | None,
-    say: Callable[[str], None],
-    evaluated: Callable[[Evaluation], None],
+    notify: Callable[[str], None],
+    show: Callable[[Evaluation], None],
 ) -> None:
     """Evaluates the weights in a run's folder and writes its report there.
 
     Args:
-        folder: of the run.
-        dataroot: where the data set is now; None: where it was.
-        say: told what is being done, a line each.
-        evaluated: given what was found before the report is begun.
+        folder: folder of the run.
+        dataroot: where the data set is now; None if it is where it was.
+        notify: called with lines about the progress.
+        show: called with the evaluation before the report is begun.
 
     Raises:
         UserError: the folder holds no finished run, or its data set is not there.
@@ -104,25 +115,25 @@ def evaluate_run(
     if dataroot is not None:
         config = replace(config, dataroot=dataroot)
     graphdef, params, batch_stats = load_model(folder, config)
-    say("loading the images")
+    notify("loading the images")
     dataset = load_dataset(config)
     for note in dataset.notes:
-        say(note)
-    say(f"embedding {len(dataset.query.labels):,} images")
+        notify(note)
+    notify(f"embedding {len(dataset.query.labels):,} images")
     embedded = make_embed_test(graphdef, dataset, config)(params, batch_stats)
     records = read_records(folder)
-    report_run(folder, config, dataset, embedded, records, say=say, evaluated=evaluated)
+    report_run(folder, config, dataset, embedded, records, notify=notify, show=show)
 
 
 def command_of(config: Config) -> str:
-    """The command that trains with this configuration, without what is the default.
+    """Returns the command that trains with this configuration, without defaults.
 
     >>> command_of(Config(loss="triplet", mining="all", seed=3))
     'python train_jax.py --loss triplet --mining all --seed 3'
     """
 
     def defaults(*names: str) -> dict[str, Any]:
-        """What the other settings are where only these are given."""
+        """Returns the settings of a run that gets only these from `config`."""
         return asdict(Config(**{name: getattr(config, name) for name in names}))
 
     place = {f.name for f in fields(Config) if f.metadata["group"] == "run"}
@@ -143,7 +154,7 @@ def command_of(config: Config) -> str:
 
 
 def versions() -> str:
-    """What the numbers depend on besides the code and the settings."""
+    """Returns the versions and the device, on which the numbers depend, too."""
     device = jax.local_devices()[0].device_kind
     names = ("jax", "jaxlib", "flax", "optax", "numpy")
     packages = [f"jml {__version__}", *(f"{name} {version(name)}" for name in names)]

@@ -129,7 +129,7 @@ def test_what_fails_beside_and_after_the_training_costs_nothing_else(
         f"train_jax.py: error: trained, and what could be written is in {str(cut)!r}; "
         "wandb, plot.png: RuntimeError: broken; checkpoints: full; report.html: "
     )
-    assert "Is a directory; mend this, and --resume" in last
+    assert "Is a directory; fix this, and --resume" in last
     assert "Traceback" not in err and "trained" in out and wandb.finished == 1
     for name in ("weights.safetensors", "best.safetensors"):
         assert (cut / name).read_bytes() == (runs[0] / name).read_bytes()

@@ -1,1 +1,1 @@
-"""What a run reports while it goes on."""
+"""What a run logs and prints while it trains."""

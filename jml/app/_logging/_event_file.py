@@ -1,8 +1,9 @@
 """Scalars for TensorBoard, without TensorFlow or PyTorch.
 
-The libraries that write these files import one of the two where it is installed, which
-takes seconds. A file is a sequence of records, each framed by its length and checksums;
-a record is an ``Event`` of TensorBoard's protocol buffers, of which a few fields do.
+The libraries that write these files import one of the two if it is installed, which
+takes seconds. A file is a sequence of records, each framed by its length and checksums.
+A record is an ``Event`` of TensorBoard's protocol buffers; scalars need few of its
+fields.
 """
 
 import struct
@@ -19,12 +20,12 @@ for _byte in range(256):
 
 
 class EventFile:
-    """A new event file in a folder; TensorBoard merges those of a resumed run."""
+    """A new event file in a folder; TensorBoard merges all files of a folder."""
 
     name = "tensorboard"
 
     def __init__(self, folder: Path, *, first_step: int = 0) -> None:
-        """Opens the file. What an earlier one has from `first_step` on, it replaces."""
+        """Opens the file. It replaces what earlier ones have from `first_step` on."""
         folder.mkdir(parents=True, exist_ok=True)
         number = time.time_ns() // 1000
         self._file = (folder / f"events.out.tfevents.{number}").open("xb")
@@ -33,7 +34,7 @@ class EventFile:
         self._write(_varint(2 << 3) + _varint(first_step) + _bytes(7, start))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds scalars; those that no float32 can hold are left out."""
+        """Adds scalars, but for those that float32 cannot hold."""
         scalars = b"".join(
             _bytes(1, _bytes(1, name.encode()) + _number(2, "<f", value))
             for name, value in values.items()
@@ -70,7 +71,7 @@ def _number(field: int, kind: str, value: float) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-    """CRC-32C, masked as the format wants it."""
+    """Returns the CRC-32C, masked as the format prescribes."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 255] ^ (crc >> 8)

@@ -1,27 +1,29 @@
-"""What a run reports while it goes on: to its folder, and to whoever watches."""
+"""What a run logs and prints while it trains: to its folder, trackers, the terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int
+
 from jml._attempts import Attempts
 from jml._output import write_err, write_out
 from jml.app._config import Config
+from jml.app._embed import Recalls
 from jml.app._flags_of_arguments import with_flags
 from jml.app._run_folder._run_folder import RunFolder
 from jml.training import peak_memory
 
 from ._event_file import EventFile
 
-Recalls = dict[int, float]
-
 
 class Journal:
-    """Logs steps and evaluations, and shows a bar with the state of the run.
+    """Logs steps and evaluations, and shows a progress bar.
 
-    Where standard error is not a terminal there is no bar, and a log file gets one
-    line per evaluation.
+    There is no bar if standard error is not a terminal: then a log file gets one line
+    for each evaluation.
     """
 
     def __init__(
@@ -31,28 +33,29 @@ class Journal:
         trackers: Sequence[Any] = (),
         done: int = 0,
     ) -> None:
-        """Starts the bar, and goes on with what a resumed run has logged."""
+        """Starts the bar; of a resumed run, takes in what it has logged before."""
         from tqdm import tqdm
 
-        # What goes wrong beside the training itself.
-        self.attempts = Attempts(lambda line: self.say(f"{line}; the run goes on"))
+        # What fails beside the training.
+        self.attempts = Attempts(lambda line: self.notify(f"{line}; the run goes on"))
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
         self.scores: dict[int, float] = {}  # Recall@1 by step
         self.images_per_second = 0.0
         self.skipped = 0  # steps that were not finite
         self._config, self._run = config, run
-        self._images, self._seconds, self._resting = 0, 0.0, True
+        # Of all steps but the first after each evaluation: they give the speed.
+        self._images, self._seconds, self._is_warm = 0, 0.0, False
         for record in run.records:
             self._remember(record)
         self._trackers = list(trackers)
-        if run.ours:
+        if run.is_writer:
             with run.writing():
                 events = EventFile(run.path / "tensorboard", first_step=done + 1)
             self._trackers.append(events)
         self._bar: Any = tqdm(
             total=config.maxiter,
             initial=done,
-            disable=None if run.ours else True,  # None: unless it is a terminal
+            disable=None if run.is_writer else True,  # None: unless it is a terminal
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% {bar} {n}/{total}"
             ", {remaining} left{postfix}",
@@ -60,15 +63,15 @@ class Journal:
         self._bar.set_postfix_str("compiling")
 
     def step(self, record: dict[str, Any]) -> None:
-        """Notes a finished step."""
-        # The first step after an evaluation compiles, or waits: it does not count.
-        if not self._resting:
+        """Logs a step that has ended."""
+        # The first step after an evaluation compiles or waits: its time says nothing.
+        if self._is_warm:
             self._images += self._config.batch_size
             self._seconds += record["seconds"]
             self.images_per_second = self._images / self._seconds
-        self._resting = False
+        self._is_warm = True
         speed = self._config.batch_size / record["seconds"]
-        self._log(**_told(record), images_per_second=speed, memory=peak_memory())
+        self._log(**_for_json(record), images_per_second=speed, memory=peak_memory())
         state = f"loss {record['loss']:.4f}, {self.images_per_second:.0f} images/s"
         for recalls in reversed(self.recalls.values()):
             state += f", Recall@1 {100 * recalls[1]:.1f} %"
@@ -76,19 +79,21 @@ class Journal:
         self._bar.set_postfix_str(state, refresh=False)
         self._bar.update()
 
-    def not_finite(self, record: dict[str, Any], indices: Sequence[int]) -> None:
-        """Notes a step that was not finite, and the images of its batch."""
-        self._run.log(**_told(record), indices=list(map(int, indices)))
+    def not_finite(
+        self, record: Mapping[str, Any], indices: Int[np.ndarray, " b"]
+    ) -> None:
+        """Logs a step that was not finite, and the images of its batch."""
+        self._run.log(**_for_json(record), indices=list(map(int, indices)))
 
     def baseline(self, name: str, recalls: Recalls) -> None:
-        """Notes what retrieval without the network reaches."""
-        self._log(baseline=name, **_named(recalls))
-        self.say(f"{name:<12}  {_words(recalls)}")
+        """Logs the Recall@K of retrieval without the network."""
+        self._log(baseline=name, **_by_metric(recalls))
+        self.notify(f"{name:<12}  {_in_percent(recalls)}")
 
     def evaluation(self, step: int, recalls: Recalls) -> None:
-        """Notes what the network reaches after ``step`` steps."""
-        self._log(step=step, **_named(recalls))
-        self.say(f"step {step:<7}  {_words(recalls)}")
+        """Logs the Recall@K of the network after ``step`` steps."""
+        self._log(step=step, **_by_metric(recalls))
+        self.notify(f"step {step:<7}  {_in_percent(recalls)}")
 
     def _log(self, **record: Any) -> None:
         self._remember(record)
@@ -115,7 +120,7 @@ class Journal:
         }
         if not recalls:
             return
-        self._resting = True
+        self._is_warm = False
         if "baseline" in record:
             self.recalls[record["baseline"]] = recalls
         else:
@@ -123,7 +128,7 @@ class Journal:
             self.scores[record["step"]] = recalls[1]
 
     def table(self) -> str:
-        """The recalls in percent: one line each for pixels, untrained and trained."""
+        """Returns the recalls in percent: raw pixels, untrained and trained."""
         width = max(map(len, self.recalls))
         ks = next(iter(self.recalls.values()))
         lines = [" " * width + "".join(f"{f'Recall@{k}':>10}" for k in ks)]
@@ -132,9 +137,9 @@ class Journal:
             lines.append(f"{name:<{width}}" + "".join(cells))
         return "\n".join(lines)
 
-    def end(self, seconds: float) -> None:
-        """Prints what the run came to."""
-        if not self._run.ours:
+    def print_summary(self, seconds: float) -> None:
+        """Prints the table of recalls, and what the run took."""
+        if not self._run.is_writer:
             return
         write_out(f"\n{self.table()}\n")
         if self.skipped:
@@ -145,37 +150,37 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Closes trackers and bar; the bar stays as it is."""
         self.attempts.report = lambda line: None
         self.close_trackers()
         self._bar.close()
 
     def close_trackers(self) -> None:
-        """Lets them send and write what is left."""
+        """Closes the trackers, which send or write what is left."""
         while self._trackers:
             tracker = self._trackers.pop()
             with self.attempts.at(tracker.name):
                 tracker.close()
 
-    def say(self, line: str) -> None:
-        """Prints a line above the bar."""
-        if not self._run.ours:
+    def notify(self, line: str) -> None:
+        """Prints a line above the bar, with flags in place of arguments."""
+        if not self._run.is_writer:
             return
         self._bar.clear()
         write_err(with_flags(line))
         self._bar.refresh()
 
 
-def _told(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as JSON can hold it: what is not finite stands apart, as text."""
-    wrong = {k: str(v) for k, v in record.items() if not math.isfinite(v)}
-    told = {k: v for k, v in record.items() if k not in wrong}
-    return {**told, "not_finite": wrong} if wrong else told
+def _for_json(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a record for JSON: values that are not finite stand apart, as text."""
+    as_text = {k: str(v) for k, v in record.items() if not math.isfinite(v)}
+    finite = {k: v for k, v in record.items() if k not in as_text}
+    return {**finite, "not_finite": as_text} if as_text else finite
 
 
-def _words(recalls: Recalls) -> str:
+def _in_percent(recalls: Recalls) -> str:
     return "  ".join(f"Recall@{k} {100 * r:5.1f} %" for k, r in recalls.items())
 
 
-def _named(recalls: Recalls) -> dict[str, float]:
+def _by_metric(recalls: Recalls) -> dict[str, float]:
     return {f"recall@{k}": recall for k, recall in recalls.items()}

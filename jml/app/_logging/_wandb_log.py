@@ -13,9 +13,9 @@ from jml.errors import UserError
 
 
 def load_wandb() -> Any:
-    """Its module; a UserError where it is not installed."""
+    """Returns the module ``wandb``; raises a UserError if it is not installed."""
     try:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]  # optional
     except ImportError:
         raise UserError(
             "--wandb: Weights & Biases is not installed; pip install wandb, or leave"
@@ -25,31 +25,31 @@ def load_wandb() -> Any:
 
 
 class WandbLog:
-    """A run there with the name of the run folder; resuming goes on with it."""
+    """A run at Weights & Biases, named like the run's folder."""
 
     name = "wandb"
 
     def __init__(self, config: Config, path: Path, *, resumed: bool) -> None:
-        """Starts or resumes it. One that is not resumed replaces an earlier one.
+        """Resumes the run there, or starts it in place of an earlier one of its name.
 
         Raises:
-            UserError: Weights & Biases is not installed, or does not let us in.
+            UserError: Weights & Biases is not installed, or there is no login.
         """
         self._opened = ExitStack()
         try:
-            way = self._opened.enter_context(utf8_path(path))
+            directory = self._opened.enter_context(utf8_path(path))
             settings = asdict(config).items()
             self._run = load_wandb().init(
                 project=shown(config.wandb),
                 id=_id_of(path.name),
                 name=shown(path.name),
-                dir=str(way),
+                dir=str(directory),
                 config={k: shown(v) if isinstance(v, str) else v for k, v in settings},
                 resume="allow" if resumed else None,
             )
         except UserError:
             raise
-        except Exception as error:  # its own kinds: no login, no network
+        except Exception as error:  # of many classes: no login, no network
             line = " ".join(str(error).split())
             raise UserError(
                 f"--wandb: {line}; run wandb login, or leave it out."
@@ -66,7 +66,7 @@ class WandbLog:
 
 
 def _id_of(name: str) -> str:
-    """What its service calls a run: of UTF-8, and another for each name."""
+    """Returns an id for a run: valid UTF-8, and different for each name."""
     plain = shown(name).replace(":", "-")
     if shown(name) == name:
         return plain

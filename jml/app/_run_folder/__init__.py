@@ -1,1 +1,1 @@
-"""The folder a run writes: made, locked, filled, resumed and read again."""
+"""The folder of a run: claimed and locked, written, and read again."""

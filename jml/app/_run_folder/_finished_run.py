@@ -1,4 +1,4 @@
-"""What a run has left in its folder, read again."""
+"""Reads what a run has left in its folder: configuration, metrics and weights."""
 
 import json
 from contextlib import suppress
@@ -9,12 +9,12 @@ from jml.app._config import Config
 from jml.errors import UserError
 from jml.models import Model, create
 
-# The network after the last evaluation, and after that with the highest Recall@1.
+# The weights at the last evaluation, and at that with the highest Recall@1.
 WEIGHTS = {"last": "weights.safetensors", "best": "best.safetensors"}
 
 
 def read_config(folder: Path) -> Config:
-    """The configuration of a run; a UserError where there is none."""
+    """Returns the configuration of a run; raises a UserError if there is none."""
     path = folder / "config.json"
     try:
         return Config(**json.loads(path.read_text(encoding="utf-8")))
@@ -29,7 +29,7 @@ def read_config(folder: Path) -> Config:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl, as far as they can be read."""
+    """Returns the lines of a run's metrics.jsonl; a damaged line is left out."""
     records = []
     try:
         text = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
@@ -44,12 +44,12 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def load_model(folder: Path, config: Config, *, which: str = "last") -> Model:
-    """The network of a run; a UserError where it has not been written.
+    """Returns the network of a run; raises a UserError if it is not there.
 
     Args:
-        folder: of the run.
-        config: of the run.
-        which: a key of ``WEIGHTS``.
+        folder: folder of the run.
+        config: configuration of the run.
+        which: "last" or "best" weights.
     """
     weights = folder / WEIGHTS[which]
     if not weights.is_file():

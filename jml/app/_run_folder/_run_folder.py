@@ -1,7 +1,7 @@
 """The folder a run writes: configuration, metrics, weights and a plot.
 
-A folder is claimed before any long work, so that one that cannot be written, or that
-holds an earlier run, is reported at once; until ``start`` nothing in it is changed.
+A folder is claimed before any long work: one that cannot be written, or that holds an
+earlier run, is reported at once. Nothing in it changes before ``start``.
 """
 
 import json
@@ -19,35 +19,36 @@ from jml._whole_files import remove, replace
 from jml.app._config import Config
 from jml.app._config._consistency import check_same_run
 from jml.errors import UserError
-from jml.report import FILES as REPORT_FILES
-from jml.report import save_plot
+from jml.report import FILES, save_plot
 
-from ._earlier_runs import has_checkpoint, latest_name, new_name
+from ._claim import has_checkpoint, latest_name, lock_folder, new_name
 from ._finished_run import WEIGHTS, read_config, read_records
-from ._lock import lock_folder
 
-FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
-FILES += (*REPORT_FILES, "checkpoints", "tensorboard")
+# Everything in the folder of a run.
+RUN_FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
+RUN_FILES += (*FILES, "checkpoints", "tensorboard")
 
 writing = partial(_whole_files.writing, argument="--checkpoints_path")
 
 
 class RunFolder:
-    """One run's folder. ``claim`` makes it, ``start`` fills it, ``release`` undoes."""
+    """One run's folder: ``claim``, then ``start``, and at the end ``release``."""
 
-    def __init__(self, path: Path, *, resumed: bool = False, ours: bool = True) -> None:
-        """Only remembers the path; see ``claim``.
+    def __init__(
+        self, path: Path, *, resumed: bool = False, is_writer: bool = True
+    ) -> None:
+        """Claims nothing yet; `claim` does.
 
         Args:
             path: of the folder.
             resumed: it holds the beginning of this run.
-            ours: False in processes that leave the writing to another.
+            is_writer: whether this process writes the folder; of several, one does.
         """
-        self.path, self.resumed, self.ours = path, resumed, ours
-        # The configuration of the checkpoints that the run goes on from, if there are.
-        self.saved: dict[str, Any] | None = None
-        self.notes: tuple[str, ...] = ()  # what its user should be told, a line each
-        self.records: list[dict[str, Any]] = []
+        self.path, self.resumed, self.is_writer = path, resumed, is_writer
+        # The configuration of the checkpoints to go on from; None if there are none.
+        self.saved_config: dict[str, Any] | None = None
+        self.notes: tuple[str, ...] = ()  # lines that the user should read
+        self.records: list[dict[str, Any]] = []  # the lines of metrics.jsonl
         self._metrics: Any = None
         self._lock: int | None = None
         # Folders that did not exist before, outermost first.
@@ -55,12 +56,12 @@ class RunFolder:
 
     @classmethod
     def claim(cls, config: Config) -> "RunFolder":
-        """Finds the run's folder and makes sure that it can be written.
+        """Finds or makes the run's folder, and checks that it can be written.
 
         Raises:
-            UserError: it cannot be written; another run writes it; it holds an earlier
-                run, and neither ``overwrite`` nor ``resume`` is on; or one that cannot
-                be resumed.
+            UserError: the folder cannot be written; another run is writing it; it holds
+                an earlier run, and neither ``overwrite`` nor ``resume`` is on; or it
+                holds a run that cannot be resumed.
         """
         with writing(Path(config.checkpoints_path)):
             name = config.name or (latest_name(config) if config.resume else None)
@@ -74,12 +75,12 @@ class RunFolder:
     @classmethod
     def _named(cls, config: Config, name: str) -> "RunFolder":
         run = cls(Path(config.checkpoints_path, name))
-        earlier = [name for name in FILES if (run.path / name).exists()]
+        earlier = [name for name in RUN_FILES if (run.path / name).exists()]
         if earlier and config.resume:
             saved = asdict(read_config(run.path))
             check_same_run(run.path, config.resumed_from(saved), saved)
             run.resumed = True
-            run.saved = saved if has_checkpoint(run.path) else None
+            run.saved_config = saved if has_checkpoint(run.path) else None
         elif earlier and not config.overwrite:
             raise UserError(
                 f"--name: {str(run.path)!r} holds an earlier run ({earlier[0]}); choose"
@@ -99,7 +100,7 @@ class RunFolder:
             try:
                 run._make()
                 return run
-            except FileExistsError:  # of a run that started in the same second
+            except FileExistsError:  # another run started in the same second
                 number += 1
 
     def _make(self) -> None:
@@ -111,11 +112,11 @@ class RunFolder:
         self._created.append(self.path)
 
     def release(self) -> None:
-        """Closes; removes the folders ``claim`` made, unless the run has started."""
+        """Closes the folder; removes what `claim` made, if the run has not started."""
         self.close()
         if self._metrics is None:
             for folder in reversed(self._created):
-                with suppress(OSError):  # somebody else uses it by now
+                with suppress(OSError):  # another run has begun to use it
                     folder.rmdir()
 
     def start(self, config: Config, *, done: int = 0) -> None:
@@ -123,23 +124,24 @@ class RunFolder:
 
         Args:
             config: of this run.
-            done: steps that a resumed run has behind it; what was logged of them stays.
+            done: steps that a resumed run has taken; what was logged of them stays.
         """
         if self.resumed:
-            found = read_records(self.path)
-            tested = [r for r in found if r.get("step", 0) and "recall@1" in r]
-            # Before the second a process may die without a checkpoint, but no later.
+            records = read_records(self.path)
+            tested = [r for r in records if r.get("step", 0) and "recall@1" in r]
+            # A run that was killed may lack a checkpoint until its second evaluation.
+            # After that somebody has removed them.
             if not done and len(tested) > 2:
-                raise self.lacks_checkpoint()
-            self.records = [r for r in found if r.get("step", 0) <= done and done]
-        if not self.ours:
+                raise self.no_checkpoint()
+            self.records = [r for r in records if r.get("step", 0) <= done and done]
+        if not self.is_writer:
             return
         text = json.dumps(asdict(config), indent=2) + "\n"
         metrics = self.path / "metrics.jsonl"
         lines = "".join(json.dumps(record) + "\n" for record in self.records)
         with writing(self.path):
             if config.overwrite:
-                for name in FILES:
+                for name in RUN_FILES:
                     remove(self.path / name)
             replace(self.path / "config.json", lambda path: path.write_text(text))
             if self.resumed:
@@ -147,17 +149,17 @@ class RunFolder:
             mode = "a" if self.resumed else "x"
             self._metrics = metrics.open(mode, encoding="utf-8")
 
-    def lacks_checkpoint(self) -> UserError:
-        """The error where there is nothing to go on from."""
+    def no_checkpoint(self) -> UserError:
+        """Returns the error for a run that has no checkpoint to go on from."""
         return UserError(
             f"--resume: {str(self.path)!r} holds a run but no checkpoint of it;"
             " choose another --name, or pass --overwrite to start again."
         )
 
     def log(self, **record: Any) -> None:
-        """Appends one line to metrics.jsonl; it is on its way to disk on return."""
+        """Appends a line to metrics.jsonl, and flushes it."""
         self.records.append(record)
-        if not self.ours:
+        if not self.is_writer:
             return
         with writing(self.path / "metrics.jsonl"):
             self._metrics.write(json.dumps(record) + "\n")
@@ -166,14 +168,14 @@ class RunFolder:
     def save(
         self, write_weights: Callable[[Path], None], *, best: bool, attempts: Attempts
     ) -> None:
-        """Writes weights and plot anew; each file is whole at any moment.
+        """Replaces the files of the weights and the plot; each is always complete.
 
         Args:
-            write_weights: writes those of now to a path.
-            best: they are the best so far, and stay when others follow.
+            write_weights: writes the current weights to a path.
+            best: whether they are the best so far, and also go to the file of these.
             attempts: notes the files that cannot be written.
         """
-        if not self.ours:
+        if not self.is_writer:
             return
         write = {WEIGHTS["last"]: write_weights}
         if best:
@@ -184,14 +186,14 @@ class RunFolder:
                 replace(self.path / name, write_to)
 
     def writing(self) -> AbstractContextManager[None]:
-        """Turns a failure to write what else belongs to the run into a UserError."""
+        """Turns the system's refusal to write in the folder into a UserError."""
         return writing(self.path)
 
     def close(self) -> None:
-        """Closes the log, and lets others write the folder."""
+        """Closes the log, and unlocks the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
         if self._metrics is not None:
-            with suppress(OSError):  # what could not be written has been reported
+            with suppress(OSError):  # `log` has reported what could not be written
                 self._metrics.close()

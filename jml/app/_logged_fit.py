@@ -1,36 +1,38 @@
-"""The steps of a run: what the command logs of them, and says when they end early."""
+"""`fit` of ``jml.training`` for the command: logs steps, reports errors with flags."""
 
 from functools import lru_cache
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jml.app._config import Config
-from jml.app._logging._journal import Journal
 from jml.errors import Interrupted, UserError
-from jml.training import Checkpoints, NotFinite, TrainState, fit, schedule_factor
+from jml.training import Checkpoints, NotFinite, fit, schedule_factor
 
 from ._build import Training
 from ._inputs import Batches
+from ._logging._journal import Journal
+from ._run_evaluations import RunEvaluations
 
 BLOCK = 4096  # learning rates computed at once
 
 
-def take_steps(
+def logged_fit(
     config: Config,
     training: Training,
-    state: TrainState,
     batches: Batches,
     journal: Journal,
     checkpoints: Checkpoints,
-    **options: Any,
+    evaluations: RunEvaluations,
+    mesh: Mesh,
 ) -> None:
-    """Trains from `state` to ``config.maxiter``; ``fit`` documents the options.
+    """Trains from ``training.state`` to ``config.maxiter``.
 
     Raises:
         UserError: a loss or gradient was not finite.
-        Interrupted: by a signal, once the state is saved.
+        Interrupted: a signal came; the state has been saved.
     """
 
     @lru_cache(1)
@@ -40,21 +42,23 @@ def take_steps(
         return config.lr * np.broadcast_to(np.asarray(factors, float), steps.shape)
 
     def log(record: dict[str, Any]) -> None:
-        block, place = divmod(record["step"] - 1, BLOCK)
-        journal.step({**record, "lr": rates(block)[place].item()})
+        block, index = divmod(record["step"] - 1, BLOCK)
+        journal.step({**record, "lr": rates(block)[index].item()})
 
     try:
         fit(
             training.step,
-            state,
+            training.state,
             batches.batch,
             steps=config.maxiter,
             key=training.key,
             hyper=training.hyper,
             log=log,
             every=config.eval_interval,
+            evaluate=evaluations.evaluate,
+            after_evaluation=evaluations.after_evaluation,
             checkpoints=checkpoints,
-            **options,
+            mesh=mesh,
         )
     except NotFinite as error:
         step = error.record["step"]

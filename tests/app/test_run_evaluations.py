@@ -7,8 +7,8 @@ import pytest
 
 from jml.app._config import Config
 from jml.app._embed import Embedded
-from jml.app._evaluations import Evaluations
 from jml.app._logging._journal import Journal
+from jml.app._run_evaluations import RunEvaluations
 from jml.app._run_folder._run_folder import RunFolder
 from jml.data import Dataset, Split
 
@@ -22,25 +22,27 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
     def write_weights(path, params, batch_stats):
         path.write_text(str(params["fails"]))
 
-    monkeypatch.setattr("jml.app._evaluations.save_weights", write_weights)
+    monkeypatch.setattr("jml.app._run_evaluations.save_weights", write_weights)
     config = Config(checkpoints_path=str(tmp_path), name="a", maxiter=4)
     split = Split(np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) // 2)
     dataset = Dataset("some", split, split, None, ("a", "b", "c"))
     run = RunFolder.claim(config)
     run.start(config)
     journal = Journal(config, run)
-    evaluations = Evaluations(config, run, dataset, journal, embed_test)
+    evaluations = RunEvaluations(config, run, dataset, journal, embed_test)
 
     def evaluate(step, *, fails):
-        state = SimpleNamespace(evaluated=({"model": {"fails": fails}}, {}))
+        state = SimpleNamespace(to_evaluate=({"model": {"fails": fails}}, {}))
         scores = evaluations.evaluate(step, state)
-        evaluations.evaluated(step, state)
+        evaluations.after_evaluation(step, state)
         return scores
 
     assert "recall@1" in evaluate(2, fails=False)
     assert journal.recalls.keys() == {"trained"} and not evaluations.finished
     with pytest.raises(MemoryError):  # before the end it is for `fit` to save first
-        evaluations.evaluate(3, SimpleNamespace(evaluated=({"model": {"fails": 1}}, 0)))
+        evaluations.evaluate(
+            3, SimpleNamespace(to_evaluate=({"model": {"fails": 1}}, 0))
+        )
     assert evaluate(4, fails=True) == {}
     assert evaluations.finished and evaluations.embedded is None
     problems = journal.attempts.problems

@@ -1,0 +1,108 @@
+"""Several processes find each other, and have the same flags."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from jml.app._build import check_divides
+from jml.app._config import Config
+from jml.app._distributed import join
+from jml.errors import UserError
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_a_batch_that_devices_do_not_divide():
+    config = Config(batch_size=96, microbatch=12)
+    check_divides(config, 4)
+    with pytest.raises(UserError) as error:
+        check_divides(config, 7)
+    assert str(error.value) == (
+        "--batch_size: 96 images cannot be divided among 7 devices; pass 84 or 112."
+    )
+    with pytest.raises(UserError, match=r"--microbatch: 12 .* pass 8 or 16\."):
+        check_divides(config, 8)
+
+
+def joining(process, port, *, processes=3, seconds=1):
+    numbers = {"processes": processes, "process": process, "join_timeout": seconds}
+    return Config(coordinator=f"127.0.0.1:{port}", **numbers)
+
+
+def test_a_process_that_never_joins_is_named():
+    with pytest.raises(UserError, match=r"have not joined within 1 s: 1, 2; start"):
+        join(joining(0, free_port()))
+
+
+def test_the_others_hear_who_is_missing():
+    from concurrent.futures import ThreadPoolExecutor
+
+    port = free_port()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(join, joining(n, port, seconds=3)) for n in (0, 2)]
+        for future in waiting:
+            with pytest.raises(UserError, match=r"within 3 s: 1; start"):
+                future.result()
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_number():
+    from concurrent.futures import ThreadPoolExecutor
+
+    port = free_port()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(join, joining(n, port, seconds=9)) for n in (0, 1, 1)]
+        problems = [str(future.exception()) for future in waiting]
+    assert "--process: two processes say that they are 1" in problems[0]
+
+
+def test_a_coordinator_that_does_not_answer():
+    port = free_port()
+    with pytest.raises(UserError, match=f"process 0 does not answer at .*:{port}"):
+        join(joining(1, port))
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=f"--coordinator: port {port} cannot be"):
+            join(joining(0, port))
+
+
+ONE_OF_TWO = """
+import sys
+from jml.errors import UserError
+from jml.app._config import Config
+from jml.app._distributed import check_same_flags, join, raise_together
+number = int(sys.argv[2])
+places = {"dataroot": f"here{number}", "nworkers": 1 + number}
+options = {"coordinator": sys.argv[1], "processes": 2, "process": number, **places}
+join(Config(**options))
+for more in ({}, {"lr": 0.1 + number}):
+    try:
+        with raise_together():
+            check_same_flags(Config(**options, **more))
+        print("alike")
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_mistake_of_one_process_stops_all():
+    address = f"127.0.0.1:{free_port()}"
+    program = [sys.executable, "-c", ONE_OF_TWO, address]
+    both = [
+        subprocess.Popen([*program, str(n)], stdout=subprocess.PIPE, text=True)
+        for n in (0, 1)
+    ]
+    for process in both:
+        out, _ = process.communicate(timeout=100)
+        lines = [line for line in out.splitlines() if "Gloo" not in line]
+        assert lines[0] == "alike"
+        assert lines[1].startswith("--process: process 0 has other flags: --lr is 0.1")
+        assert lines[1].endswith("(process 1)")
