@@ -131,15 +131,10 @@ def make_step(
                 gradients, state.opt_state, state.params, hyper=hyper, step=state.step
             )
             params = optax.apply_updates(state.params, updates)
-            average: Any = state.average
-            if average is not None:
-                # Less at first, or the initial parameters would weigh for long.
-                decay = jnp.minimum(hyper.ema, (1 + state.step) / (10 + state.step))
-                average = optax.incremental_update(
-                    (params, batch_stats), average, 1 - decay
-                )
-            counts = state.step + 1, state.skipped, state.halted
-            return TrainState(params, batch_stats, opt_state, average, *counts)
+            new = state._replace(
+                params=params, batch_stats=batch_stats, opt_state=opt_state
+            )
+            return _move_average(new, hyper)._replace(step=state.step + 1)
 
         def skip(gradients: PyTree) -> TrainState:
             if skip_nan:
@@ -154,3 +149,14 @@ def make_step(
         return new, {**measured, "halted": new.halted, **diagnostics}
 
     return step
+
+
+def _move_average(state: TrainState, hyper: Any) -> TrainState:
+    """Moves the averages towards parameters and statistics, if there are averages."""
+    if state.average is None:
+        return state
+    # The decay is less at first, or the initial parameters would weigh for long.
+    decay = jnp.minimum(hyper.ema, (1 + state.step) / (10 + state.step))
+    latest: Any = (state.params, state.batch_stats)
+    average: Any = optax.incremental_update(latest, state.average, 1 - decay)
+    return state._replace(average=average)

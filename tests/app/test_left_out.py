@@ -94,7 +94,7 @@ def test_all_that_measures_leaves_out_the_same(
 
     config = Config(dataset="csv", dataroot=str(tmp_path / "t.csv"))
     seen = []
-    options = {"say": lambda line: None, "evaluated": seen.append}
+    options = {"notify": lambda line: None, "show": seen.append}
     report_run(tmp_path, config, dataset, pixels, [], **options)
     (found,) = seen
     measured = {k: found.metrics[f"recall@{k}"] for k in expected}
