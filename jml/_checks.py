@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 def as_array(value: Any) -> Any:
@@ -90,7 +91,7 @@ def warn_of_labels(name: str, labels, where, classes: int) -> None:
 
 def known_array(value) -> np.ndarray | None:
     """The numbers of an array, or None where they are traced or in other processes."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return None
     if isinstance(value, jax.Array) and not value.is_fully_addressable:
         return None

@@ -136,6 +136,19 @@ SPECS: dict[str, LossSpec] = {
         # The loss of a batch hardly falls while distances cannot exceed 2.
         l2norm=False,
     ),
+    "multi_similarity": LossSpec(
+        function="multi_similarity_loss",
+        hyperparameters=(
+            Hyperparameter(
+                name="alpha", text="weight of positives", default=2.0, above=0
+            ),
+            Hyperparameter(
+                name="beta", text="weight of negatives", default=50.0, above=0
+            ),
+            Hyperparameter(name="base", text="similarity threshold", default=0.5),
+        ),
+        unit_length=True,
+    ),
     "proxy_nca": LossSpec(
         function="proxy_nca_loss",
         hyperparameters=(

@@ -51,6 +51,7 @@ from jml.pairwise._memory import update_memory as update_memory
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
 from ._lifted import lifted_loss as lifted_loss
+from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._registry import make_objective as make_objective
@@ -64,6 +65,7 @@ __all__ = [
     "lifted_loss",
     "make_diagnostics",
     "make_objective",
+    "multi_similarity_loss",
     "proxy_nca_loss",
     "triplet_loss",
     "update_memory",

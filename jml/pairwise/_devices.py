@@ -91,6 +91,7 @@ def on_auto_axes(function: Callable[..., T], *arguments: Any) -> T:
     leaves = jax.tree.leaves(arguments)
     for mesh in (jax.typeof(leaf).sharding.mesh for leaf in leaves):
         if AxisType.Explicit in mesh.axis_types:
+            on_auto: Any = auto_axes(function, out_sharding=PartitionSpec())
             with use_abstract_mesh(mesh):
-                return auto_axes(function, out_sharding=PartitionSpec())(*arguments)
+                return on_auto(*arguments)
     return function(*arguments)

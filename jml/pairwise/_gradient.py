@@ -37,7 +37,8 @@ def mean_loss(
         return value_and_gradient(x, hyperparameters, data)[0]
 
     def value_and_gradient(x, hyperparameters, data):
-        pairs = make_pairs(x, *data, plan.axis_name)
+        labels, valid, memory = data
+        pairs = make_pairs(x, labels, valid, memory, plan.axis_name)
         local = sums(pairs, pvary_like(pairs.anchors, hyperparameters), plan)
         total, number, by_hyperparameters = psum(
             (local.total, local.number, local.hyperparameters), plan.axis_name

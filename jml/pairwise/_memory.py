@@ -64,8 +64,10 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
 
 
 def _is_float(dtype) -> bool:
+    if dtype is None:
+        return False
     try:
-        kind = None if dtype is None else jnp.dtype(dtype)
+        kind = jnp.dtype(dtype)
     except TypeError:
         return False
     kept = kind == jax.dtypes.canonicalize_dtype(kind)
@@ -111,10 +113,6 @@ def update_memory(
         https://arxiv.org/abs/1912.06798
     """
     embeddings, labels, where = check_batch("update_memory", embeddings, labels, where)
-    if memory is None:
-        raise ValueError(
-            "update_memory: `memory` must come from `init_memory`, got None"
-        )
     memory = check_memory("update_memory", memory, embeddings)
     kept, new = (
         jax.dtypes.canonicalize_dtype(a.dtype) for a in (memory.labels, labels)
@@ -159,18 +157,16 @@ def _write_batch(
 
 def check_memory(
     name: str, memory: Any, embeddings: Float[Array | np.ndarray, "n d"]
-) -> Memory | None:
-    """Raises ValueError unless `memory` is None or fits these embeddings.
+) -> Memory:
+    """Raises ValueError unless `memory` is one that fits these embeddings.
 
     Returns:
         The memory, as plain arrays.
     """
-    if memory is None:
-        return None
     memory = as_array(memory)  # a variable of Flax may hold it
     if not isinstance(memory, Memory):
-        kind = type(memory).__name__
-        raise ValueError(f"{name}: `memory` must come from `init_memory`, got a {kind}")
+        kind = "None" if memory is None else f"a {type(memory).__name__}"
+        raise ValueError(f"{name}: `memory` must come from `init_memory`, got {kind}")
     memory = Memory(*map(as_array, memory))
     check_array(name, "memory.embeddings", memory.embeddings, shape="[M, D]", ndim=2)
     length, expected = memory.embeddings.shape[1], embeddings.shape[1]

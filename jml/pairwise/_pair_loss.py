@@ -81,7 +81,9 @@ def pair_loss(
         key: check_rows(name, key, value, embeddings)
         for key, value in (parameters or {}).items()
     }
-    memory = check_memory(name, batch.memory, embeddings)
+    memory = batch.memory
+    if memory is not None:
+        memory = check_memory(name, memory, embeddings)
     if batch.block_size is not None:
         check_count(name, "block_size", batch.block_size)
     check_axis_name(name, batch.axis_name)

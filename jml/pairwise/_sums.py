@@ -105,11 +105,12 @@ def from_both_ends(
 
     A pair with a reference of the memory stands in one row only.
     """
-    total, number, by_hyperparameters, by_anchors, _ = add_up(
-        terms, pairs.anchors, pairs.batch, hyperparameters, plan
+    sums = add_up(terms, pairs.anchors, pairs.batch, hyperparameters, plan)
+    sums = sums._replace(
+        total=sums.total / 2,
+        number=sums.number / 2,
+        hyperparameters=jax.tree.map(lambda a: a / 2, sums.hyperparameters),
     )
-    half = jax.tree.map(lambda a: a / 2, (total, number, by_hyperparameters))
-    sums = Sums(*half, by_anchors)
     if pairs.memory is not None:
         more = add_up(terms, pairs.anchors, pairs.memory, hyperparameters, plan)
         sums = add_sums(sums, more)

@@ -88,11 +88,29 @@ def lifted(x, labels, margin, batch=None, *, original=False):
     return np.average(terms, weights=weights) if terms else 0.0
 
 
+def multi_similarity(x, labels, alpha, beta, base, batch=None):
+    """A row of zeros stays one, and similarity is 1 - |u - v|^2 / 2."""
+    unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    terms = []
+    for i in range(batch or len(x)):
+        s = np.array([1 - squared(unit, i, j) / 2 for j in range(len(x))])
+        negative, self = labels != labels[i], np.arange(len(x)) == i
+        attract = np.exp(-alpha * (s - base))[~negative & ~self].sum()
+        repel = np.exp(beta * (s - base))[negative].sum()
+        terms.append(np.log(1 + attract) / alpha + np.log(1 + repel) / beta)
+    return mean(terms)
+
+
 TRIPLETS = {
     f"triplet_{mining}": partial(triplet, mining=mining)
     for mining in ("hardest", "semi", "all")
 }
-PAPER = {"contrastive": contrastive, **TRIPLETS, "lifted": lifted}
+PAPER = {
+    "contrastive": contrastive,
+    **TRIPLETS,
+    "lifted": lifted,
+    "multi_similarity": multi_similarity,
+}
 ORIGINAL = {
     "contrastive": original_contrastive,
     **{name: partial(loss, original=True) for name, loss in TRIPLETS.items()},

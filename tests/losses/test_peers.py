@@ -1,11 +1,23 @@
-"""TensorFlow Addons' losses, as its tests define them, written anew in NumPy."""
+"""Losses beside those of other libraries.
+
+TensorFlow Addons' are written anew in NumPy, as its tests define them. Those of
+PyTorch Metric Learning are its own.
+"""
 
 from functools import partial
 
+import jax
 import numpy as np
 import pytest
+import torch
 
-from jml.losses import contrastive_loss, lifted_loss, triplet_loss
+from jml.losses import (
+    contrastive_loss,
+    lifted_loss,
+    multi_similarity_loss,
+    triplet_loss,
+)
+from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "x64")
 
@@ -68,3 +80,20 @@ def test_losses_are_those_of_tensorflow_addons(name, seed, margin):
     x, labels, same = batch(seed)
     value = loss(x, labels, margin=margin, convention="paper")
     assert float(value) == pytest.approx(define(x, same, margin), rel=1e-12)
+
+
+@pytest.mark.parametrize("numbers", [(2, 50, 0.5), (1.5, 7, 0.2)])
+@pytest.mark.parametrize("classes", [1, 5, 100])
+def test_multi_similarity_is_that_of_pytorch_metric_learning(classes, numbers):
+    """Also of items without a positive or without a negative, and of duplicates."""
+    peers = pytest.importorskip("pytorch_metric_learning.losses")
+    rng = np.random.default_rng(classes)
+    x, labels = rng.normal(size=(16, 6)), rng.integers(0, classes, 16)
+    x[3] = x[4]
+    numbers = dict(zip(("alpha", "beta", "base"), numbers, strict=True))
+    value, grad = jax.value_and_grad(multi_similarity_loss)(x, labels, **numbers)
+    inputs = torch.tensor(x, requires_grad=True)
+    expected = peers.MultiSimilarityLoss(**numbers)(inputs, torch.tensor(labels))
+    expected.backward()
+    assert_close(value, expected.item(), 1e-13)
+    assert_close(grad, inputs.grad.numpy(), 1e-12)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from pytorch_metric_learning.losses import MultiSimilarityLoss
 
 import torch_ref
 from jml._loss_specs import SPECS
@@ -33,12 +34,14 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 32, 16, 4
 TOPIC = "ten training steps'"
 LR, PROXIES_LR, DECAY_EVERY, GAMMA = 1e-4, 1e-2, 4, 0.5
+MULTI_SIMILARITY = {"alpha": 2.0, "beta": 50.0, "base": 0.5}
 CASES = {
     "contrastive": (Config(loss="contrastive"), 0.01),
     "triplet_hardest": (Config(loss="triplet", mining="hardest"), 0.002),
     "triplet_semi": (Config(loss="triplet", mining="semi"), 0.002),
     "triplet_all": (Config(loss="triplet", mining="all"), 0.002),
     "lifted": (Config(loss="lifted"), 1.0),
+    "multi_similarity": (Config(loss="multi_similarity"), 0.0),
     "proxy_nca": (Config(loss="proxy_nca"), 0.0),
 }
 
@@ -48,6 +51,8 @@ def torch_loss(name, margin):
         return torch_ref.TripletLoss(margin, name.removeprefix("triplet_"))
     if name == "proxy_nca":
         return torch_ref.ProxyNCA(DIM, CLASSES, scale=2.0).double()
+    if name == "multi_similarity":
+        return MultiSimilarityLoss(**MULTI_SIMILARITY)
     losses = {
         "contrastive": torch_ref.ContrastiveLoss,
         "lifted": torch_ref.LiftedLoss,
@@ -153,7 +158,7 @@ def jax_run(start):
 
     def run(name):
         with jax.enable_x64(True):
-            of_loss = {"margin": CASES[name][1], "scale": 2.0}
+            of_loss = {"margin": CASES[name][1], "scale": 2.0, **MULTI_SIMILARITY}
             of_loss["choice"] = list(CASES).index(name)
             rates = Rates(
                 lr=LR,
@@ -196,5 +201,5 @@ def test_ten_steps_follow_pytorch(name, start, jax_run):
         assert tensors[key].dtype == np.float64
 
 
-def test_six_losses_are_all_there_are():
+def test_these_losses_are_all_there_are():
     assert {config.loss for config, _ in CASES.values()} == set(SPECS)
