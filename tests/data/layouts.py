@@ -8,8 +8,8 @@ from scipy.io import savemat
 def jpeg(path, seed):
     path.parent.mkdir(parents=True, exist_ok=True)
     colour = np.random.default_rng(seed).integers(0, 256, 3)
-    picture = np.broadcast_to(colour, (12, 16, 3)).astype(np.uint8)
-    Image.fromarray(picture).save(path, quality=95)
+    image = np.broadcast_to(colour, (12, 16, 3)).astype(np.uint8)
+    Image.fromarray(image).save(path, quality=95)
 
 
 def cub200(root, classes=(1, 2, 100, 101, 102, 200), images=3):

@@ -13,7 +13,7 @@ STD = np.array([0.229, 0.224, 0.225])
 KEY = jax.random.key(0)
 
 
-def pictures(n=6, side=11, seed=0):
+def random_images(n=6, side=11, seed=0):
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
 
@@ -25,23 +25,23 @@ def levels(normalised):
     return values.round().astype(np.uint8)
 
 
-def places(picture, square):
-    """Every (row, column, mirrored) at which a square is cut out of a picture."""
-    crop, slack = len(square), len(picture) - len(square)
+def places(image, square):
+    """Every (row, column, mirrored) at which a square is cut out of an image."""
+    crop, slack = len(square), len(image) - len(square)
     return [
         (y, x, mirrored)
         for y in range(slack + 1)
         for x in range(slack + 1)
         for mirrored in (False, True)
         if (
-            picture[y : y + crop, x : x + crop][:, :: -1 if mirrored else 1] == square
+            image[y : y + crop, x : x + crop][:, :: -1 if mirrored else 1] == square
         ).all()
     ]
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_each_picture_is_cut_and_mirrored_on_its_own(flip):
-    images = np.tile(pictures(1), (400, 1, 1, 1))
+def test_each_image_is_cut_and_mirrored_on_its_own(flip):
+    images = np.tile(random_images(1), (400, 1, 1, 1))
     squares = levels(augment(KEY, images, crop=8, flip=flip))
     found = [places(images[0], square) for square in squares]
     assert all(len(f) == 1 for f in found)  # a square is found, and in one place only
@@ -50,13 +50,13 @@ def test_each_picture_is_cut_and_mirrored_on_its_own(flip):
     assert counts.max() < 60 if not flip else counts.max() < 35
 
 
-def test_whole_picture():
-    images = pictures()
+def test_whole_image():
+    images = random_images()
     assert (levels(augment(KEY, images, crop=11, flip=False)) == images).all()
 
 
 def test_pure_function_of_the_key_also_under_jit():
-    images = pictures()
+    images = random_images()
     one = augment(KEY, images, crop=8, flip=True)
     again = jax.jit(augment, static_argnames=("crop", "flip"))(
         KEY, images, crop=8, flip=True
@@ -68,7 +68,7 @@ def test_pure_function_of_the_key_also_under_jit():
 
 @pytest.mark.parametrize(("side", "crop"), [(11, 8), (12, 8), (256, 224), (9, 9)])
 def test_centre_crop_is_torchvisions(side, crop):
-    images = pictures(2, side)
+    images = random_images(2, side)
     expected = functional.normalize(
         functional.center_crop(torch.tensor(images).permute(0, 3, 1, 2), crop) / 255,
         MEAN.tolist(),
@@ -81,19 +81,19 @@ def test_centre_crop_is_torchvisions(side, crop):
 
 def test_rank_promotion_is_not_needed():
     with jax.numpy_rank_promotion("raise"):
-        augment(KEY, pictures(), crop=8, flip=True)
-        center_crop_normalize(pictures(), crop=8)
+        augment(KEY, random_images(), crop=8, flip=True)
+        center_crop_normalize(random_images(), crop=8)
 
 
 @pytest.mark.parametrize(
     ("images", "crop", "words"),
     [
-        (pictures(), 12, "`crop` must be from 1 to 11"),
-        (pictures(), 0, "`crop` must be from 1 to 11"),
-        (pictures().astype(np.float32), 8, "uint8"),
-        (pictures()[0], 8, "n s s 3"),
-        (pictures()[:, :9], 8, "n s s 3"),
-        (pictures()[..., :1], 8, "n s s 3"),
+        (random_images(), 12, "`crop` must be from 1 to 11"),
+        (random_images(), 0, "`crop` must be from 1 to 11"),
+        (random_images().astype(np.float32), 8, "uint8"),
+        (random_images()[0], 8, "n s s 3"),
+        (random_images()[:, :9], 8, "n s s 3"),
+        (random_images()[..., :1], 8, "n s s 3"),
     ],
 )
 def test_bad_input_is_named(images, crop, words):
@@ -115,7 +115,7 @@ def from_torch(images):
 
 
 def test_colours_change_as_torchvisions():
-    images = pictures(3).astype(np.float32)
+    images = random_images(3).astype(np.float32)
     factors = np.float32([[0.8, 1.2, 0.9], [1.25, 0.75, 1.1], [1, 1, 1]])
     got = np.asarray(change_colours(images, factors))
     for image, (brightness, contrast, saturation), ours in zip(
@@ -128,8 +128,8 @@ def test_colours_change_as_torchvisions():
         np.testing.assert_allclose(ours / 255, from_torch(expected)[0], atol=1e-6)
 
 
-def test_whole_pictures_are_resized_as_torchvisions():
-    images = pictures(2, 40).astype(np.float32)
+def test_whole_images_are_resized_as_torchvisions():
+    images = random_images(2, 40).astype(np.float32)
     whole = np.full((2, 2), 40, np.float32)
     got = resize_boxes(images, 0 * whole, whole, crop=16)
     expected = functional.resize(to_torch(images), [16, 16], antialias=True)
@@ -137,7 +137,7 @@ def test_whole_pictures_are_resized_as_torchvisions():
 
 
 def test_boxes_are_resized_as_torchvisions_but_for_their_edges():
-    images = pictures(1, 40).astype(np.float32)
+    images = random_images(1, 40).astype(np.float32)
     got = resize_boxes(images, np.float32([[3, 2]]), np.float32([[30, 33]]), crop=16)
     expected = functional.resized_crop(
         to_torch(images), 3, 2, 30, 33, [16, 16], antialias=True
@@ -148,7 +148,7 @@ def test_boxes_are_resized_as_torchvisions_but_for_their_edges():
 
 @pytest.mark.slow
 def test_strong_augmentation_varies_everything_and_repeats():
-    images = np.broadcast_to(pictures(1, 40), (64, 40, 40, 3))
+    images = np.broadcast_to(random_images(1, 40), (64, 40, 40, 3))
     one = strong_augment(KEY, images, crop=16, flip=True)
     assert one.shape == (64, 16, 16, 3) and one.dtype == jnp.float32
     np.testing.assert_array_equal(one, strong_augment(KEY, images, crop=16, flip=True))

@@ -1,4 +1,4 @@
-"""Which pictures count as one, by the files that they are, and what is said of it."""
+"""Which images count as one, by their files, and which notes report it."""
 
 import os
 import re
@@ -145,8 +145,8 @@ def test_files_that_cannot_be_read_are_like_no_other(tmp_path):
 def test_decoding_keeps_ids_and_groups_beside_their_images(tmp_path, cache):
     rng = np.random.default_rng(0)
     for name in ("t0", "t1", "t2", "t3", "x", "y", "z"):
-        picture = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8))
-        picture.save(tmp_path / name, "png")
+        image = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8))
+        image.save(tmp_path / name, "png")
     (tmp_path / "bad").write_text("no image")
     rows = ["bad,c,query,1", "x,c,query,1", "y,c,query,2", "x,c,gallery,2"]
     rows += ["bad,c,gallery,1", "y,c,gallery,", "z,c,gallery, -1 ", "x,c,gallery,1 "]

@@ -27,9 +27,9 @@ def root(request, tmp_path):
         os.mkdir(root + b"/images/" + name)
         for i in range(2):
             path, key = name + b"/%d.png" % i, b"%d" % len(listed)
-            picture = Image.new("RGB", (8, 8), (60 * number, 0, 0))
+            image = Image.new("RGB", (8, 8), (60 * number, 0, 0))
             with open(root + b"/images/" + path, "wb") as file:
-                picture.save(file, "png")
+                image.save(file, "png")
             listed.append(key + b" " + path)
             labels.append(key + b" %d" % (number + 99))  # two classes up to 100
             split = b"train" if number < 2 else b"test"
@@ -44,7 +44,7 @@ def root(request, tmp_path):
     return tmp_path, names
 
 
-def test_every_reader_finds_the_pictures(root):
+def test_every_reader_finds_the_images(root):
     place, names = root
     for listing in (table(place / "table.csv"), folder(place / "images")):
         assert {os.fsencode(name) for name in listing.class_names} == set(names)

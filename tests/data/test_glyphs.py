@@ -28,7 +28,7 @@ def test_size_and_split(full_set):
         range(len(full_set.class_names))
     )
     assert 0.45 < len(trained) / len(full_set.class_names) < 0.55
-    # One picture of every character in every style.
+    # One image of every character in every style.
     labels = np.concatenate([train.labels, test.labels])
     members = [12 * len(name) for name in full_set.class_names]
     assert np.bincount(labels).tolist() == members
@@ -120,7 +120,7 @@ def test_pixels_do_badly_but_not_hopelessly(full_set):
     assert 0.05 < recall < 0.25
 
 
-def test_every_picture_shows_something(full_set):
+def test_every_image_shows_something(full_set):
     for split in (full_set.train, full_set.query):
         grey = split.images[..., 0].astype(np.float32)
         assert (split.images == split.images[..., :1]).all()
@@ -136,7 +136,7 @@ def few(monkeypatch):
     return lambda **options: glyphs(**{"image_size": 32} | options)
 
 
-def test_the_seed_decides_the_pictures_and_nothing_else(few):
+def test_the_seed_decides_the_images_and_nothing_else(few):
     one, again, other = few(seed=1), few(seed=1), few(seed=2)
     for a, b, c in zip(one[1:3], again[1:3], other[1:3], strict=True):
         assert (a.images == b.images).all()
@@ -147,7 +147,7 @@ def test_the_seed_decides_the_pictures_and_nothing_else(few):
     assert (styles[0] != styles[1]).mean() > 0.5
 
 
-def test_distortion_keeps_the_ink_in_the_picture(monkeypatch):
+def test_distortion_keeps_the_ink_in_the_image(monkeypatch):
     # At scale 1 every step keeps areas, so what is missing was pushed over the edge.
     monkeypatch.setattr(_glyphs, "SCALE", (1.0, 1.0))
     files = font_files()
@@ -161,7 +161,7 @@ def test_distortion_keeps_the_ink_in_the_picture(monkeypatch):
     assert (kept > 0.9).mean() > 0.97
 
 
-def test_without_variation_a_picture_is_its_drawing_halved(monkeypatch):
+def test_without_variation_an_image_is_its_drawing_halved(monkeypatch):
     for name, value in {"SCALE": (1, 1), "STRETCH": 1, "ROTATION": 0}.items():
         monkeypatch.setattr(_glyphs, name, value)
     for name in ("SHIFT", "SHEAR"):
@@ -210,7 +210,7 @@ def test_the_tolerance_is_a_share_of_the_ink():
     assert lookalike_classes(drawings).tolist() == [0, 0, 2]
 
 
-def test_too_small_pictures():
+def test_too_small_images():
     with pytest.raises(UserError, match=r"`image_size`: 15 .* 16 or more"):
         glyphs(image_size=15)
 

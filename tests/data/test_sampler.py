@@ -133,7 +133,7 @@ def test_classes_with_one_image():
         ([1, 1, 1], 16, 4, True, ["3 images in 3 classes", "and 12 is the largest"]),
     ],
 )
-def test_what_works_is_said(counts, batch_size, k, views, words):
+def test_errors_say_which_sizes_work(counts, batch_size, k, views, words):
     labels = np.repeat(np.arange(len(counts)), counts)
     options = {"batch_size": batch_size, "images_per_class": k}
     options["singletons"] = "views" if views else "skip"

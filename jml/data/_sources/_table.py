@@ -66,12 +66,7 @@ def table(path: str | os.PathLike) -> Listing:
             classes.append(row["label"])
             splits.append(split)
             groups.append(row.get("group", ""))
-    try:
-        roles = roles_of(counts)
-    except Problem as problem:
-        roles = {}
-        held = f"the splits {', '.join(counts)}" if counts else "no line of an image"
-        problems.add(f"{str(path)!r} has {held}: {problem}")
+    roles = _roles(path, counts, problems)
     problems.check()
     kept = [row for row, split in enumerate(splits) if split in roles]
     role = np.array([roles[splits[row]] for row in kept])
@@ -87,6 +82,16 @@ def table(path: str | os.PathLike) -> Listing:
     listing = _with_groups(listing, [groups[row] for row in kept])
     notes = _validation_note(listing.name, counts["val"], roles)
     return listing._replace(notes=(*listing.notes, *notes))
+
+
+def _roles(path: Path, counts: Counter[str], problems: Problems) -> dict[str, str]:
+    """What each split is for; adds a problem where they are not those of a data set."""
+    try:
+        return roles_of(counts)
+    except Problem as problem:
+        held = f"the splits {', '.join(counts)}" if counts else "no line of an image"
+        problems.add(f"{str(path)!r} has {held}: {problem}")
+        return {}
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

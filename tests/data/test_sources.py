@@ -31,13 +31,13 @@ def test_every_layout_decodes_to_disjoint_classes(case, tmp_path):
         assert split.images[:].shape == (len(split.labels), 8, 8, 3)
     assert not set(data.train.labels) & set(data.query.labels)
     assert set(data.query.labels) <= set(gallery.labels)
-    # A picture is of one colour, drawn from its number: none is in another's place.
-    for picture, row in zip(data.train.images[:], listing.train, strict=True):
+    # An image is of one colour, drawn from its number: none is in another's place.
+    for image, row in zip(data.train.images[:], listing.train, strict=True):
         again = decode(
             listing._replace(train=np.array([row])), image_size=8, cache="none"
         )
-        assert (again.train.images[0:1][0] == picture).all()
-        assert np.ptp(picture.reshape(-1, 3), axis=0).max() <= 2
+        assert (again.train.images[0:1][0] == image).all()
+        assert np.ptp(image.reshape(-1, 3), axis=0).max() <= 2
 
 
 def test_cub(tmp_path):
@@ -134,25 +134,25 @@ LABELLED = "cars_test_annos_withlabels.mat"
         ("cars devkit", [(LABELLED, f"devkit/{LABELLED}")]),
     ],
 )
-def test_data_sets_as_they_are_found(case, moves, tmp_path):
+def test_data_sets_however_they_are_unpacked(case, moves, tmp_path):
     """Unpacked in other places, and one or two folders further down."""
     write, reader = CASES[case]
     (root := tmp_path / "x" / "archive").mkdir(parents=True)
     expected = reader(write(root))
-    read = [picture.read() for picture in expected.images]
+    read = [image.read() for image in expected.images]
     for old, new in moves:
         move(root, (old, "aside"), ("aside", new))
     for place in (root, root.parent, tmp_path):
         listing = reader(place)
-        assert [picture.read() for picture in listing.images] == read
+        assert [image.read() for image in listing.images] == read
         assert listing.labels.tolist() == expected.labels.tolist()
 
 
-def test_cars_read_the_layout_whose_pictures_are_there(tmp_path):
+def test_cars_read_the_layout_whose_images_are_there(tmp_path):
     root = layouts.cars_ims(layouts.cars_devkit(tmp_path / "x"))
-    assert all("/car_ims/" in picture.name for picture in cars196(root).images)
+    assert all("/car_ims/" in image.name for image in cars196(root).images)
     move(root, ("car_ims", "../gone"))
-    names = [picture.name for picture in cars196(root).images]
+    names = [image.name for image in cars196(root).images]
     assert all("/cars_train/" in name or "/cars_test/" in name for name in names)
 
 

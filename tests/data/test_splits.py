@@ -9,7 +9,7 @@ from jml.errors import UserError
 
 
 def fill(root, *folders, images=2):
-    """Puts pictures into folders below the root."""
+    """Puts images into folders below the root."""
     for name in folders:
         (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(images):
@@ -135,7 +135,7 @@ def test_nested_folders_are_read_when_asked(tmp_path):
     assert listing.notes == ()
     counts = dict(zip(*np.unique(listing.labels, return_counts=True), strict=True))
     assert [counts[label] for label in range(4)] == [6, 2, 2, 2]
-    places = [picture.name.removeprefix(f"{root}/") for picture in listing.images]
+    places = [image.name.removeprefix(f"{root}/") for image in listing.images]
     assert places[:6:2] == ["a/0.jpg", "a/one/two/0.jpg", "a/three/0.jpg"]
     assert len(set(places)) == 12
 

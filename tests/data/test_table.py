@@ -41,8 +41,8 @@ def read(path):
     role = np.full(len(listing.images), "test ")
     role[listing.train] = "train"
     return [
-        (picture.name, listing.class_names[label], split.strip())
-        for picture, label, split in zip(
+        (image.name, listing.class_names[label], split.strip())
+        for image, label, split in zip(
             listing.images, listing.labels, role, strict=True
         )
     ]

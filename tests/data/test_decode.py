@@ -1,4 +1,4 @@
-"""Where decoded pictures stay, and what becomes of those that cannot be read."""
+"""Where decoded images are kept, and what happens to those that cannot be read."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def folder(tmp_path):
     return tmp_path / "cache"
 
 
-def all_pictures(data):
+def all_images(data):
     return [split.images[:] for split in (data.train, data.query)]
 
 
@@ -36,7 +36,7 @@ def entries(folder):
 
 def test_every_cache_holds_the_same(listing, folder):
     host, disk, none = (
-        all_pictures(decode(listing, image_size=8, cache=cache, cache_folder=folder))
+        all_images(decode(listing, image_size=8, cache=cache, cache_folder=folder))
         for cache in ("host", "disk", "none")
     )
     for other in (disk, none):
@@ -54,13 +54,13 @@ def test_any_rows_in_any_order(listing, folder):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """How many pictures were decoded."""
+    """How many images were decoded."""
     count = []
     original = _decoder.decode_square
 
-    def counted(picture, side):
-        count.append(picture)
-        return original(picture, side)
+    def counted(image, side):
+        count.append(image)
+        return original(image, side)
 
     monkeypatch.setattr(_decoder, "decode_square", counted)
     return count
@@ -73,7 +73,7 @@ def test_the_next_run_decodes_nothing(listing, folder, decoded):
     assert len(entries(folder)) == 1
 
 
-def test_other_pictures_or_settings_are_another_cache(listing, folder, decoded):
+def test_other_images_or_settings_are_another_cache(listing, folder, decoded):
     def run(image_size=8):
         decode(listing, image_size=image_size, cache="disk", cache_folder=folder)
 
@@ -108,12 +108,12 @@ def overwrite_the_last_byte(path):
 )
 def test_a_damaged_cache_is_made_anew(listing, folder, decoded, damage, capsys):
     before = decode(listing, image_size=8, cache="disk", cache_folder=folder)
-    expected = all_pictures(before)
+    expected = all_images(before)
     del before
     damage(next(folder.iterdir()))
     after = decode(listing, image_size=8, cache="disk", cache_folder=folder)
     assert len(decoded) == 36
-    for one, two in zip(expected, all_pictures(after), strict=True):
+    for one, two in zip(expected, all_images(after), strict=True):
         np.testing.assert_array_equal(one, two)
     assert "is damaged: decoding anew" in capsys.readouterr().err
 
@@ -205,8 +205,8 @@ def test_bad_images_are_all_named_at_once(listing, folder):
             decode(listing, **options)
         message = str(caught.value)
         assert message.startswith("`listing`: 13 of 18 images cannot be read: '")
-        for row, picture in enumerate(listing.images):
-            assert (repr(picture.name) in message) == (3 <= row < 13)
+        for row, image in enumerate(listing.images):
+            assert (repr(image.name) in message) == (3 <= row < 13)
         assert "and 3 more; of the first: cannot read the image '" in message
         assert "no image that Pillow knows" in message and "\n" not in message
         decode(listing, **options, skip_bad=True)
@@ -254,7 +254,7 @@ def test_a_note_cannot_point_outside(listing, folder):
     assert len(data.train.labels) == 9
 
 
-def test_pictures_whose_names_look_alike_have_their_own_cache(tmp_path, decoded):
+def test_images_whose_names_look_alike_have_their_own_cache(tmp_path, decoded):
     roots = [tmp_path / f"caf{byte}" for byte in ("\udce8", "\udce9")]
     for root in roots:
         layouts.cub200(root)

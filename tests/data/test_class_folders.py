@@ -25,11 +25,11 @@ def colour(c, i):
 
 @pytest.fixture
 def root(tmp_path):
-    """Five classes of 2, 3, 4, 5, 6 plain pictures, each of its own colour and size."""
+    """Five classes of 2, 3, 4, 5, 6 plain images, each of its own colour and size."""
     for c in range(5):
         for i in range(c + 2):
-            picture = np.full((9 + i, 12, 3), colour(c, i))
-            save(tmp_path / "birds" / f"{c}.kind" / f"{i}.png", picture)
+            image = np.full((9 + i, 12, 3), colour(c, i))
+            save(tmp_path / "birds" / f"{c}.kind" / f"{i}.png", image)
     return tmp_path / "birds"
 
 
@@ -77,8 +77,8 @@ def test_folders_of_splits(tmp_path, splits):
         for name in ("a", "b") if split == "train" else ("c", "d"):
             images = 1 if split in ("query", "gallery") else 2
             for i in range(images):
-                picture = np.full((4, 4, 3), colour(c, i))
-                save(tmp_path / "x" / split / name / f"{i}.png", picture)
+                image = np.full((4, 4, 3), colour(c, i))
+                save(tmp_path / "x" / split / name / f"{i}.png", image)
     data = load(tmp_path / "x", image_size=8)
     assert data.class_names == ("a", "b", "c", "d")
     assert data.train.labels.tolist() == [0, 0, 1, 1]
@@ -121,10 +121,10 @@ def test_any_number_of_workers_and_progress(root):
 
 def test_resize_is_torchvisions(tmp_path):
     rng = np.random.default_rng(0)
-    picture = np.kron(rng.integers(0, 256, (9, 14, 3)), np.ones((5, 5, 1)))
-    save(tmp_path / "x.png", picture)
+    image = np.kron(rng.integers(0, 256, (9, 14, 3)), np.ones((5, 5, 1)))
+    save(tmp_path / "x.png", image)
     expected = functional.resize(
-        torch.tensor(picture.astype(np.uint8)).permute(2, 0, 1),
+        torch.tensor(image.astype(np.uint8)).permute(2, 0, 1),
         [16, 16],
         antialias=True,
     )
@@ -133,7 +133,7 @@ def test_resize_is_torchvisions(tmp_path):
     assert np.abs(difference).max() <= 1
 
 
-def test_exif_turns_the_picture_upright(tmp_path):
+def test_exif_turns_the_image_upright(tmp_path):
     stored = np.zeros((16, 16, 3))
     stored[:, :8] = 255  # white on the left; orientation 6 asks for a turn to the right
     exif = Image.Exif()
@@ -172,7 +172,7 @@ def see_through():
     ],
     ids=["grey", "bit", "grey16", "tif16", "cmyk", "alpha", "palette", "upper-case"],
 )
-def test_kinds_of_pictures(tmp_path, image, suffix, top, bottom):
+def test_kinds_of_images(tmp_path, image, suffix, top, bottom):
     options = {"transparency": image.getpixel((0, 15))} if image.mode == "P" else {}
     image.save(tmp_path / f"x{suffix}", **options)
     got = read_one(tmp_path, tmp_path / f"x{suffix}")
