@@ -153,8 +153,8 @@ def _torch(source: object) -> Any:
         import torch
     except ImportError:
         raise UserError(
-            f"`weights`: reading {str(source)!r} needs PyTorch; run: {install('torch')},"
-            ' or pass a .safetensors file or `weights="none"`.'
+            f"`weights`: reading {str(source)!r} needs PyTorch; run:"
+            f' {install("torch")}, or pass a .safetensors file or `weights="none"`.'
         ) from None
     return torch
 

@@ -220,5 +220,5 @@ def test_missing_fonts(monkeypatch):
     with pytest.raises(UserError, match=r"^drawing glyphs needs .*Nonesuch"):
         glyphs(image_size=24)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UserError, match=r"pip install matplotlib$"):
+    with pytest.raises(UserError, match=r'pip install "jax-metric-learning\[train\]"$'):
         glyphs(image_size=24)
