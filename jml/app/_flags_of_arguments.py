@@ -24,7 +24,6 @@ RENAMED = {
     "freeze_proxies": "--proxies fixed",
     "keep": "--keep_checkpoints",
     "listing": "--dataroot",
-    "listing": "--dataroot",
     "path": "--dataroot",
     "root": "--dataroot",
     "skip_bad=True": "--on_bad_image skip",
