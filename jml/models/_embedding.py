@@ -1,5 +1,7 @@
 """The embedding model behind plain dictionaries and pure functions."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +13,17 @@ from jaxtyping import Array, Float
 from jml.distances import normalize
 from jml.errors import UserError
 
-from ._resnet import ARCHITECTURES as _NETS
-from ._resnet import Linear, ResNet
+from ._layers import Linear
+from ._resnet import DEPTHS, ResNet
 from ._state_dict import Tree
 from ._weights import load_weights
 
-ARCHITECTURES: tuple[str, ...] = tuple(_NETS)
+# From the name of a network to its constructor, which takes `rng`. What that makes maps
+# images [b, h, w, 3] to features [b, num_features].
+BACKBONES: dict[str, Callable[..., Any]] = {
+    name: partial(ResNet, name) for name in DEPTHS
+}
+ARCHITECTURES: tuple[str, ...] = tuple(BACKBONES)
 
 
 class Model(NamedTuple):
@@ -28,12 +35,12 @@ class Model(NamedTuple):
 
 
 class EmbeddingModel(nnx.Module):
-    """ResNet, a linear head, and rows of length one if `l2norm`."""
+    """A backbone, a linear head, and rows of length one if `l2norm`."""
 
     def __init__(
         self, arch: str, *, embedding_dim: int, l2norm: bool, rng: np.random.Generator
     ):
-        self.backbone = ResNet(arch, rng=rng)
+        self.backbone = BACKBONES[arch](rng=rng)
         self.fc = Linear(self.backbone.num_features, embedding_dim, rng=rng)
         self.l2norm = l2norm
 
@@ -72,8 +79,8 @@ def create(
         >>> model.params["fc"]["weight"].shape
         (512, 16)
     """
-    if arch not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
+    if arch not in BACKBONES:
+        known = ", ".join(BACKBONES)
         raise UserError(f"`arch`: no network named {arch!r}; choose one of {known}.")
     rng = np.random.default_rng(seed)
     module = EmbeddingModel(arch, embedding_dim=embedding_dim, l2norm=l2norm, rng=rng)

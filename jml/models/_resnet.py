@@ -3,7 +3,6 @@
 Attributes have torchvision's names, so the path of a parameter is its torchvision name.
 """
 
-import math
 from typing import Any
 
 import jax
@@ -12,38 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ._layers import BatchNorm, conv2d, max_pool
-
-
-class Conv(nnx.Module):
-    """Convolution without bias, initialised as He et al. (normal, fan out)."""
-
-    def __init__(
-        self, c_in: int, c_out: int, *, size: int, stride: int, rng: np.random.Generator
-    ):
-        self.stride = stride
-        std = math.sqrt(2 / (c_out * size**2))
-        kernel = rng.standard_normal((size, size, c_in, c_out), np.float32) * std
-        self.weight = nnx.Param(jnp.asarray(kernel, jnp.float32))
-
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
-        """Convolves, with ``size // 2`` zeros around the image."""
-        return conv2d(x, self.weight[...], stride=self.stride)
-
-
-class Linear(nnx.Module):
-    """Affine map, initialised as ``torch.nn.Linear``."""
-
-    def __init__(self, d_in: int, d_out: int, *, rng: np.random.Generator):
-        bound = 1 / math.sqrt(d_in)
-        weight = rng.uniform(-bound, bound, (d_in, d_out))
-        self.weight = nnx.Param(jnp.asarray(weight, jnp.float32))
-        bias = rng.uniform(-bound, bound, d_out)
-        self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
-
-    def __call__(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
-        """Computes ``x W + b``."""
-        return x @ self.weight[...] + self.bias[...][None]
+from ._layers import BatchNorm, Conv, max_pool
 
 
 class _Block(nnx.Module):
@@ -95,7 +63,7 @@ def _bottleneck(width: int, stride: int) -> tuple[tuple[int, int, int], ...]:
     return (width, 1, 1), (width, 3, stride), (4 * width, 1, 1)
 
 
-ARCHITECTURES = {
+DEPTHS = {
     "resnet18": (_basic, (2, 2, 2, 2)),
     "resnet34": (_basic, (3, 4, 6, 3)),
     "resnet50": (_bottleneck, (3, 4, 6, 3)),
@@ -108,12 +76,12 @@ class ResNet(nnx.Module):
     """The network up to the global average pool: images to features [b, num_features].
 
     Args:
-        arch: one of ``ARCHITECTURES``.
+        arch: one of ``DEPTHS``.
         rng: source of the initial weights.
     """
 
     def __init__(self, arch: str, *, rng: np.random.Generator):
-        branch, depths = ARCHITECTURES[arch]
+        branch, depths = DEPTHS[arch]
         self.conv1 = Conv(3, 64, size=7, stride=2, rng=rng)
         self.bn1 = BatchNorm(64)
         c = 64

@@ -17,8 +17,7 @@ from jml.app._config import Config
 from jml.app._distributed import join
 from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
 from jml.losses import init_proxies, triplet_loss
-from jml.models._layers._batch_norm import BatchNorm
-from jml.models._resnet import Conv, Linear
+from jml.models._layers import BatchNorm, Conv, Linear
 from jml.training import (
     Checkpoints,
     Rates,

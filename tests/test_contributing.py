@@ -1,0 +1,74 @@
+"""The worked examples of CONTRIBUTING.md do what the page says."""
+
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jml import data, losses, models
+from jml._loss_specs import SPECS
+from jml.models import _embedding
+from tests.parity import assert_close
+
+PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
+BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def page():
+    names = {"__name__": "contributing"}
+    for block in BLOCK.findall(PAGE.read_text()):
+        exec(compile(block, str(PAGE), "exec"), names)
+    return names
+
+
+def test_the_loss_equals_its_oracle(page, x64):
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(12, 3)), np.arange(12) % 4
+    for block_size in (None, 5):
+        value = page["radius_loss"](x, labels, radius=4.0, block_size=block_size)
+        assert_close(value, page["radius_oracle"](x, labels, 4.0), 1e-14)
+
+
+def test_a_row_of_the_table_makes_objective_and_diagnostics(page, monkeypatch):
+    monkeypatch.setitem(SPECS, "radius", page["SPEC"])
+    monkeypatch.setattr(losses, "radius_loss", page["radius_loss"], raising=False)
+    x, labels = jnp.array([[0.0], [0.5], [0.6]]), jnp.array([0, 0, 1])
+    objective = losses.make_objective("radius")
+    expected = page["radius_oracle"](np.asarray(x), np.asarray(labels), 0.1)
+    assert_close(objective(x, labels, None, {"radius": 0.1}), expected, 1e-5)
+    measured = losses.make_diagnostics("radius")(x, labels, None, {"radius": 0.1})
+    assert measured.keys() == {"active", "positive_distance", "negative_distance"}
+
+
+def test_the_network(page, monkeypatch):
+    monkeypatch.setitem(_embedding.BACKBONES, "tinynet", page["TinyNet"])
+    model = models.create("tinynet", embedding_dim=4)
+    images = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
+    embeddings, same = models.embed(*model, images, train=False)
+    assert embeddings.shape == (5, 4)
+    _, moved = models.embed(*model, images, train=True)
+    mean = ("backbone", "bn1", "running_mean")
+    for statistics, changed in ((same, False), (moved, True)):
+        leaf, start = statistics, model.batch_stats
+        for name in mean:
+            leaf, start = leaf[name], start[name]
+        assert (np.asarray(leaf) != np.asarray(start)).any() == changed
+
+
+def test_the_data_set(page, tmp_path):
+    (tmp_path / "images").mkdir()
+    lines = []
+    for number in range(8):
+        name = f"images/{number}.png"
+        Image.new("RGB", (9, 9), (30 * number, 0, 0)).save(tmp_path / name)
+        lines.append(f"{name} toy{number // 2} {'train' if number < 4 else 'test'}\n")
+    (tmp_path / "list.txt").write_text("".join(lines))
+    listing = page["toys"](tmp_path)
+    assert listing.class_names == ("toy0", "toy1", "toy2", "toy3")
+    assert listing.train.tolist() == [0, 1, 2, 3] and listing.gallery is None
+    decoded = data.decode(listing, image_size=9)
+    assert decoded.query.images[:].shape == (4, 9, 9, 3)
