@@ -10,7 +10,6 @@ EDGES = layers.imports(FILES)
 # Packages that use private modules of another, and why they may.
 PRIVATE = {
     ("losses", "pairwise"): "a loss is written on the pair core",
-    ("app", "training"): "the commands run what the library trains with",
 }
 
 

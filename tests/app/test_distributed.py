@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from jml.app._build import check_divides
 from jml.app._config import Config
 from jml.app._distributed import join
 from jml.errors import UserError
@@ -15,18 +14,6 @@ from jml.errors import UserError
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
-
-
-def test_a_batch_that_devices_do_not_divide():
-    config = Config(batch_size=96, microbatch=12)
-    check_divides(config, 4)
-    with pytest.raises(UserError) as error:
-        check_divides(config, 7)
-    assert str(error.value) == (
-        "--batch_size: 96 images cannot be divided among 7 devices; pass 84 or 112."
-    )
-    with pytest.raises(UserError, match=r"--microbatch: 12 .* pass 8 or 16\."):
-        check_divides(config, 8)
 
 
 def joining(process, port, *, processes=3, seconds=1):
@@ -51,7 +38,7 @@ def test_the_others_hear_who_is_missing():
 
 
 @pytest.mark.slow
-def test_two_processes_of_one_number():
+def test_two_processes_of_one_number_are_an_error():
     from concurrent.futures import ThreadPoolExecutor
 
     port = free_port()

@@ -22,7 +22,7 @@ def earlier(tmp_path, monkeypatch):
     return tmp_path / "runs" / "before"
 
 
-def test_it_goes_on_as_the_version_that_began_it(earlier, main):
+def test_a_run_of_an_earlier_version_goes_on_as_that_version_did(earlier, main):
     config = json.loads((earlier / "config.json").read_text())
     given = {
         name: value
@@ -40,7 +40,7 @@ def test_it_goes_on_as_the_version_that_began_it(earlier, main):
                 assert here[name] == pytest.approx(there[name], rel=1e-4, abs=1e-5)
 
 
-def test_it_is_evaluated_and_exported(earlier, capsys):
+def test_a_run_of_an_earlier_version_is_evaluated_and_exported(earlier, capsys):
     from jml.app._evaluate import main as evaluate
     from jml.app._export import main as export
 

@@ -112,7 +112,7 @@ def test_all_that_measures_leaves_out_the_same(
     assert ("left out of each ranking" in facts) == grouped
 
 
-def test_nothing_to_find_is_said_before_and_after_decoding(tmp_path, rows):
+def test_nothing_to_find_is_reported_before_and_after_decoding(tmp_path, rows):
     query = [("q0", "0", "query", ""), ("q0", "0", "gallery", "")]
     listed = {"dataset": "csv", "dataroot": str(tmp_path / "t.csv"), "image_size": 16}
     (tmp_path / "bad").write_text("no image")

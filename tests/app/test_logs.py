@@ -39,7 +39,7 @@ def read(folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_scalars_come_back(tmp_path):
+def test_scalars_of_an_event_file_read_back(tmp_path):
     file = EventFile(tmp_path)
     values = {1: 0.5, 2: -3e30, 300: 1e-30, 2**40: 7.0}
     for step, value in values.items():

@@ -46,7 +46,7 @@ def test_ten_steps_stay_within_two_percent(losses):
 
 
 @pytest.mark.slow
-def test_what_is_kept_is_in_float32(losses):
+def test_parameters_and_statistics_are_in_float32(losses):
     _, state = losses["bfloat16"]
     dtypes = {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_stats))}
     assert dtypes == {jnp.dtype("float32")}

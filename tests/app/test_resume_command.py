@@ -66,7 +66,7 @@ def logged(folder):
 
 
 @pytest.mark.slow
-def test_it_ends_where_an_uninterrupted_run_does(runs, train, cut, capsys):
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(runs, train, cut, capsys):
     with (cut / "metrics.jsonl").open("a") as file:
         file.write('{"step": 99, "loss": 1.0}\n{"step": 100, "lo')  # killed in a write
     # The checkpoint has all parameters, and the rate that went with its weights.
@@ -159,7 +159,7 @@ def test_a_run_without_its_checkpoints_is_not_replaced(train, cut, capsys):
 
 
 @pytest.mark.slow
-def test_steps_that_are_not_finite_are_passed_over_and_logged(
+def test_steps_that_are_not_finite_are_skipped_and_logged(
     train, tmp_path, capsys, monkeypatch
 ):
     contrastive = losses.contrastive_loss
@@ -202,7 +202,7 @@ def test_another_configuration_is_refused(train, cut, capsys):
 
 
 @pytest.mark.slow
-def test_so_is_a_checkpoint_that_was_put_there(train, cut, runs, capsys):
+def test_a_checkpoint_of_another_configuration_is_refused(train, cut, runs, capsys):
     config = json.loads((cut / "config.json").read_text())
     (cut / "config.json").write_text(json.dumps({**config, "seed": 3}))
     err = refused(train, cut.parent, capsys, "--resume", "--seed=3")
@@ -210,14 +210,14 @@ def test_so_is_a_checkpoint_that_was_put_there(train, cut, runs, capsys):
 
 
 @pytest.mark.slow
-def test_and_other_images(train, cut, write_pictures, tmp_path, capsys):
+def test_a_run_on_other_images_is_refused(train, cut, write_pictures, tmp_path, capsys):
     write_pictures(tmp_path / "others", classes=24, images=11)
     flags = ["--resume", f"--dataroot={tmp_path / 'others'}"]
     assert "was trained on other images" in refused(train, cut.parent, capsys, *flags)
 
 
 @pytest.mark.slow
-def test_a_folder_that_another_run_is_writing(train, cut, capsys):
+def test_a_folder_that_another_run_is_writing_is_refused(train, cut, capsys):
     config = Config(name="a", checkpoints_path=str(cut.parent), overwrite=True)
     other = RunFolder.claim(config)
     for flag in ("--resume", "--overwrite"):
@@ -233,13 +233,13 @@ def test_resume_and_overwrite_exclude_each_other(train, cut, capsys):
 
 
 @pytest.mark.slow
-def test_a_folder_of_something_else(train, cut, capsys):
+def test_a_folder_of_another_program_is_refused(train, cut, capsys):
     (cut / "config.json").write_text('{"model": "theirs"}')
     err = refused(train, cut.parent, capsys, "--resume")
     assert "config.json" in err and "is not the configuration of a run" in err
 
 
-def test_the_last_run_without_a_name(tmp_path):
+def test_resume_finds_the_latest_run_without_a_name(tmp_path):
     place = {"checkpoints_path": str(tmp_path), "loss": "triplet"}
     assert not RunFolder.claim(Config(**place, resume=True)).resumed
     for name in ("20250101-000000", "20250102-000000-2", "20250103-000000"):

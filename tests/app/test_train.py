@@ -163,7 +163,7 @@ def test_classes_that_look_alike_stay_apart_in_the_report(run):
 
 
 @pytest.mark.slow
-def test_a_run_whose_pictures_have_moved(run, pictures, tmp_path, capsys):
+def test_a_run_whose_images_have_moved(run, pictures, tmp_path, capsys):
     moved = tmp_path / "run"
     shutil.copytree(run, moved)
     config = json.loads((run / "config.json").read_text())

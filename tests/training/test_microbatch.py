@@ -127,7 +127,7 @@ def test_which_images_shrink_to_one_pixel():
     assert trace(2, 32) == (2, 8)
 
 
-def test_pieces_must_fill_the_batch():
+def test_pieces_must_divide_the_batch():
     for size in (0, 3, 9):
         with pytest.raises(ValueError, match=f"must divide the 8 images, got {size}"):
             embed_in_pieces(net, jnp.eye(4), (), jnp.ones((8, 4)), size=size)

@@ -110,7 +110,7 @@ def test_optimizers_pytorch_does_not_have(x64, start, name):
     close(trained(start, optimizer=name), expected)
 
 
-def test_these_are_all_there_are():
+def test_every_optimizer_is_tested():
     assert {*TORCH, "lion", "lamb"} == set(OPTIMIZERS)
 
 

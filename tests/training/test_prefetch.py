@@ -47,6 +47,6 @@ def test_errors_arrive_with_their_batch():
         next(batches)
 
 
-def test_few_steps():
+def test_fewer_steps_than_are_prefetched():
     assert list(prefetch(str, range(0))) == []
     assert list(prefetch(str, range(1))) == ["0"]

@@ -123,7 +123,7 @@ def flip(path):
     "harm", [cut, *(pytest.param(way, marks=slow) for way in (flip, os.unlink))]
 )
 @pytest.mark.parametrize("number", range(3))
-def test_a_checkpoint_that_is_not_whole_is_passed_over(
+def test_a_damaged_checkpoint_is_skipped_and_put_aside(
     trained, tmp_path, harm, number, capfd
 ):
     folder = shutil.copytree(trained[0], tmp_path / "c")
@@ -137,7 +137,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(
 
 
 @slow
-def test_none_that_can_be_read(trained, tmp_path):
+def test_if_no_checkpoint_can_be_read_nothing_changes(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     for step in saved(folder):
         for path in (folder / str(step)).rglob("*"):
@@ -149,7 +149,7 @@ def test_none_that_can_be_read(trained, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_checkpoint_of_something_else(tmp_path):
+def test_a_checkpoint_of_another_program_is_refused(tmp_path):
     import orbax.checkpoint as ocp
 
     with ocp.CheckpointManager(tmp_path / "c") as manager:
@@ -159,7 +159,7 @@ def test_a_checkpoint_of_something_else(tmp_path):
     assert saved(tmp_path / "c") == [3]
 
 
-def test_a_checkpoint_of_another_network(trained):
+def test_a_checkpoint_of_another_network_is_refused(trained):
     _, state = own_network.start()
     narrow = state._replace(params={**state.params, "second": np.ones((512, 3))})
     checkpoints = Checkpoints(trained[0])
@@ -274,7 +274,7 @@ def test_what_follows_an_evaluation_is_not_interrupted(tmp_path):
     checkpoints.close()
 
 
-def test_a_score_may_come_later(tmp_path):
+def test_a_checkpoint_may_get_its_score_later(tmp_path):
     _, state = own_network.start()
     checkpoints = Checkpoints(tmp_path / "c", keep=1)
     checkpoints.save(state)
@@ -286,7 +286,7 @@ def test_a_score_may_come_later(tmp_path):
     assert saved(tmp_path / "c") == [0, 2]
 
 
-def test_checkpoints_are_not_passed_over_in_silence(trained, tmp_path):
+def test_earlier_checkpoints_are_not_ignored(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     _, state = own_network.start()
     checkpoints = Checkpoints(folder)
@@ -316,7 +316,7 @@ def test_a_nan_stops_with_the_state_before_it(trained, tmp_path):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
-def test_or_is_passed_over(tmp_path):
+def test_steps_that_are_not_finite_are_skipped_if_asked(tmp_path):
     logged = []
     options = {"batches": nan_at(6, 7), "log": logged.append}
     state = run(tmp_path / "c", steps=12, skip_nan=True, **options)

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from jml._loss_specs import SPECS
-from jml.app import _build as build_module
 from jml.app._config import Config
 from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
 from jml.errors import UserError
-from jml.models import Model
 from jml.training import (
     Rates,
     init_state,
@@ -112,7 +110,7 @@ def test_fixed_proxies_stay_where_they_were_drawn(batch):
 
 
 @pytest.mark.parametrize("loss", SPECS)
-def test_numbers_are_traced(batch, loss):
+def test_hyperparameters_are_traced(batch, loss):
     traces = []
 
     def augment(key, images):
@@ -172,7 +170,7 @@ def test_a_step_that_is_not_finite_stops_all_change(batch):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_or_is_passed_over_and_counted(batch):
+def test_skip_nan_skips_and_counts_a_step_that_is_not_finite(batch):
     _, once, _ = take_steps(batch, count=1)
     flags = {"skip_nan": True, "count": 2}
     _, state, _ = take_steps([batch, with_nan(batch)], **flags)
@@ -201,88 +199,3 @@ def test_the_average_follows_its_definition(batch):
         jax.tree.leaves(state.average), jax.tree.leaves(expected), strict=True
     ):
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
-
-
-def test_objectives_pass_on_what_the_config_says(batch):
-    from jml.losses import contrastive_loss, proxy_nca_loss, triplet_loss
-
-    embeddings, labels = jnp.asarray(batch[0]), jnp.asarray(batch[1])
-    hyper = HYPER._replace(loss={"margin": 0.7, "scale": 3.0})
-    for convention in ("original", "paper"):
-        objective = make_objective(Config(convention=convention))
-        expected = contrastive_loss(
-            embeddings, labels, margin=0.7, convention=convention
-        )
-        assert objective(embeddings, labels, None, hyper) == expected
-    for mining in ("hardest", "semi", "all"):
-        objective = make_objective(Config(loss="triplet", mining=mining))
-        expected = triplet_loss(embeddings, labels, margin=0.7, mining=mining)
-        assert objective(embeddings, labels, None, hyper) == expected
-    proxies = make_params(proxies=True)["proxies"]
-    expected = proxy_nca_loss(embeddings[:, :2], labels, proxies, scale=3.0)
-    objective = make_objective(Config(loss="proxy_nca"))
-    assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
-
-
-def test_flags_reach_what_they_are_for(monkeypatch):
-    model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
-    monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
-    given = {}
-    for name in ("label_groups", "make_optimizer", "make_loss", "make_step"):
-        function = getattr(build_module, name)
-
-        def spy(*args, name=name, function=function, **options):
-            given.update({f"{name} {key}": value for key, value in options.items()})
-            return function(*args, **options)
-
-        monkeypatch.setattr(build_module, name, spy)
-    flags = {
-        "optimizer": "lion",
-        "schedule": "cosine",
-        "clip_norm": 2.5,
-        "ema": 0.75,
-        "freeze": "fc, bn,",
-        "head_lr": 0.125,
-        "on_nan": "skip",
-        "microbatch": 12,
-        "freeze_bn": True,
-        "precision": "bfloat16",
-        "warmup": 7,
-        "weight_decay": 0.0625,
-        "momentum": 0.5,
-    }
-    training = build_module.build(Config(loss="proxy_nca", **flags), num_classes=3)
-    expected = {
-        "label_groups freeze": ("fc", "bn"),
-        "label_groups freeze_bn": True,
-        "label_groups freeze_proxies": False,
-        "make_optimizer optimizer": "lion",
-        "make_optimizer schedule": "cosine",
-        "make_optimizer clip": True,
-        "make_loss microbatch": 12,
-        "make_loss bfloat16": True,
-        "make_loss freeze_bn": True,
-        "make_step skip_nan": True,
-    }
-    assert {name: given[name] for name in expected} == expected
-    assert training.state.average is not None
-    rates = training.hyper.rates
-    for name in ("clip_norm", "head_lr", "warmup", "weight_decay", "momentum"):
-        assert getattr(rates, name) == flags[name]
-    assert training.hyper.ema == 0.75
-    assert build_module.build(Config(lr=0.5), num_classes=3).hyper.rates.head_lr == 0.5
-
-
-@pytest.mark.parametrize(("flags", "flip"), [({}, False), ({"dataroot": "x"}, True)])
-def test_characters_are_not_mirrored(monkeypatch, flags, flip):
-    model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
-    augments = []
-    monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
-    monkeypatch.setattr(
-        build_module, "make_loss", lambda *args, augment, **_: augments.append(augment)
-    )
-    build_module.build(Config(image_size=28, **flags), num_classes=3)
-    brighter_rightwards = np.arange(32, dtype=np.uint8)[None, None, :, None]
-    images = np.broadcast_to(brighter_rightwards, (64, 32, 32, 3))
-    views = augments[0](jax.random.key(0), images)
-    assert np.any(views[:, 0, 0, 0] > views[:, 0, -1, 0]) == flip

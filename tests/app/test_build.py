@@ -1,0 +1,113 @@
+"""What trains is built as the flags say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml.app import _build as build_module
+from jml.app._build import check_divides
+from jml.app._config import Config
+from jml.app._objective import make_objective
+from jml.errors import UserError
+from jml.models import Model
+from tests.training.test_step import HYPER, make_params
+
+
+def test_a_batch_that_devices_do_not_divide():
+    config = Config(batch_size=96, microbatch=12)
+    check_divides(config, 4)
+    with pytest.raises(UserError) as error:
+        check_divides(config, 7)
+    assert str(error.value) == (
+        "--batch_size: 96 images cannot be divided among 7 devices; pass 84 or 112."
+    )
+    with pytest.raises(UserError, match=r"--microbatch: 12 .* pass 8 or 16\."):
+        check_divides(config, 8)
+
+
+def test_objectives_are_those_of_the_configuration():
+    from jml.losses import contrastive_loss, proxy_nca_loss, triplet_loss
+
+    rng = np.random.default_rng(0)
+    embeddings = jnp.asarray(rng.normal(size=(8, 3)), jnp.float32)
+    labels = jnp.arange(8) // 2
+    hyper = HYPER._replace(loss={"margin": 0.7, "scale": 3.0})
+    for convention in ("original", "paper"):
+        objective = make_objective(Config(convention=convention))
+        expected = contrastive_loss(
+            embeddings, labels, margin=0.7, convention=convention
+        )
+        assert objective(embeddings, labels, None, hyper) == expected
+    for mining in ("hardest", "semi", "all"):
+        objective = make_objective(Config(loss="triplet", mining=mining))
+        expected = triplet_loss(embeddings, labels, margin=0.7, mining=mining)
+        assert objective(embeddings, labels, None, hyper) == expected
+    proxies = make_params(proxies=True)["proxies"]
+    expected = proxy_nca_loss(embeddings[:, :2], labels, proxies, scale=3.0)
+    objective = make_objective(Config(loss="proxy_nca"))
+    assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
+
+
+def test_flags_reach_what_they_are_for(monkeypatch):
+    model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
+    monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
+    given = {}
+    for name in ("label_groups", "make_optimizer", "make_loss", "make_step"):
+        function = getattr(build_module, name)
+
+        def spy(*args, name=name, function=function, **options):
+            given.update({f"{name} {key}": value for key, value in options.items()})
+            return function(*args, **options)
+
+        monkeypatch.setattr(build_module, name, spy)
+    flags = {
+        "optimizer": "lion",
+        "schedule": "cosine",
+        "clip_norm": 2.5,
+        "ema": 0.75,
+        "freeze": "fc, bn,",
+        "head_lr": 0.125,
+        "on_nan": "skip",
+        "microbatch": 12,
+        "freeze_bn": True,
+        "precision": "bfloat16",
+        "warmup": 7,
+        "weight_decay": 0.0625,
+        "momentum": 0.5,
+    }
+    training = build_module.build(Config(loss="proxy_nca", **flags), num_classes=3)
+    expected = {
+        "label_groups freeze": ("fc", "bn"),
+        "label_groups freeze_bn": True,
+        "label_groups freeze_proxies": False,
+        "make_optimizer optimizer": "lion",
+        "make_optimizer schedule": "cosine",
+        "make_optimizer clip": True,
+        "make_loss microbatch": 12,
+        "make_loss bfloat16": True,
+        "make_loss freeze_bn": True,
+        "make_step skip_nan": True,
+    }
+    assert {name: given[name] for name in expected} == expected
+    assert training.state.average is not None
+    rates = training.hyper.rates
+    for name in ("clip_norm", "head_lr", "warmup", "weight_decay", "momentum"):
+        assert getattr(rates, name) == flags[name]
+    assert training.hyper.ema == 0.75
+    assert build_module.build(Config(lr=0.5), num_classes=3).hyper.rates.head_lr == 0.5
+
+
+@pytest.mark.parametrize(("flags", "flip"), [({}, False), ({"dataroot": "x"}, True)])
+def test_characters_are_not_mirrored(monkeypatch, flags, flip):
+    model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
+    augments = []
+    monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
+    monkeypatch.setattr(
+        build_module, "make_loss", lambda *args, augment, **_: augments.append(augment)
+    )
+    build_module.build(Config(image_size=28, **flags), num_classes=3)
+    brighter_rightwards = np.arange(32, dtype=np.uint8)[None, None, :, None]
+    images = np.broadcast_to(brighter_rightwards, (64, 32, 32, 3))
+    views = augments[0](jax.random.key(0), images)
+    assert np.any(views[:, 0, 0, 0] > views[:, 0, -1, 0]) == flip
