@@ -15,7 +15,7 @@ STD = 255 * np.array([0.229, 0.224, 0.225], np.float32)
 
 def augment(
     key: PRNGKeyArray,
-    images: UInt8[Array, "n s s 3"],
+    images: UInt8[Array | np.ndarray, "n s s 3"],
     *,
     crop: int,
     flip: bool,
@@ -39,7 +39,7 @@ def augment(
         >>> augment(jax.random.key(0), images, crop=32, flip=True).shape
         (5, 32, 32, 3)
     """
-    _check("augment", images, crop)
+    images = _checked("augment", images, crop)
     place, side = jax.random.split(key)
     slack = images.shape[1] - crop
     corners = jax.random.randint(place, (len(images), 2), 0, slack + 1)
@@ -53,7 +53,7 @@ def augment(
 
 def strong_augment(
     key: PRNGKeyArray,
-    images: UInt8[Array, "n s s 3"],
+    images: UInt8[Array | np.ndarray, "n s s 3"],
     *,
     crop: int,
     flip: bool,
@@ -82,7 +82,7 @@ def strong_augment(
         >>> strong_augment(jax.random.key(0), images, crop=32, flip=True).shape
         (5, 32, 32, 3)
     """
-    _check("strong_augment", images, crop)
+    images = _checked("strong_augment", images, crop)
     n, side = len(images), images.shape[1]
     box, place, mirror, colour = jax.random.split(key, 4)
     low = jnp.log(jnp.array([[0.16, 3 / 4]], jnp.float32))
@@ -143,7 +143,7 @@ def change_colours(
 
 
 def center_crop_normalize(
-    images: UInt8[Array, "n s s 3"], *, crop: int
+    images: UInt8[Array | np.ndarray, "n s s 3"], *, crop: int
 ) -> Float[Array, "n crop crop 3"]:
     """Cuts the middle out of each image and normalises, as evaluation does.
 
@@ -158,7 +158,7 @@ def center_crop_normalize(
         >>> center_crop_normalize(images, crop=32)[0, 0, 0]
         Array([-2.117904 , -2.0357141, -1.8044444], dtype=float32)
     """
-    _check("center_crop_normalize", images, crop)
+    images = _checked("center_crop_normalize", images, crop)
     at = round((images.shape[1] - crop) / 2)
     return _normalise(images[:, at : at + crop, at : at + crop])
 
@@ -167,7 +167,7 @@ def _normalise(images: Array) -> Array:
     return (images.astype(jnp.float32) - MEAN[None, None, None]) / STD[None, None, None]
 
 
-def _check(name: str, images: Array, crop: int) -> None:
+def _checked(name: str, images: Array | np.ndarray, crop: int) -> Array:
     shape = images.shape
     if (
         images.dtype != jnp.uint8
@@ -179,3 +179,4 @@ def _check(name: str, images: Array, crop: int) -> None:
         )
     if not 1 <= crop <= shape[1]:
         raise ValueError(f"{name}: `crop` must be from 1 to {shape[1]}, got {crop}")
+    return jnp.asarray(images)

@@ -96,7 +96,7 @@ def embed(
     graphdef: Any,
     params: Tree,
     batch_stats: Tree,
-    images: Float[Array, "b h w 3"],
+    images: Float[Array | np.ndarray, "b h w 3"],
     *,
     train: bool,
 ) -> tuple[Float[Array, "b d"], Tree]:
