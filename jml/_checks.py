@@ -73,13 +73,13 @@ def check_labels_fit(name: str, labels) -> None:
         )
 
 
-def warn_of_labels(name: str, labels, where, classes: int) -> None:
+def warn_of_labels(name: str, labels, where, proxies) -> None:
     """Warns of labels without a proxy, if labels are known before anything runs.
 
     The warning is placed where the function was called that calls this. Its text is the
     same for every batch, so that Python prints it once for a place.
     """
-    labels = known_array(as_array(labels))
+    labels, classes = known_array(as_array(labels)), len(as_array(proxies))
     where = np.True_ if where is None else known_array(as_array(where))
     if labels is not None and where is not None and np.any((labels >= classes) & where):
         warnings.warn(

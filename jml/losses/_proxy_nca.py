@@ -115,7 +115,7 @@ def proxy_nca_loss(
         parameters={"proxies": proxies},
         normalized=True,
     )
-    warn_of_labels("proxy_nca_loss", labels, where, len(proxies))
+    warn_of_labels("proxy_nca_loss", labels, where, proxies)
     return loss
 
 
