@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_choice
 from jml.distances import FLOOR, euclidean_distances
@@ -22,7 +22,7 @@ from jml.pairwise._memory import Memory
 
 def contrastive_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Int[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"],
     *,
     margin: Scalar = 1.0,
     convention: str = "original",

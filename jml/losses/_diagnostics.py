@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml._loss_specs import CONVENTION, SPECS
 from jml.distances import euclidean_distances, normalize, squared_distances
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     objective: Objective
     convention: str
     embeddings: Float[Array, "b d"]
-    labels: Int[Array, " b"]
+    labels: Integer[Array, " b"]
     proxies: Float[Array, "c d"] | None
     hyperparameters: Mapping[str, Any]
     distances: Float[Array, "b n"]  # Euclidean: to the batch, or to the proxies

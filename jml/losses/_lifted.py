@@ -4,7 +4,7 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jml._checks import check_choice
 from jml._numerics import masked_logsumexp
@@ -35,7 +35,7 @@ from jml.pairwise._memory import Memory
 
 def lifted_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Int[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"],
     *,
     margin: Scalar = 1.0,
     convention: str = "original",

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml._numerics import masked_logsumexp
 from jml.pairwise import AxisName, Batch, Rows, Scalar, pair_loss
@@ -11,7 +11,7 @@ from jml.pairwise._memory import Memory
 
 def multi_similarity_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Int[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"],
     *,
     alpha: Scalar = 2.0,
     beta: Scalar = 50.0,

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_count, check_key, warn_of_labels
 from jml._gram_distances import row_facts
@@ -56,7 +56,7 @@ def init_proxies(
 
 def proxy_nca_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Int[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"],
     proxies: Float[Array | np.ndarray, "c d"],
     *,
     scale: Scalar = 1.0,

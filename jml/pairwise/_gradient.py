@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from ._blocks import Plan
 from ._devices import local_gradient, on_auto_axes, psum, pvary_like
@@ -19,7 +19,7 @@ from ._sums import Sums
 def mean_loss(
     sums: Callable[[Pairs, Hyperparameters, Plan], Sums],
     x: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    labels: Integer[Array, " n"],
     valid: Bool[Array, " n"],
     hyperparameters: Hyperparameters,
     *,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jml._checks import (
     as_array,
@@ -24,7 +24,7 @@ class Memory(NamedTuple):
     """The latest embeddings and their labels, in a ring."""
 
     embeddings: Float[Array, "m d"]
-    labels: Int[Array, " m"]
+    labels: Integer[Array, " m"]
     filled: Bool[Array, " m"]  # False for places that nothing was written to yet
     next: Int[Array, ""]  # the place to write to next
 
@@ -77,7 +77,7 @@ def _is_float(dtype) -> bool:
 def update_memory(
     memory: Memory,
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Int[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"],
     *,
     where: Bool[Array | np.ndarray, " n"] | None = None,
 ) -> Memory:
@@ -132,7 +132,7 @@ def _update(memory, embeddings, labels, where):
 def _write_batch(
     memory: Memory,
     embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    labels: Integer[Array, " n"],
     where: Bool[Array, " n"] | None,
 ) -> Memory:
     size = len(memory.labels)

