@@ -1,4 +1,8 @@
-"""The losses under test, each beside its PyTorch reference."""
+"""The losses under test, from their registry, and the PyTorch references beside them.
+
+A loss stands here once for each word of its choices: "triplet_semi". No test has to
+know a loss's hyperparameters by name: `hyperparameters` gives all of them a number.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -8,19 +12,19 @@ import numpy as np
 import torch
 
 import torch_ref
-from jml import losses
+from jml._loss_specs import CONVENTION, variants
+from jml.losses._registry import function_of
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "seed_losses.npz")
 GOLDEN_CASES = sorted({key.split("/")[0] for key in GOLDEN})
 MARGINS = ("0.1", "0.5", "1.0")
 
-PAIR_LOSSES = {
-    "contrastive": losses.contrastive_loss,
-    "triplet_hardest": partial(losses.triplet_loss, mining="hardest"),
-    "triplet_semi": partial(losses.triplet_loss, mining="semi"),
-    "triplet_all": partial(losses.triplet_loss, mining="all"),
-    "lifted": losses.lifted_loss,
+SPECS = {name: spec for name, (spec, _) in variants().items()}
+LOSSES = {
+    name: partial(function_of(spec), **choices)
+    for name, (spec, choices) in variants().items()
 }
+PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {
     "contrastive": torch_ref.ContrastiveLoss,
     "triplet_hardest": partial(torch_ref.TripletLoss, mining="hardest"),
@@ -28,6 +32,30 @@ REFERENCES = {
     "triplet_all": partial(torch_ref.TripletLoss, mining="all"),
     "lifted": torch_ref.LiftedLoss,
 }
+
+
+def hyperparameters(name, number):
+    """`number` for each hyperparameter of a loss, its default beyond its bounds."""
+
+    def within(value, *, above=-np.inf, below=np.inf, minimum=-np.inf, maximum=np.inf):
+        return above < value < below and minimum <= value <= maximum
+
+    return {
+        h.name: number if within(number, **h.bounds) else h.default
+        for h in SPECS[name].hyperparameters
+    }
+
+
+def conventions(name):
+    """The options to try a loss with: both conventions, where it has them."""
+    if CONVENTION not in SPECS[name].choices:
+        return [{}]
+    return [{"convention": word} for word in CONVENTION.choices]
+
+
+def textbook(name):
+    """The options that make a loss its paper's formula."""
+    return conventions(name)[-1]
 
 
 def golden(case, loss, margin):
@@ -45,10 +73,17 @@ def torch_value_and_grad(module, embeddings, labels):
 
 
 @partial(jax.jit, static_argnames=("name", "convention", "block_size"))
-def value_and_grad(name, x, labels, margin, **options):
-    """Value and gradient of one of `PAIR_LOSSES`, compiled once for each shape."""
-    loss = partial(PAIR_LOSSES[name], margin=margin, **options)
+def _value_and_grad(name, x, labels, numbers, **options):
+    loss = partial(PAIR_LOSSES[name], **numbers, **options)
     return jax.value_and_grad(loss)(x, labels)
+
+
+def value_and_grad(name, x, labels, number, **options):
+    """Value and gradient of one of `PAIR_LOSSES`, compiled once for each shape.
+
+    All its hyperparameters are `number`.
+    """
+    return _value_and_grad(name, x, labels, hyperparameters(name, number), **options)
 
 
 def exact_squared_distances(x, y=None):

@@ -18,18 +18,16 @@ from jax.sharding import PartitionSpec as P
 
 from jml import losses
 from jml.losses._triplet import _mining
-from tests.losses.cases import PAIR_LOSSES
+from tests.losses.cases import LOSSES, PAIR_LOSSES, SPECS, hyperparameters, textbook
 
 BATCHES = {"values": 512, "arrays": 2048}
 REMEMBERED = BATCHES["values"] // 4
-DIM, CLASSES, MARGIN = 8, 40, 0.7
+DIM, CLASSES, NUMBER = 8, 40, 0.7  # of each hyperparameter of the pair losses
 
 
 def loss(name, x, labels, other, **options):
-    """`other` is the margin or the proxies."""
-    if name == "proxy_nca":
-        return losses.proxy_nca_loss(x, labels, other, **options)
-    return PAIR_LOSSES[name](x, labels, margin=other, **options)
+    """`other` holds the hyperparameters or the proxies."""
+    return LOSSES[name](x, labels, **other, **options)
 
 
 def mapped(name, mesh, function=loss, **options):
@@ -46,7 +44,7 @@ def by_hand(local, mesh):
 def programs(mesh, wanted):
     """Each loss and way of spreading it, and where its arguments lie."""
     explicit = jax.make_mesh(mesh.devices.shape, ("data",))
-    for name in (*PAIR_LOSSES, "proxy_nca"):
+    for name in LOSSES:
         whole = partial(loss, name, block_size=BATCHES[wanted])
         yield f"{name}/jit", name, whole, mesh
         if wanted == "arrays":
@@ -105,14 +103,17 @@ def with_options(name, x, labels, other, **options):
     memory = losses.init_memory(2 * REMEMBERED, DIM, dtype=x.dtype)
     options["memory"] = losses.update_memory(memory, *map(jnp.asarray, kept))
     where = labels % 7 > 0
-    return loss(name, x, labels, other, where=where, convention="paper", **options)
+    options |= textbook(name)
+    return loss(name, x, labels, other, where=where, **options)
 
 
 def arguments(name, mesh, size):
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(size, DIM)), rng.integers(0, CLASSES, size)
-    other = rng.normal(size=(CLASSES, DIM)) if name == "proxy_nca" else MARGIN
-    given = x, labels, np.asarray(other)
+    other = hyperparameters(name, NUMBER)
+    if SPECS[name].proxies is not None:
+        other = {"proxies": rng.normal(size=(CLASSES, DIM))}
+    given = x, labels, jax.tree.map(np.asarray, other)
     if mesh is None:
         return given
     specs = P(mesh.axis_names), P(mesh.axis_names), P()

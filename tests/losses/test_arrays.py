@@ -7,10 +7,15 @@ import pytest
 from flax import nnx
 
 from jml import distances, losses
-from tests.losses.test_contract import CASES, LABELS, PAIR_CASES, PROXIES, X
+from tests.losses.test_contract import CASES, LABELS, PROXIES, SPEC_OF, X
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-FOUR = ("contrastive-paper", "triplet_hardest-paper", "lifted-paper", "proxy_nca")
+# One case of each function, in its textbook form.
+EACH = {
+    SPEC_OF[case].function: case
+    for case in reversed(CASES)
+    if not case.endswith("-original")
+}.values()
 
 
 class Box:
@@ -27,18 +32,17 @@ kinds = pytest.mark.parametrize("kind", [nnx.Param, Box])
 
 
 @kinds
-@pytest.mark.parametrize("name", FOUR)
+@pytest.mark.parametrize("name", EACH)
 def test_every_argument(name, kind):
     x, labels, where = jnp.asarray(X), jnp.asarray(LABELS), jnp.asarray(LABELS > 0)
     memory, number = losses.init_memory(3, 4), jnp.asarray(0.7)
-    plain, boxed = {"where": where}, {"where": kind(where)}
-    if name in PAIR_CASES:
-        memory = losses.update_memory(memory, x[:2], labels[:2])
-        plain |= {"memory": memory, "margin": number}
-        boxed |= {"memory": losses.Memory(*map(kind, memory)), "margin": kind(number)}
-    else:
-        plain |= {"proxies": PROXIES, "scale": number}
-        boxed |= {"proxies": kind(PROXIES), "scale": kind(number)}
+    plain = {"where": where} | dict.fromkeys(SPEC_OF[name].defaults(), number)
+    if SPEC_OF[name].proxies is not None:
+        plain |= {"proxies": PROXIES}
+    boxed = {argument: kind(value) for argument, value in plain.items()}
+    if SPEC_OF[name].proxies is None:
+        plain["memory"] = memory = losses.update_memory(memory, x[:2], labels[:2])
+        boxed["memory"] = losses.Memory(*map(kind, memory))
     loss = CASES[name]
     assert loss(kind(x), kind(labels), **boxed) == loss(x, labels, **plain)
 

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 
 from jml import losses
-from tests.losses.cases import PAIR_LOSSES
+from tests.losses.cases import LOSSES, SPECS, conventions, hyperparameters
 
 slow = pytest.mark.slow
 pytestmark = [
@@ -21,28 +21,45 @@ pytestmark = [
 ]
 
 PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
+# Each loss, in both conventions where it has them: "lifted-paper". Its name in `LOSSES`
+# is the part before the dash.
 CASES = {
-    **{
-        f"{name}-{convention}": partial(loss, convention=convention)
-        for name, loss in PAIR_LOSSES.items()
-        for convention in ("original", "paper")
-    },
-    "proxy_nca": partial(losses.proxy_nca_loss, proxies=PROXIES),
+    "-".join([name, *options.values()]): partial(
+        loss, **options, **({} if SPECS[name].proxies is None else {"proxies": PROXIES})
+    )
+    for name, loss in LOSSES.items()
+    for options in conventions(name)
 }
-PAIR_CASES = [name for name in CASES if name != "proxy_nca"]
+SPEC_OF = {case: SPECS[case.partition("-")[0]] for case in CASES}
+PAIR_CASES = [case for case, spec in SPEC_OF.items() if spec.proxies is None]
+# Losses of unit vectors depend on directions from the origin, others on differences.
+MOVABLE = [case for case in CASES if not SPEC_OF[case].unit_length]
+SCALABLE = [case for case in CASES if SPEC_OF[case].unit_length]
+HYPERPARAMETERS = [
+    (case, number.name) for case in CASES for number in SPEC_OF[case].hyperparameters
+]
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 
 
-def cases(names):
+def cases(names, argument="name"):
     """Parity with PyTorch has the original convention: here it is among the slow."""
-    marks = {name: slow for name in names if name.endswith("-original")}
-    params = [pytest.param(name, marks=marks.get(name, ())) for name in names]
-    return pytest.mark.parametrize("name", params)
+    originals = {name for name in CASES if name.endswith("-original")}
+    params = [
+        pytest.param(*values, marks=slow if values[0] in originals else ())
+        for values in (names if isinstance(argument, tuple) else zip(names))
+    ]
+    return pytest.mark.parametrize(argument, params)
 
 
 every = cases(CASES)
 every_pair = cases(PAIR_CASES)
+every_hyperparameter = cases(HYPERPARAMETERS, ("name", "argument"))
+
+
+def all_at(name, number):
+    """That number for each hyperparameter of a case."""
+    return hyperparameters(name.partition("-")[0], number)
 
 
 def value_and_grad(name, x, labels=LABELS, **options):
@@ -101,11 +118,9 @@ def test_all_absent(name):
 @every_pair
 @pytest.mark.parametrize("block_size", [pytest.param(1, marks=slow), 5])
 def test_blocks_change_nothing(x64, name, block_size):
-    x = X.astype(np.float64)
-    whole = value_and_grad(name, x, margin=1.0)
-    assert_same(
-        whole, value_and_grad(name, x, margin=1.0, block_size=block_size), 1e-13
-    )
+    x, options = X.astype(np.float64), all_at(name, 1.0)
+    whole = value_and_grad(name, x, **options)
+    assert_same(whole, value_and_grad(name, x, **options, block_size=block_size), 1e-13)
 
 
 @slow
@@ -122,43 +137,49 @@ def test_half_precision(name):
     assert_same(grad.astype(np.float32), expected_grad, rtol=2e-2)
 
 
-@every_pair
-def test_a_new_margin_does_not_recompile(name):
+@every_hyperparameter
+def test_a_new_number_does_not_recompile(name, argument):
     compiled = jax.jit(CASES[name])
-    for margin in (0.1, 0.7, 2.0):
-        compiled(X, LABELS, margin=margin)
+    for number in (0.1, 0.7, 2.0):
+        compiled(X, LABELS, **{argument: number})
     assert compiled._cache_size() == 1
 
 
 @slow
 @every
 def test_derivatives(x64, name):
-    """Forward and reverse mode against differences, away from kinks."""
-    loss = partial(CASES[name], labels=jnp.asarray(LABELS))
-    if name in PAIR_CASES:
-        check_grads(
-            lambda x, margin: loss(x, margin=margin), (X.astype(float), 1.3), order=1
-        )
-    else:
-        check_grads(loss, (X.astype(float),), order=1)
+    """By embeddings and hyperparameters, against differences, away from kinks."""
+
+    def loss(x, numbers):
+        return CASES[name](x, labels=jnp.asarray(LABELS), **numbers)
+
+    check_grads(loss, (X.astype(float), all_at(name, 1.3)), order=1)
 
 
 @slow
 @pytest.mark.parametrize("name", ["contrastive-paper", "lifted-original"])
 def test_second_derivatives(x64, name):
-    """Forward over reverse, as `jax.hessian` has it, by embeddings and margin."""
+    """Forward over reverse, as `jax.hessian` has it: embeddings, hyperparameters."""
 
-    def loss(x, margin):
-        return CASES[name](x, labels=jnp.asarray(LABELS), margin=margin)
+    def loss(x, numbers):
+        return CASES[name](x, labels=jnp.asarray(LABELS), **numbers)
 
     both = jax.grad(loss, argnums=(0, 1))
-    check_grads(both, (X.astype(float), 1.3), order=1, modes=["fwd"])
+    numbers = all_at(name, 1.3)
+    check_grads(both, (X.astype(float), numbers), order=1, modes=["fwd"])
 
 
-@every_pair
+@cases(MOVABLE)
 def test_moving_all_embeddings_changes_nothing(x64, name):
     x = X.astype(np.float64)
     assert_same(value_and_grad(name, x), value_and_grad(name, x + 3), rtol=1e-12)
+
+
+@cases(SCALABLE)
+def test_scaling_all_embeddings_changes_nothing(x64, name):
+    x = X.astype(np.float64)
+    value, grad = value_and_grad(name, 8 * x)
+    assert_same((value, 8 * grad), value_and_grad(name, x), rtol=1e-12)
 
 
 @every
@@ -228,24 +249,32 @@ def test_errors_name_the_argument(name, arguments, message):
         loss(**{"embeddings": X, "labels": LABELS, **arguments})
 
 
-@every
+@every_hyperparameter
 @pytest.mark.parametrize(
     "number", ["a", True, 1j, np.ones(3), np.ones((), bool), np.complex64(1), None]
 )
-def test_numbers_are_checked(name, number):
-    argument = "scale" if name == "proxy_nca" else "margin"
+def test_numbers_are_checked(name, argument, number):
     with pytest.raises(ValueError, match=f"_loss: `{argument}` must be a number, got"):
         CASES[name](X, LABELS, **{argument: number})
 
 
-@every
-@pytest.mark.parametrize("number", [3.4e38, -3.4e38, 1e300, 10**40])
-def test_huge_numbers_are_finite(name, number):
+@every_hyperparameter
+@pytest.mark.parametrize(
+    "number", [3.4e38, -3.4e38, 1e300, 10**40, 0, 1e-30, 1e-42, 1e-300, -1e-42]
+)
+def test_huge_and_tiny_numbers_are_finite(name, argument, number):
     """Also where no pair or triplet uses them."""
-    argument = "scale" if name == "proxy_nca" else "margin"
     for labels in (LABELS, LABELS * 0, np.arange(12)):
         value, grad = value_and_grad(name, X, labels, **{argument: number})
         assert np.isfinite(value) and np.all(np.isfinite(grad))
+
+
+@every_hyperparameter
+def test_numbers_at_the_bounds_of_the_command_are_finite(name, argument):
+    (bounds,) = (h.bounds for h in SPEC_OF[name].hyperparameters if h.name == argument)
+    for limit in bounds.values():
+        value, grad = value_and_grad(name, X, **{argument: limit})
+        assert np.isfinite(value) and np.all(np.isfinite(grad)), limit
 
 
 @every

@@ -1,6 +1,5 @@
 """A batch spread over devices gives one device's numbers, and no one holds it all."""
 
-import itertools
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from jml.losses import lifted_loss
+from tests.losses.cases import LOSSES, PAIR_LOSSES
 from tests.losses.spread import BATCHES, REMEMBERED, arguments
 from tests.parity import assert_close
 
@@ -36,40 +36,37 @@ def of_eight(compute):
     return compute(8, "values")
 
 
-def test_values_and_gradients(of_eight):
+WAYS = ("jit", "jit, blocks", "mapped, blocks", "explicit")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [f"{name}/{way}" for name in LOSSES for way in WAYS]
+    + ["triplet_all/sorted", "lifted/inside"],
+)
+def test_values_and_gradients(of_eight, program):
     assert of_eight["devices"] == 8
-    ways = ["jit", "jit, blocks", "mapped, blocks", "explicit"]
-    names = {key.split("/")[0] for key in of_eight if "/one/" in key}
-    assert len(names) == 6
-    for name, way in itertools.product(names, ways):
-        found, expected = (
-            of_eight[f"{name}/{way}/values"],
-            of_eight[f"{name}/one/values"],
-        )
-        assert_close(found, expected, 1e-12)
-    for other in ("triplet_all/sorted", "lifted/inside"):
-        expected = of_eight[f"{other.split('/')[0]}/one/values"]
-        assert_close(of_eight[f"{other}/values"], expected, 1e-12)
+    expected = of_eight[f"{program.partition('/')[0]}/one/values"]
+    assert_close(of_eight[f"{program}/values"], expected, 1e-12)
 
 
-def test_a_memory_and_absent_items(of_eight):
+@pytest.mark.parametrize(
+    "program",
+    [*(f"{name}/options, mapped" for name in PAIR_LOSSES), "lifted/options, explicit"],
+)
+def test_a_memory_and_absent_items(of_eight, program):
     """Over two mapped axes at once, and few positives, which are gathered."""
-    spread = [key.split(",")[0] for key in of_eight if "/options, mapped/v" in key]
-    assert len(spread) == 5
-    for key in spread:
-        expected = of_eight[f"{key}/values"]
-        assert_close(of_eight[f"{key}, mapped/values"], expected, 1e-12)
-    expected = of_eight["lifted/options/values"]
-    assert_close(of_eight["lifted/options, explicit/values"], expected, 1e-12)
+    expected = of_eight[f"{program.partition(',')[0]}/values"]
+    assert_close(of_eight[f"{program}/values"], expected, 1e-12)
 
 
 def test_parts_by_themselves(of_eight):
     """A loss without `axis_name` is that of a device's own part."""
     size = BATCHES["values"] // 8
-    x, labels, margin = arguments("lifted", None, BATCHES["values"])
+    x, labels, numbers = arguments("lifted", None, BATCHES["values"])
     with jax.enable_x64(True):
         parts = [
-            lifted_loss(x[i : i + size], labels[i : i + size], margin=margin)
+            lifted_loss(x[i : i + size], labels[i : i + size], **numbers)
             for i in range(0, len(x), size)
         ]
     assert_close(of_eight["lifted/apart/values"][0], np.mean(parts), 1e-12)
@@ -97,6 +94,6 @@ def test_one_of_eight_holds_its_rows_only(of_eight):
 
 def test_one_of_64_holds_its_rows_only(compute):
     found, size = compute(64, "arrays"), BATCHES["arrays"]
-    assert found["devices"] == 64 and len(programs(found)) == 6 * 2
+    assert found["devices"] == 64 and len(programs(found)) == 2 * len(LOSSES)
     for program in programs(found):
         assert_part(found, program, size // 64, size)

@@ -1,4 +1,4 @@
-"""`convention="paper"` against loops written from the papers."""
+"""The losses' textbook formulas against loops written from the papers."""
 
 import jax
 import numpy as np
@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.losses import oracles
-from tests.losses.cases import PAIR_LOSSES, value_and_grad
+from tests.losses.cases import (
+    PAIR_LOSSES,
+    conventions,
+    hyperparameters,
+    textbook,
+    value_and_grad,
+)
 from tests.losses.oracles import ORIGINAL, PAPER
 from tests.parity import assert_close
 
@@ -24,15 +30,15 @@ SHAPES = [(2, 3), (5, 2), (12, 4)]
     seed=st.integers(0, 2**32 - 1),
     classes=st.integers(1, 6),
     lattice=st.booleans(),
-    margin=st.sampled_from([0.2, 1.0, 3.0]),
+    number=st.sampled_from([0.2, 1.0, 3.0]),
 )
-def test_values(name, shape, seed, classes, lattice, margin):
+def test_values(name, shape, seed, classes, lattice, number):
     rng = np.random.default_rng(seed)
     x = rng.integers(-2, 3, shape).astype(float) if lattice else rng.normal(size=shape)
     labels = rng.integers(0, classes, len(x))
-    expected = PAPER[name](x, labels, margin)
+    expected = PAPER[name](x, labels, **hyperparameters(name, number))
     with jax.enable_x64(True):
-        value, grad = value_and_grad(name, x, labels, margin, convention="paper")
+        value, grad = value_and_grad(name, x, labels, number, **textbook(name))
     if expected == 0:
         assert abs(float(value)) <= 1e-15
     else:
@@ -40,18 +46,25 @@ def test_values(name, shape, seed, classes, lattice, margin):
     assert np.all(np.isfinite(grad))
 
 
+def test_every_loss_has_an_oracle():
+    assert set(PAPER) == set(PAIR_LOSSES)
+    both = {name for name in PAIR_LOSSES if len(conventions(name)) > 1}
+    assert set(ORIGINAL) == both
+
+
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 def test_gradients(x64, name):
     """Central differences of the loops, away from kinks."""
     rng = np.random.default_rng(3)
     x, labels = rng.normal(size=(12, 4)), rng.integers(0, 4, 12)
-    _, grad = value_and_grad(name, x, labels, 1.0, convention="paper")
+    _, grad = value_and_grad(name, x, labels, 1.0, **textbook(name))
+    numbers = hyperparameters(name, 1.0)
     h = 1e-6
     numeric = np.zeros_like(x)
     for index in np.ndindex(*x.shape):
         step = np.zeros_like(x)
         step[index] = h
-        values = [PAPER[name](x + sign * step, labels, 1.0) for sign in (1, -1)]
+        values = [PAPER[name](x + sign * step, labels, **numbers) for sign in (1, -1)]
         numeric[index] = (values[0] - values[1]) / (2 * h)
     assert_close(grad, numeric, 1e-6)
 

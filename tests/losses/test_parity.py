@@ -14,7 +14,6 @@ from tests.losses.cases import (
     GOLDEN,
     GOLDEN_CASES,
     MARGINS,
-    PAIR_LOSSES,
     REFERENCES,
     exact_squared_distances,
     golden,
@@ -73,14 +72,14 @@ def evaluate(name, x, labels, margin, **options):
 
 
 @pytest.mark.parametrize("margin", MARGINS)
-@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_golden_float64(x64, case, name, margin):
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
     check(name, x, labels, float(margin))
 
 
-@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_golden_float32(case, name):
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
@@ -88,7 +87,7 @@ def test_golden_float32(case, name):
 
 
 @pytest.mark.parametrize("margin", MARGINS)
-@pytest.mark.parametrize("name", [name for name in PAIR_LOSSES if name != "lifted"])
+@pytest.mark.parametrize("name", [name for name in REFERENCES if name != "lifted"])
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_recorded_values(x64, case, name, margin):
     """Straight against the file; lifted needs the exact zeros that the file lacks."""
@@ -114,7 +113,7 @@ def batches(draw):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("name", REFERENCES)
 @settings(max_examples=60)
 @given(
     batch=batches(),
@@ -128,7 +127,7 @@ def test_lattices_float64(name, batch, exponent, margin):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("name", REFERENCES)
 @settings(max_examples=40)
 @given(batch=batches(), margin=st.sampled_from([0.25, 1.0]))
 def test_lattices_float32(name, batch, margin):
@@ -137,7 +136,7 @@ def test_lattices_float32(name, batch, margin):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PAIR_LOSSES)
+@pytest.mark.parametrize("name", REFERENCES)
 @settings(max_examples=40)
 @given(
     size=SIZES,

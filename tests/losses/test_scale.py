@@ -13,7 +13,7 @@ from jml import losses
 from jml.losses._triplet import _mining
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import find_class_runs, make_pairs, make_rows
-from tests.losses.cases import PAIR_LOSSES
+from tests.losses.cases import LOSSES, SPECS, hyperparameters
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close
 
@@ -77,16 +77,14 @@ def step_of(name, size, dim, **options):
     """The compiled step of one loss, for four items a class."""
     x = jax.ShapeDtypeStruct((size, dim), jnp.float32)
     labels = jax.ShapeDtypeStruct((size,), jnp.int32)
-    if name == "proxy_nca":
-        loss = losses.proxy_nca_loss
-        given = (jax.ShapeDtypeStruct((size // 4, dim), jnp.float32),)
-    else:
-        loss, given = partial(PAIR_LOSSES[name], margin=0.5), ()
-    step = jax.value_and_grad(partial(loss, **options))
-    return jax.jit(step).lower(x, labels, *given).compile().memory_analysis()
+    proxies = jax.ShapeDtypeStruct((size // 4, dim), jnp.float32)
+    arguments = (x, labels) if SPECS[name].proxies is None else (x, labels, proxies)
+    loss = partial(LOSSES[name], **hyperparameters(name, 0.5), **options)
+    step = jax.jit(jax.value_and_grad(loss))
+    return step.lower(*arguments).compile().memory_analysis()
 
 
-every = pytest.mark.parametrize("name", [*PAIR_LOSSES, "proxy_nca"])
+every = pytest.mark.parametrize("name", LOSSES)
 
 
 @every

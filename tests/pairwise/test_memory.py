@@ -11,15 +11,25 @@ from jax.test_util import check_grads
 
 from jml import losses
 from jml.pairwise import find_class_runs, make_pairs
-from tests.losses.cases import PAIR_LOSSES
+from tests.losses.cases import PAIR_LOSSES, conventions, hyperparameters
 from tests.losses.oracles import ORIGINAL, PAPER
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-BATCH, KEPT, DIM, MARGIN = 9, 14, 3, 1.3
+BATCH, KEPT, DIM, NUMBER = 9, 14, 3, 1.3  # of each hyperparameter
 slow = pytest.mark.slow
-DEFINITIONS = {"paper": PAPER, "original": ORIGINAL}
+CASES = [(name, options) for name in PAIR_LOSSES for options in conventions(name)]
+every = pytest.mark.parametrize(
+    ("name", "options"), CASES, ids=["-".join([n, *o.values()]) for n, o in CASES]
+)
+
+
+def oracle(name, options):
+    """The loops of a loss, at its hyperparameters."""
+    original = options.get("convention") == "original"
+    numbers = hyperparameters(name, NUMBER)
+    return partial((ORIGINAL if original else PAPER)[name], **numbers)
 
 
 def make_case(seed, classes=4):
@@ -40,53 +50,52 @@ def remember(x, labels, size=KEPT):
 
 
 @partial(jax.jit, static_argnames=("name", "convention", "block_size"))
-def evaluate(name, x, labels, memory, *, margin=MARGIN, **options):
-    return PAIR_LOSSES[name](x, labels, margin=margin, memory=memory, **options)
+def evaluate(name, x, labels, memory, *, numbers=None, **options):
+    numbers = hyperparameters(name, NUMBER) if numbers is None else numbers
+    return PAIR_LOSSES[name](x, labels, memory=memory, **numbers, **options)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("classes", [4, 1, 30])
 @pytest.mark.parametrize("block_size", [None, pytest.param(4, marks=slow)])
-@pytest.mark.parametrize("convention", DEFINITIONS)
-@pytest.mark.parametrize("name", PAIR_LOSSES)
-def test_values(x64, name, convention, block_size, classes, seed):
+@every
+def test_values(x64, name, options, block_size, classes, seed):
     x, labels = make_case(seed, classes)
     memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
-    expected = DEFINITIONS[convention][name](x, labels, MARGIN, BATCH)
-    options = {"convention": convention, "block_size": block_size}
+    expected = oracle(name, options)(x, labels, batch=BATCH)
+    options = {**options, "block_size": block_size}
     value = evaluate(name, x[:BATCH], labels[:BATCH], memory, **options)
     assert_close(value, expected, 1e-12)
 
 
 @slow
-@pytest.mark.parametrize(
-    ("convention", "block_size"), [("original", None), ("paper", 5)]
-)
-@pytest.mark.parametrize("name", PAIR_LOSSES)
-def test_derivatives(x64, name, convention, block_size):
+@every
+def test_derivatives(x64, name, options):
     """Of the batch alone: nothing flows into the memory."""
     x, labels = make_case(1)
     memory = remember(x[BATCH:], labels[BATCH:])
 
-    def loss(x, margin, kept):
-        given, own = memory._replace(embeddings=kept), labels[:BATCH]
-        ways = {"convention": convention, "block_size": block_size}
-        return evaluate(name, x, own, given, margin=margin, **ways)
+    original = options.get("convention") == "original"
+    options = {**options, "block_size": None if original else 5}
+
+    def loss(x, numbers, kept):
+        of_kept = memory._replace(embeddings=kept)
+        return evaluate(name, x, labels[:BATCH], of_kept, numbers=numbers, **options)
 
     x, kept = jnp.asarray(x[:BATCH]), memory.embeddings
-    check_grads(partial(loss, kept=kept), (x, MARGIN), order=1)
-    assert not np.any(jax.grad(loss, argnums=2)(x, MARGIN, kept))
+    numbers = hyperparameters(name, NUMBER)
+    check_grads(partial(loss, kept=kept), (x, numbers), order=1)
+    assert not np.any(jax.grad(loss, argnums=2)(x, numbers, kept))
 
 
 @slow
-@pytest.mark.parametrize("convention", ["original", "paper"])
-@pytest.mark.parametrize("name", PAIR_LOSSES)
-def test_an_empty_memory_changes_nothing(name, convention):
+@every
+def test_an_empty_memory_changes_nothing(name, options):
     x, labels = make_case(2)
     x, labels = x[:BATCH].astype(np.float32), labels[:BATCH]
     empty = losses.init_memory(20, DIM)
-    with_memory = evaluate(name, x, labels, empty, convention=convention)
-    without = evaluate(name, x, labels, None, convention=convention)
+    with_memory = evaluate(name, x, labels, empty, **options)
+    without = evaluate(name, x, labels, None, **options)
     np.testing.assert_allclose(with_memory, without, rtol=1e-6)
 
 
@@ -97,7 +106,7 @@ def test_many_positives_in_the_memory(x64, name):
     x, labels = np.concatenate([x, x[BATCH:] + 1]), np.append(labels, labels[BATCH:])
     memory = remember(x[BATCH:], labels[BATCH:], size=len(x))
     value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
-    assert_close(value, PAPER[name](x, labels, MARGIN, BATCH), 1e-12)
+    assert_close(value, PAPER[name](x, labels, NUMBER, BATCH), 1e-12)
 
 
 def test_the_ring_keeps_the_latest():
@@ -153,8 +162,8 @@ def test_one_anchor(x64):
     """The original counts ordered pairs, so that this one counts whole."""
     x, labels = np.array([[0.0], [1.0], [2.0]]), np.array([0, 1, 2])
     memory = remember(x[1:], labels[1:], size=2)
-    value = losses.lifted_loss(x[:1], labels[:1], margin=MARGIN, memory=memory)
-    repulsion = np.log(2 * np.exp(MARGIN - np.array([1.0, 2.0])).sum())
+    value = losses.lifted_loss(x[:1], labels[:1], margin=NUMBER, memory=memory)
+    repulsion = np.log(2 * np.exp(NUMBER - np.array([1.0, 2.0])).sum())
     assert_close(value, (repulsion + 1e-8) ** 2 / 2, 1e-12)
 
 

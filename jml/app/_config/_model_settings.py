@@ -55,7 +55,7 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
         )
     numbers = {h.name: h for s in SPECS.values() for h in s.hyperparameters}
     for name, number in numbers.items():
-        yield name, float | None, flags.loss(None, number.text, **number.bounds)
+        yield name, float | None, flags.loss(None, number.text)
 
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ else:
 
 
 def bounds_of(loss: str, name: str) -> dict[str, float]:
-    """The bounds of a loss's hyperparameter; none for any other field."""
-    spec = SPECS.get(loss)
-    own = spec.hyperparameters if spec is not None else ()
-    return next((h.bounds for h in own if h.name == name), {})
+    """The bounds of a hyperparameter, for a loss; no bounds for any other field.
+
+    Where the loss has no such hyperparameter, the bounds of the first loss that has it.
+    """
+    specs = [SPECS[loss], *SPECS.values()] if loss in SPECS else SPECS.values()
+    named = (h for spec in specs for h in spec.hyperparameters if h.name == name)
+    return next((h.bounds for h in named), {})
