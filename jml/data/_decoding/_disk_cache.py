@@ -24,7 +24,7 @@ from jml.errors import UserError
 from ._decoder import Checked
 from ._image_file import fast_decoders
 
-FORMAT = 2  # of the files and of the decoding; a new number makes new caches
+FORMAT = 2  # version of the files and of the decoding; a new one makes new caches
 PIXELS, NOTE = "images.npy", "cache.json"
 
 

@@ -17,7 +17,7 @@ BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLES_PER_PIXEL, SAMPLE_FORMAT = 258, 262, 277, 
 RANGES = ((340, 341), (280, 281))  # SMin and SMax, Min and Max
 KINDS = {2: "signed integers", 3: "floats"}  # by SampleFormat
 COLOURS = {2: 3, 5: 4}  # channels that are not alpha, by photometric interpretation
-DARK = 4095  # of 65,535: below a sixteenth of white
+DARK = 4095  # below a sixteenth of white, 65,535
 Range = tuple[float, float]
 
 
@@ -88,7 +88,7 @@ def _floats(values: Any, most: int) -> list[float]:
     values = values if isinstance(values, tuple) else (values,)
     try:
         return [float(value) for value in values[:most]]
-    except (TypeError, ValueError):  # text in the place of numbers
+    except (TypeError, ValueError):  # text in place of numbers
         return []
 
 

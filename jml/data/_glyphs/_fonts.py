@@ -79,7 +79,7 @@ def draw(
     """
     sizes = _Sizes(file, side / FRAME)
     middle = side / 2
-    drop = side * BASELINE / FRAME - middle  # of the baseline below the middle
+    drop = side * BASELINE / FRAME - middle  # from the middle to the baseline
     squares = np.zeros((len(code_points), side, side), np.uint8)
     for square, code_point in zip(squares, code_points, strict=True):
         ink, top = sizes.ink(chr(code_point), 1.0)

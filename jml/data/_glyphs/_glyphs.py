@@ -15,13 +15,13 @@ from ._lookalikes import lookalike_classes
 
 # How far the images vary. The largest small o stays smaller than the smallest capital
 # O, and a hyphen above an underscore: what tells characters apart survives.
-SHIFT = 0.07  # of the side, in both directions
+SHIFT = 0.07  # share of the side, in both directions
 SCALE = (0.86, 1.06)
-STRETCH = 1.06  # of width against height, or the reverse
+STRETCH = 1.06  # ratio of width to height, or the reverse
 ROTATION = 15.0  # degrees
 SHEAR = 0.15  # sideways, per unit of height
 INK, PAPER = (0.0, 0.4), (0.55, 1.0)  # brightness
-NOISE = (0.0, 0.05)  # its standard deviation, in brightness
+NOISE = (0.0, 0.05)  # standard deviation, in brightness
 SMALLEST = 16  # side of the smallest image that still shows an accent
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 
 from jml.data._types import ImageSource, Listing
 
-DEPTHS = range(3)  # of ``ImageSource.content``, from the cheapest to the surest
+DEPTHS = range(3)  # depths of ``ImageSource.content``, from cheapest to surest
 # Files may be on a slow disk far away, so that many reads wait at the same time.
 THREADS, BATCH = 8, 64
 
@@ -130,7 +130,7 @@ def _kept(
 ) -> Iterator[str]:
     """Counts the test images with the bytes of another image that stays in rankings."""
     rows = np.flatnonzero(tested)
-    items = np.bincount(copies[np.unique(ids[rows])])  # items of the same bytes
+    items = np.bincount(copies[np.unique(ids[rows])])  # how many share their bytes
     twice = items[copies[rows]] > 1
     if listing.gallery is not None:  # queries are not searched for among queries
         side = 2 * copies[rows] + np.isin(rows, listing.query)

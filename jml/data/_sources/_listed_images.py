@@ -20,16 +20,16 @@ SAMPLE = 16  # paths of a list, of which one must exist in the folder
 class Line(NamedTuple):
     """A line of a list file that names an image."""
 
-    file: Path
+    file: Path  # the list
     number: int
-    path: str  # of the image
+    path: str  # the image
 
 
 class Place(NamedTuple):
     """The folder that the paths of a list count from."""
 
     folder: Path | None  # None: no folder has these images
-    paths: list[str]  # of the images, from the folder
+    paths: list[str]  # the images, as counted from there
 
 
 def read_list(

@@ -33,7 +33,7 @@ class Record(NamedTuple):
     source: Sequence[dict[str, Any]]
     row: int
     place: str  # data set, version and split
-    digest: bytes  # of the encoded image, computed when the images are listed
+    digest: bytes  # digest of the encoded image, computed when images are listed
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-MOMENTUM = 0.1  # the weight of the new value in the running statistics
+MOMENTUM = 0.1  # weight of the new value in the running statistics
 EPSILON = 1e-5
 
 

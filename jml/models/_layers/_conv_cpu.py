@@ -69,7 +69,7 @@ def _tap_gradients(views: list[Array], g: Array) -> Array:
         # Transposes once, not in every product.
         g = fence(fence(g).T)
         return fence(jnp.stack([g @ view for view in views])).transpose(0, 2, 1)
-    # A product over the first axes of both sides is faster with the narrower one first.
+    # A product that contracts the first axes is faster with the narrower matrix first.
     product = partial(lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))
     (view,) = views
     if view.shape[1] < g.shape[1]:
