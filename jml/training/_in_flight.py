@@ -56,8 +56,8 @@ class InFlight:
     def add(self, measured: Measured, *, waiting: float) -> None:
         """Adds a step that has just been started."""
         self._started += 1
-        # No process may stop alone, or the others would wait for it: each step tells
-        # all of them whether one has got a signal.
+        # All processes have to stop at the same step, or some would wait for others:
+        # with each step they learn whether any of them has got a signal.
         signalled = any_process(self._mesh, self._interruption.number is not None)
         record = {"step": self._started, "waiting": waiting}
         self._steps.append((record, measured, signalled))
@@ -78,7 +78,7 @@ class InFlight:
                 raise
             return error
         if signalled:
-            # Another process's signal has no number here.
+            # If another process got the signal, its number is not known here.
             number = self._interruption.number or signal.SIGTERM
             return Interrupted(number, f"after step {record['step']}")
         return None

@@ -131,10 +131,10 @@ def make_step(
                 gradients, state.opt_state, state.params, hyper=hyper, step=state.step
             )
             params = optax.apply_updates(state.params, updates)
-            new = state._replace(
+            moved = state._replace(
                 params=params, batch_stats=batch_stats, opt_state=opt_state
             )
-            return _move_average(new, hyper)._replace(step=state.step + 1)
+            return _move_average(moved, hyper)._replace(step=state.step + 1)
 
         def skip(gradients: PyTree) -> TrainState:
             if skip_nan:

@@ -9,7 +9,6 @@ configuration; and afterwards, by checksums, that the arrays are those that were
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from jml.errors import UserError
 from jml.training._step import TrainState
 
 from . import _contents as contents
-from ._orbax import Unreadable, open_manager, reading, saving, silence
+from ._orbax import Unreadable, open_manager, put_aside, reading, saving, silence
 
 
 class Checkpoints:
@@ -138,7 +137,11 @@ class Checkpoints:
                 unreadable[step] = str(error)
                 continue
             for earlier, reason in unreadable.items():
-                self._put_aside(earlier, reason)
+                path = put_aside(self._manager, self.folder, earlier)
+                self._notify(
+                    f"checkpoint {earlier} cannot be read ({reason}); it is at"
+                    f" {str(path)!r} now, and the one before it is used"
+                )
             self._handled.add(step)
             return restored
         if unreadable:
@@ -187,19 +190,3 @@ class Checkpoints:
             return contents.check_about(
                 self._manager.restore(step, args=items)["about"]
             )
-
-    def _put_aside(self, step: int, reason: str) -> None:
-        """Renames a checkpoint, or it would prevent a new one of the same step."""
-        aside = first = self.folder.with_name(f"unreadable-{self.folder.name}-{step}")
-        for number in count(1):
-            if not aside.exists():
-                break
-            aside = first.with_name(f"{first.name}-{number}")
-        with saving(self.folder):
-            if jax.process_index() == 0:
-                (self.folder / str(step)).rename(aside)
-            self._manager.reload()
-        self._notify(
-            f"checkpoint {step} cannot be read ({reason}); it is at {str(aside)!r} now,"
-            " and the one before it is used"
-        )

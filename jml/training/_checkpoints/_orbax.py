@@ -6,9 +6,11 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
@@ -90,6 +92,23 @@ def saving(folder: Path) -> Iterator[None]:
         reason = "No space left on device"
     gc.collect()  # now, while `silence` is in force
     raise cannot_write(folder, reason.splitlines()[0])
+
+
+def put_aside(manager: ocp.CheckpointManager, folder: Path, step: int) -> Path:
+    """Renames the checkpoint of a step, and returns its new path.
+
+    In its place it would prevent a new checkpoint of the same step.
+    """
+    path = first = folder.with_name(f"unreadable-{folder.name}-{step}")
+    for number in count(1):
+        if not path.exists():
+            break
+        path = first.with_name(f"{first.name}-{number}")
+    with saving(folder):
+        if jax.process_index() == 0:
+            (folder / str(step)).rename(path)
+        manager.reload()
+    return path
 
 
 def silence() -> ExitStack:
