@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
+from jml._checks import check_choice
 from jml.errors import UserError
 from jml.models import batch_norm_mask
 
@@ -115,7 +116,12 @@ def make_optimizer(
             definition of weight decay and momentum where PyTorch has the optimizer.
         schedule: "step", "cosine" or "constant"; `schedule_factor` defines them.
         clip: first scale a gradient whose norm exceeds ``clip_norm`` down to it.
+
+    Raises:
+        ValueError: there is no such optimizer or schedule.
     """
+    check_choice("make_optimizer", "optimizer", optimizer, OPTIMIZERS)
+    check_choice("make_optimizer", "schedule", schedule, SCHEDULES)
 
     def with_rates(rates: Rates, step: Any) -> optax.GradientTransformation:
         scale = schedule_factor(schedule, rates, step)

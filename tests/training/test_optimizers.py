@@ -165,3 +165,9 @@ def test_schedules_are_pytorchs(x64):
     expected = torch_factors(warm_cosine)
     np.testing.assert_allclose(factors("cosine", 4), expected, rtol=1e-12)
     assert set(SCHEDULES) == {"step", "cosine", "constant"}
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule"])
+def test_an_unknown_optimizer_or_schedule_is_named(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be one of .*, got 'x'"):
+        make_optimizer({"model": "lr"}, **{name: "x"})
