@@ -116,7 +116,7 @@ def euclidean_distances(
 
 
 def normalize(x: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n d"]:
-    r"""Rows of unit length, $x_i / \max(|x_i|, 10^{-12})$, in the dtype given.
+    r"""Rows of unit length, $x_i / \max(|x_i|, 10^{-12})$, in the dtype of `x`.
 
     A row of zeros stays a row of zeros. Large rows are scaled down first, so that their
     norm does not overflow.

@@ -86,7 +86,7 @@ class TripletLoss(nn.Module):
 
 
 def semi_hard_negatives(squared: Tensor, positive: Tensor) -> Tensor:
-    """Distance from anchor a to the negative that pair (a, p) is held against, [B, B].
+    """Distance from anchor a to the negative that pair (a, p) is compared with, [B, B].
 
     The choice itself is not differentiated, the distance chosen is.
     """

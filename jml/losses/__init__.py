@@ -2,46 +2,49 @@
 
 Each is a pure function of `embeddings` [B, D] (float16, bfloat16, float32, float64) and
 integer `labels` [B] that returns a scalar, and works under `jit`, `grad` and `vmap`.
-Numbers such as `margin` are traced, so that changing one does not recompile; choices
-such as `mining` are static. Anything with `__jax_array__`, such as a parameter of Flax,
-counts as an array. Distances are computed in float32 at least.
+Hyperparameters such as `margin` are traced, so that changing one does not recompile;
+choices such as `mining` are static. Anything with `__jax_array__`, such as a parameter
+of Flax, counts as an array. Distances are computed in float32 at least.
 
 Arguments that the pair losses share:
 
 - `convention`: "original" keeps the pair bookkeeping of the PyTorch project that this
   library ports, and equals `torch_ref`; "paper" is the textbook formula, in which each
   unordered pair stands once and nothing is paired with itself.
-- `where`: booleans [B], False for items that count as absent, such as padding.
-- `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`, that
-  the batch is held against as well as against itself. They are no anchors, and pass no
-  gradient; a pair counts where one of its ends at least is in the batch. Any other set
-  of references can be put into a memory of its size. Inside `jax.shard_map` every
-  device must be given the whole memory; update it outside, under the same `jit`.
-- `block_size`: how many anchors to treat at a time; memory then grows with
-  `block_size * B` instead of `B * B`. None chooses by B; B treats all at once.
+- `where`: booleans [B], False for items to leave out, such as padding. The loss is that
+  of the other items, and items left out get gradient 0.
+- `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`. The
+  batch is compared with them as well as with itself. They are no anchors and pass no
+  gradient: a pair counts if at least one of its ends is in the batch. Any other set of
+  references can be put into a memory of its size. Inside `jax.shard_map` every device
+  must be given the whole memory; update it outside, under the same `jit`.
+- `block_size`: the number of anchors at a time. The memory in use then grows with
+  `block_size * B` instead of `B * B`. None chooses by B; B takes all at once.
 - `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread, or
   a tuple of several. Every device gives its part of the batch and receives the loss of
-  the whole; no device makes more of the pair matrix than its own anchors' part. The
-  gradient may be taken inside or outside, but inside not with `check_vma=False`: JAX
-  then counts it once for every device. Under plain `jit`, sharded arrays need no such
-  argument.
+  the whole. It makes only the rows of its own anchors. The gradient may be taken inside
+  or outside; with `check_vma=False` only outside, because inside JAX would count it
+  once for every device. Under plain `jit`, sharded arrays need no such argument.
 
 Embeddings are taken as they are; `jml.distances.normalize` puts them on the unit
 sphere, for which most published margins are meant.
 
-Distances come from inner products, whose rounding they inherit: in float32, squared
-distances d^2 between rows of norm |x| are typically off by up to 4e-7 (|x| / d)^2 of
-themselves, and at most by about 2e-6 (|x| / d)^2. At a tenth of the norm four or five
-digits are left, at a hundredth two or three, at a thousandth one or none, as
-benchmarks/distance_digits.py measures. Where embeddings lie far from 0, their mean may
-be subtracted, from those of a memory, too: no loss over pairs changes.
+Distances come from inner products, and have their rounding errors. In float32, the
+relative error of a squared distance d^2 between rows of norm |x| is typically up to
+4e-7 (|x| / d)^2, and at most about 2e-6 (|x| / d)^2. At a tenth of the norm four or
+five digits are left, at a hundredth two or three, at a thousandth one or none;
+benchmarks/distance_digits.py measures that. Where embeddings lie far from 0, their mean
+may be subtracted, from those of a memory, too: a loss of Euclidean distances stays the
+same.
 
 Value and gradient are made together, and the pair matrix is not kept. Second
 derivatives are to be taken forward over reverse, as `jax.hessian` does.
 
-No finite input gives NaN: a batch without a pair or triplet to learn from has loss 0
-and gradient 0, and a number of an embedding, a margin or a scale beyond the fourth root
-of the largest float (4e9 in float32) counts as that.
+No finite input gives NaN. A batch without a pair or triplet to learn from has loss 0
+and gradient 0. A number beyond the fourth root of the largest float (4e9 in float32)
+counts as that, in an embedding as in a hyperparameter.
+
+`jml.pairwise` says how to write a loss of your own.
 """
 
 from jml.pairwise._memory import Memory as Memory
