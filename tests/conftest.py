@@ -1,9 +1,11 @@
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 from itertools import chain
 
 import jax
+import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
@@ -14,6 +16,11 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 jax.config.update("jax_numpy_rank_promotion", "raise")  # as some users have it
 torch.set_num_threads(1)  # the tests may share their cores with one another
+
+# Packages whose annotations the tests check at every call, imported after this.
+TYPE_CHECKED = ("jml.evaluation",)
+if find_spec("beartype") or os.environ.get("CI"):
+    jaxtyping.install_import_hook(TYPE_CHECKED, "beartype.beartype")
 
 
 def pytest_configure(config):
@@ -48,6 +55,14 @@ def forget_programs():
     """Programs of one module are of no use to the next, and XLA holds on to them."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def any_arguments():
+    """Lets a test pass arguments that the annotations do not allow."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_equals_the_definition_by_cosine_in_a_gallery(case):
     check(case, 16, 0, metric="cosine")
 
 
-def test_the_example_of_three_rankings():
+def test_three_rankings_made_by_hand():
     # Ranks of the relevant: 1 and 3; 1 and 3; 3 and 2.
     found = evaluate(
         np.float32([[0], [1], [3], [4]]), np.array([0, 0, 1, 0]), map_ks=(2,)
@@ -90,7 +90,7 @@ def test_the_example_of_three_rankings():
     assert found.cmc == pytest.approx([2 / 3, 1, 1])
 
 
-def test_recall_alone_is_the_same():
+def test_recall_at_k_equals_evaluate():
     x, labels = clusters(60, 4, 6)
     recall = recall_at_k(x, labels, ks=(4, 1))
     metrics = evaluate(x, labels, ks=(4, 1), clusterings=0).metrics
@@ -100,7 +100,7 @@ def test_recall_alone_is_the_same():
 
 
 @pytest.mark.parametrize("n", [3, 5, 30])
-def test_the_numbers_by_default_are_those_there_are(n):
+def test_default_ks_stop_at_the_number_of_items(n):
     found = evaluate(*clusters(n, 2, 1), clusterings=0, resamples=0)
     ks = [name[7:] for name in found.metrics if name.startswith("recall@")]
     assert ks == {3: ["1", "2"], 5: ["1", "2", "4"], 30: ["1", "2", "4", "8"]}[n]
@@ -122,8 +122,8 @@ def test_progress_sees_all_steps(most):
     assert len(seen) == 4 + 2  # blocks of queries, and clusterings
 
 
-def test_lists_and_all_kinds_of_integers_are_labels():
-    x = clusters(6, 2, 1)[0]
-    for dtype in (np.int8, np.uint64):
-        labels = np.array([1, 1, 2, 2, 3, 3], dtype)
-        assert recall_at_k(x, labels, ks=[1]) == recall_at_k(x, labels.tolist(), ks=[1])
+@pytest.mark.usefixtures("any_arguments")
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64])
+def test_lists_and_integers_of_any_width_are_labels(dtype):
+    x, labels = clusters(6, 2, 1)[0], np.array([1, 1, 2, 2, 3, 3], dtype)
+    assert recall_at_k(x, labels, ks=[1]) == recall_at_k(x, labels.tolist(), ks=[1])

@@ -10,6 +10,8 @@ from jml.evaluation import (
     recall_at_k,
 )
 
+pytestmark = pytest.mark.usefixtures("any_arguments")
+
 X, LABELS = np.zeros((4, 2), np.float32), np.array([0, 0, 1, 1])
 NAN, INFINITE = X.copy(), X.copy()
 NAN[1, 1], INFINITE[3, 0] = np.nan, -np.inf
@@ -70,6 +72,11 @@ BAD_OPTIONS = [
 ]
 
 
+def case(value):
+    """The options name a case, and so does what the message must say of them."""
+    return str(value) if isinstance(value, dict | str) else ""
+
+
 def check(function, words, *arguments, **options):
     with pytest.raises(ValueError) as caught:
         function(*arguments, **options)
@@ -78,24 +85,33 @@ def check(function, words, *arguments, **options):
 
 
 @pytest.mark.parametrize("function", [evaluate, recall_at_k])
-@pytest.mark.parametrize(("arguments", "words"), BAD_ITEMS)
+@pytest.mark.parametrize(
+    ("arguments", "words"), BAD_ITEMS, ids=[words for _, words in BAD_ITEMS]
+)
 def test_bad_items_are_named(function, arguments, words):
     check(function, words, *arguments, ks=(1,))
 
 
-@pytest.mark.parametrize(("gallery", "options", "words"), BAD_OPTIONS)
+@pytest.mark.parametrize(("gallery", "options", "words"), BAD_OPTIONS, ids=case)
 def test_bad_options_are_named(gallery, options, words):
     check(evaluate, words, X, LABELS, *gallery, **options)
 
 
-def test_the_first_broken_row_is_named():
-    check(evaluate, "the first of them row 1", NAN, LABELS)
-    check(evaluate, "the first of them row 3", INFINITE, LABELS)
-    check(evaluate, "2 of 4 rows", np.float32([[np.nan], [0], [0], [np.nan]]), LABELS)
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (NAN, "the first of them row 1"),
+        (INFINITE, "the first of them row 3"),
+        (np.float32([[np.nan], [0], [0], [np.nan]]), "2 of 4 rows"),
+    ],
+    ids=["NaN", "infinite", "two rows"],
+)
+def test_rows_that_are_not_finite_are_counted_and_the_first_is_named(x, words):
+    check(evaluate, words, x, LABELS)
 
 
 @pytest.mark.parametrize("ks", [(4,), (0,)])
-def test_recall_names_numbers_out_of_range(ks):
+def test_recall_at_k_names_ks_out_of_range(ks):
     check(recall_at_k, "`ks` must be an integer from 1 to 3", X, LABELS, ks=ks)
 
 
@@ -117,7 +133,7 @@ def test_recall_names_numbers_out_of_range(ks):
         ((X,), {"k": 1, "rows": [0, 4]}, "`rows` must be from 0 to 3, got 0 to 4"),
     ],
 )
-def test_a_search_names_bad_input(arguments, options, words):
+def test_nearest_neighbours_names_bad_input(arguments, options, words):
     check(nearest_neighbours, words, *arguments, **options)
 
 
@@ -148,5 +164,5 @@ def test_kmeans_names_bad_input(x, k, words):
         (LABELS, LABELS[:, None], "`clusters` must be integer [n]"),
     ],
 )
-def test_scores_name_bad_partitions(function, labels, clusters, words):
+def test_nmi_and_ami_name_bad_partitions(function, labels, clusters, words):
     check(function, words, labels, clusters)

@@ -116,61 +116,87 @@ def test_ids_and_groups_in_a_gallery(query, gallery):
     check(x, labels, y, others, same | grouped, **by_id, **by_group)
 
 
-def test_one_line_names_what_does_not_fit():
+BAD = [
+    (False, {"gallery_ids": 20}, "`gallery_ids` must be None without"),
+    (True, {"ids": 20}, "`ids` and `gallery_ids` must be given together"),
+    (True, {"gallery_groups": 20}, "`gallery_groups` must be given together"),
+    (False, {"ids": 3}, r"`ids` must be integer \[20\]"),
+    (False, {"groups": 0.5}, r"`groups` must be integer \[20\]"),
+    (True, {"ids": 20, "gallery_ids": 20, "self_index": 20}, "`self_index` or `ids`"),
+]
+
+
+@pytest.mark.usefixtures("any_arguments")
+@pytest.mark.parametrize(("with_gallery", "lengths", "words"), BAD, ids=str)
+def test_evaluate_names_ids_and_groups_that_do_not_fit(with_gallery, lengths, words):
     x, labels, ids = labelled(20, 0)
-    for arguments, options, words in [
-        ((x, labels), {"gallery_ids": ids}, "`gallery_ids` must be None without"),
-        ((x, labels, x, labels), {"ids": ids}, "must be given together"),
-        ((x, labels, x, labels), {"gallery_groups": ids}, "must be given together"),
-        ((x, labels), {"ids": ids[:3]}, r"`ids` must be integer \[20\]"),
-        ((x, labels), {"groups": ids / 2}, r"`groups` must be integer \[20\]"),
-        (
-            (x, labels, x, labels),
-            {"ids": ids, "gallery_ids": ids, "self_index": ids},
-            "`self_index` or `ids`",
-        ),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            evaluate(*arguments, **options)
+    options = {
+        name: ids[:n] if isinstance(n, int) else ids * n for name, n in lengths.items()
+    }
+    with pytest.raises(ValueError, match=words):
+        evaluate(x, labels, *((x, labels) if with_gallery else ()), **options)
+
+
+def test_nearest_neighbours_needs_labels_for_groups():
+    x, _, groups = labelled(20, 0)
     with pytest.raises(ValueError, match="`groups` go with `labels`"):
-        nearest_neighbours(x, k=1, groups=ids)
+        nearest_neighbours(x, k=1, groups=groups)
 
 
-def test_queries_that_stand_in_the_gallery_are_counted_once():
+def test_a_warning_counts_queries_that_are_in_the_gallery():
     x, labels, _ = labelled(20, 0)
     y = np.concatenate([x[:7], x[:3] + 1])
     others = np.concatenate([labels[:7], labels[:3]])
-    with pytest.warns(UserWarning, match="7 of 20 queries equal a gallery row") as said:
+    with pytest.warns(
+        UserWarning, match="7 of 20 queries equal a gallery row"
+    ) as caught:
         evaluate(x, labels, y, others, ks=1, **RETRIEVAL)
-    assert len(said) == 1
-    own = np.where(np.arange(20) < 7, np.arange(20), -1)  # told so, it is silent
+    assert len(caught) == 1
+    own = np.where(np.arange(20) < 7, np.arange(20), -1)
     evaluate(x, labels, y, others, ks=1, self_index=own, **RETRIEVAL)
 
 
-def test_copies_that_groups_leave_out_are_not_counted():
+def test_copies_that_groups_leave_out_are_not_warned_of():
     x, y = np.arange(12.0, dtype=np.float32)[:, None], np.arange(12) // 3
     groups = {"groups": np.zeros(5, int), "gallery_groups": y}
     with pytest.warns(UserWarning, match="2 of 5 queries equal a gallery row"):
         evaluate(x[:5], y[:5], x, y, **groups, **RETRIEVAL)
 
 
-def test_ks_of_any_kind():
+@pytest.mark.usefixtures("any_arguments")
+@pytest.mark.parametrize(
+    ("ks", "map_ks"),
+    [(np.array(1), np.int64(2)), (iter([1]), torch.tensor([2]))],
+    ids=["NumPy", "iterator and tensor"],
+)
+def test_ks_may_be_numbers_or_iterables(ks, map_ks):
     x, labels, _ = labelled(20, 0)
     plain = evaluate(x, labels, ks=(1,), map_ks=(2,), **RETRIEVAL).metrics
-    for one, two in [(np.array(1), np.int64(2)), (iter([1]), torch.tensor([2]))]:
-        assert evaluate(x, labels, ks=one, map_ks=two, **RETRIEVAL).metrics == plain
-    for wrong in (1.0, True, np.array([[1]]), "1", [1, 2.5]):
-        with pytest.raises(ValueError, match="`ks` must be an integer from 1 to 19"):
-            evaluate(x, labels, ks=wrong, **RETRIEVAL)
+    assert evaluate(x, labels, ks=ks, map_ks=map_ks, **RETRIEVAL).metrics == plain
 
 
-def test_tensors_of_pytorch_are_arrays():
+@pytest.mark.usefixtures("any_arguments")
+@pytest.mark.parametrize("ks", [1.0, True, np.array([[1]]), "1", [1, 2.5]], ids=repr)
+def test_ks_that_are_no_integers_are_refused(ks):
+    x, labels, _ = labelled(20, 0)
+    with pytest.raises(ValueError, match="`ks` must be an integer from 1 to 19"):
+        evaluate(x, labels, ks=ks, **RETRIEVAL)
+
+
+KINDS = {
+    "with a gradient": lambda x: x.requires_grad_(),
+    "float64": lambda x: x.double(),
+    "bfloat16": lambda x: x.bfloat16(),
+}
+
+
+@pytest.mark.usefixtures("any_arguments")
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_tensors_of_pytorch_are_arrays(kind):
     x, labels, cameras = labelled(20, 0)
-    plain = evaluate(x, labels, groups=cameras, ks=1, **RETRIEVAL).metrics
-    tensors = torch.from_numpy(labels), torch.from_numpy(cameras)
-    for rows in (torch.from_numpy(x).requires_grad_(), torch.from_numpy(x).double()):
-        found = evaluate(rows, tensors[0], groups=tensors[1], ks=(1,), **RETRIEVAL)
-        assert found.metrics == plain
-    half = torch.from_numpy(x).bfloat16()
-    found = evaluate(half, tensors[0], ks=1, **RETRIEVAL).metrics
-    assert found == evaluate(half.float().numpy(), labels, ks=1, **RETRIEVAL).metrics
+    tensor = kind(torch.from_numpy(x))
+    numbers = tensor.detach().float().numpy()
+    plain = evaluate(numbers, labels, groups=cameras, ks=1, **RETRIEVAL).metrics
+    labels, cameras = torch.from_numpy(labels), torch.from_numpy(cameras)
+    found = evaluate(tensor, labels, groups=cameras, ks=(1,), **RETRIEVAL)
+    assert found.metrics == plain

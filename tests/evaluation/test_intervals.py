@@ -14,7 +14,7 @@ def measure(n, *, clusterings=0, **options):
     return evaluate(x, labels, clusterings=clusterings, **options)
 
 
-def test_they_hold_the_value():
+def test_intervals_hold_the_value():
     found = measure(60, clusterings=2, resamples=500)
     assert set(found.intervals) == set(found.metrics) > NAMES
     for name, (low, high) in found.intervals.items():
@@ -23,7 +23,7 @@ def test_they_hold_the_value():
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9])
-def test_they_are_quantiles_of_the_means_of_queries_drawn_anew(confidence):
+def test_intervals_are_quantiles_of_the_means_of_queries_drawn_anew(confidence):
     found = measure(60, resamples=200, confidence=confidence, seed=3)
     assert found.left_out > 0
     draws = np.random.default_rng(3)
@@ -35,12 +35,12 @@ def test_they_are_quantiles_of_the_means_of_queries_drawn_anew(confidence):
         assert interval == pytest.approx(np.quantile(means, [tail, 1 - tail]), abs=1e-9)
 
 
-def test_a_seed_gives_one_result():
+def test_a_seed_gives_the_same_intervals():
     assert measure(60, seed=1).intervals == measure(60, seed=1).intervals
     assert measure(60, seed=1).intervals != measure(60, seed=2).intervals
 
 
-def test_they_widen_with_confidence_and_narrow_with_more_queries():
+def test_intervals_widen_with_confidence_and_narrow_with_more_queries():
     widths = []
     for n, confidence, deviations in (
         (60, 0.99, 2.576),
@@ -57,5 +57,5 @@ def test_they_widen_with_confidence_and_narrow_with_more_queries():
     assert widths == sorted(widths, reverse=True)
 
 
-def test_without_resamples_there_are_none():
+def test_without_resamples_there_are_no_intervals():
     assert measure(60, resamples=0).intervals == {}

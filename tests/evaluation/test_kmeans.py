@@ -45,7 +45,7 @@ def test_as_many_clusters_as_items():
     np.testing.assert_allclose(found.centres[found.clusters], x, atol=1e-5)
 
 
-def test_blocks_make_no_difference():
+def test_blocks_make_no_difference_to_kmeans():
     x = clusters(50, 3, 5)[0]
     whole = kmeans(x, 5)
     with patch.object(_lloyd, "BLOCK", 16):
@@ -54,7 +54,7 @@ def test_blocks_make_no_difference():
     assert parts.inertia == pytest.approx(whole.inertia, rel=1e-5)
 
 
-def test_a_seed_gives_one_result():
+def test_a_seed_gives_the_same_clusters():
     x = clusters(50, 3, 5)[0]
     runs = [kmeans(x, 5, seed=seed) for seed in (0, 0, 1, 2, 3)]
     assert runs[0].clusters.tolist() == runs[1].clusters.tolist()
@@ -63,7 +63,7 @@ def test_a_seed_gives_one_result():
 
 
 @pytest.mark.parametrize("spread", [1, 3])
-def test_is_as_good_as_scikit_learn(spread):
+def test_kmeans_is_as_good_as_scikit_learn(spread):
     x = clusters(600, 8, 12, spread=spread)[0]
     ours = [kmeans(x, 12, seed=seed) for seed in range(6)]
     for found in ours:
@@ -104,7 +104,7 @@ def test_an_empty_cluster_starts_again_at_the_farthest_item():
 
 
 @pytest.mark.parametrize("power", [-130, -60, 60, 110])
-def test_huge_and_tiny_embeddings(power):
+def test_kmeans_of_huge_and_tiny_embeddings(power):
     x = clusters(60, 4, 5, spread=3)[0]
     x = np.round(x * 2**10) / 2**10  # so that scaling is exact
     plain, scaled = kmeans(x, 5), kmeans(np.ldexp(x, power), 5)
@@ -117,7 +117,7 @@ def test_huge_and_tiny_embeddings(power):
     )
 
 
-def test_embeddings_far_from_the_origin():
+def test_kmeans_of_embeddings_far_from_the_origin():
     x = clusters(60, 4, 5, spread=3)[0]
     x = np.round(x * 2**10) / 2**10  # so that adding is exact
     plain, far = kmeans(x, 5), kmeans(x + 1000, 5)
@@ -125,7 +125,7 @@ def test_embeddings_far_from_the_origin():
     np.testing.assert_allclose(far.centres, plain.centres + 1000, atol=1e-3)
 
 
-def test_float64(x64):
+def test_kmeans_in_float64(x64):
     x = np.float64(clusters(60, 4, 5, spread=3)[0])
     found = kmeans(x, 5)
     assert found.centres.dtype == np.float64

@@ -33,7 +33,7 @@ def kmeans(
     *,
     seed: int = 0,
     max_iterations: int = 300,
-    tolerance: float = 1e-4,
+    tolerance: float | int = 1e-4,
 ) -> Clustering:
     """Lloyd's algorithm from a greedy k-means++ start.
 
@@ -80,7 +80,7 @@ def _cluster(
     k: int,
     seed: int,
     max_iterations: int,
-    tolerance: float,
+    tolerance: float | int,
 ) -> tuple[Clustering, bool]:
     """Clusters in this dtype, then assigns each item to its exact nearest centre.
 

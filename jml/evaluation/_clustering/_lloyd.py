@@ -18,7 +18,7 @@ def lloyd(
     k: int,
     seed: int,
     max_iterations: int,
-    tolerance: float,
+    tolerance: float | int,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "k d"], int]:
     """Clusters, centres and the number of iterations, computed in this dtype."""
     # Scaled to entries of at most 1 and centred, squares neither overflow nor vanish.

@@ -30,7 +30,7 @@ class Close(NamedTuple):
     keys: Int[np.ndarray, " q"]  # its key; the lowest of all where there is no limit
 
 
-def most_others(products: Products) -> float:
+def most_others(products: Products) -> float | int:
     """How many items besides the targets may be within a limit to be settled here."""
     return np.inf if products.x.dtype == np.float64 else HEAVY
 
@@ -117,7 +117,7 @@ def settle(
     others: Int[np.ndarray, " q"],
     find: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     *,
-    most: float,
+    most: float | int,
 ) -> Bool[np.ndarray, " q"]:
     """Ranks the targets within the limits, in place.
 

@@ -126,7 +126,7 @@ def padded_targets(most: int) -> int:
     return rows
 
 
-def in_blocks(a: np.ndarray, tile: int, fill: float) -> Any:
+def in_blocks(a: np.ndarray, tile: int, fill: float | int) -> Any:
     """Cuts rows into blocks [b, tile, ...]; `fill` completes the last block."""
     padding = [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1)
     return np.pad(a, padding, constant_values=fill).reshape(-1, tile, *a.shape[1:])
