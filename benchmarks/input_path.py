@@ -1,4 +1,4 @@
-"""Measures the way of pictures from files to the training step.
+"""Measures the path of images from files to the training step.
 
 python benchmarks/input_path.py            # all four, some minutes
 python benchmarks/input_path.py decode     # one of resize, decode, feed, memory
@@ -41,7 +41,7 @@ def photographs() -> list[Path]:
 
 
 def measure_resize() -> None:
-    """The evaluation's pictures before normalisation, in grey levels."""
+    """The evaluation's images before normalisation, in grey levels."""
     from torchvision import transforms
 
     from jml.data import center_crop_normalize
@@ -68,7 +68,7 @@ def measure_resize() -> None:
         )
 
 
-def write_pictures(root: Path, classes: int, images: int, size: tuple[int, int]):
+def write_images(root: Path, classes: int, images: int, size: tuple[int, int]):
     """JPEGs cut from photographs, a class from a photograph's corner."""
     rng = np.random.default_rng(0)
     sources = [Image.open(path).convert("RGB") for path in photographs()]
@@ -199,8 +199,8 @@ def measure_memory(classes: int = 5000, images: int = 20) -> None:
     """Small files; what counts is how many."""
     with tempfile.TemporaryDirectory() as place:
         many, few = Path(place, "many"), Path(place, "few")
-        write_pictures(many, classes, images, (64, 48))
-        write_pictures(few, 40, 4, (64, 48))
+        write_images(many, classes, images, (64, 48))
+        write_images(few, 40, 4, (64, 48))
         most, least = (peak_memory(root, place) for root in (many, few))
     print(
         f"memory: streaming {classes * images:,} files peaks at {most / 2**30:.2f} GiB,"
@@ -221,7 +221,7 @@ def main() -> None:
         measure_resize()
     if {"decode", "feed"} & set(options.what):
         with tempfile.TemporaryDirectory() as place:
-            write_pictures(Path(place), options.files // 20, 20, (500, 375))
+            write_images(Path(place), options.files // 20, 20, (500, 375))
             if "decode" in options.what:
                 measure_decode(Path(place))
             if "feed" in options.what:

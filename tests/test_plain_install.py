@@ -45,9 +45,9 @@ assert main(["x.npy", "labels.npy", "--clusterings=0"]) == 0
 found = evaluate(*arrays, clusterings=0)
 
 params = {{}}, {{}}
-picture = type("Picture", (), dict(name="a", read=bytes, stamp=str))()
+image = type("Image", (), dict(name="a", read=bytes, stamp=str))()
 rows = np.arange(2)
-listing = data.Listing("a", [picture] * 2, rows, ("a", "b"), rows, rows, None)
+listing = data.Listing("a", [image] * 2, rows, ("a", "b"), rows, rows, None)
 items = report.EmbeddedImages(*arrays)
 for call in (
     lambda: models.save_weights("a.safetensors", *params),
