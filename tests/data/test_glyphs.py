@@ -114,6 +114,7 @@ def test_characters_of_one_outline_are_one_class(full_set, style):
     assert shared > 100
 
 
+@pytest.mark.slow
 def test_pixels_do_badly_but_not_hopelessly(full_set):
     pixels = full_set.query.images[..., 0].reshape(len(full_set.query.labels), -1)
     recall = recall_at_k(pixels.astype(np.float32), full_set.query.labels, ks=(1,))[1]

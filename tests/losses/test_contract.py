@@ -79,6 +79,7 @@ def test_no_loss_is_forgotten():
     assert tested == {getattr(losses, name) for name in public}
 
 
+@slow
 @every
 def test_vmap(name):
     batch = jnp.stack([X, 2 * X, X[::-1]])

@@ -79,6 +79,7 @@ def test_golden_float64(x64, case, name, margin):
     check(name, x, labels, float(margin))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("case", GOLDEN_CASES)
 def test_golden_float32(case, name):

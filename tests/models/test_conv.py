@@ -22,6 +22,8 @@ SHAPES = [
     (9, 10, 20, 6),
     (17, 16, 3, 2),
 ]
+slow = [pytest.param(shape, marks=pytest.mark.slow) for shape in SHAPES[2:]]
+CASES = [*SHAPES[:2], *slow]
 
 
 def with_gradients(function, *arguments, weights):
@@ -34,7 +36,7 @@ def with_gradients(function, *arguments, weights):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 3, 7])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", CASES, ids=str)
 def test_convolution_equals_the_native_one(x64, shape, size, stride):
     h, w, c_in, c_out = shape
     rng = np.random.default_rng(0)

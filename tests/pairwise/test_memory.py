@@ -21,7 +21,16 @@ BATCH, KEPT, DIM, NUMBER = 9, 14, 3, 1.3  # of each hyperparameter
 slow = pytest.mark.slow
 CASES = [(name, options) for name in PAIR_LOSSES for options in conventions(name)]
 every = pytest.mark.parametrize(
-    ("name", "options"), CASES, ids=["-".join([n, *o.values()]) for n, o in CASES]
+    ("name", "options"),
+    [
+        pytest.param(
+            name,
+            options,
+            id="-".join([name, *options.values()]),
+            marks=slow if "original" in options.values() else (),
+        )
+        for name, options in CASES
+    ],
 )
 
 
