@@ -14,6 +14,9 @@ from tests.losses.spread import BATCHES, REMEMBERED, arguments
 from tests.parity import assert_close
 
 
+pytestmark = pytest.mark.slow  # all of it runs in two processes
+
+
 @pytest.fixture(scope="module")
 def compute(tmp_path_factory):
     folder = tmp_path_factory.mktemp("spread")
@@ -50,10 +53,11 @@ def test_values_and_gradients(of_eight, program):
     assert_close(of_eight[f"{program}/values"], expected, 1e-12)
 
 
-@pytest.mark.parametrize(
-    "program",
-    [*(f"{name}/options, mapped" for name in PAIR_LOSSES), "lifted/options, explicit"],
-)
+OPTIONS = [f"{name}/options, mapped" for name in PAIR_LOSSES]
+OPTIONS += ["lifted/options, explicit"]
+
+
+@pytest.mark.parametrize("program", OPTIONS)
 def test_a_memory_and_absent_items(of_eight, program):
     """Over two mapped axes at once, and few positives, which are gathered."""
     expected = of_eight[f"{program.partition(',')[0]}/values"]
@@ -78,22 +82,35 @@ def programs(found):
 
 def assert_part(found, program, anchors, items):
     """No array is larger than the rows of these anchors, and few are as large."""
-    assert found[f"{program}/array"] <= anchors * items, program
-    assert found[f"{program}/temporaries"] <= 6 * anchors * items, program
+    assert found[f"{program}/array"] <= anchors * items
+    assert found[f"{program}/temporaries"] <= 6 * anchors * items
 
 
-def test_one_of_eight_holds_its_rows_only(of_eight):
+def test_one_device_holds_a_matrix_of_the_batch(of_eight):
+    assert of_eight["contrastive/one/array"] == BATCHES["values"] ** 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_of_eight_holds_its_rows_only(of_eight, name, way):
     size = BATCHES["values"]
-    assert of_eight["contrastive/one/array"] == size**2
-    for program in programs(of_eight):
-        if program.endswith(("jit", "blocks", "/explicit")):
-            assert_part(of_eight, program, size // 8, size)
-        if program.endswith(("options, mapped", "options, explicit")):
-            assert_part(of_eight, program, size // 8, size + 2 * REMEMBERED)
+    assert_part(of_eight, f"{name}/{way}", size // 8, size)
 
 
-def test_one_of_64_holds_its_rows_only(compute):
-    found, size = compute(64, "arrays"), BATCHES["arrays"]
-    assert found["devices"] == 64 and len(programs(found)) == 2 * len(LOSSES)
-    for program in programs(found):
-        assert_part(found, program, size // 64, size)
+@pytest.mark.parametrize("program", OPTIONS)
+def test_one_of_eight_holds_its_rows_of_a_memory_only(of_eight, program):
+    size = BATCHES["values"]
+    assert_part(of_eight, program, size // 8, size + 2 * REMEMBERED)
+
+
+@pytest.fixture(scope="module")
+def of_64(compute):
+    return compute(64, "arrays")
+
+
+@pytest.mark.parametrize("way", ["jit", "mapped"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_of_64_holds_its_rows_only(of_64, name, way):
+    assert of_64["devices"] == 64 and len(programs(of_64)) == 2 * len(LOSSES)
+    size = BATCHES["arrays"]
+    assert_part(of_64, f"{name}/{way}", size // 64, size)
