@@ -13,7 +13,6 @@ from tests.losses.cases import LOSSES, PAIR_LOSSES
 from tests.losses.spread import BATCHES, REMEMBERED, arguments
 from tests.parity import assert_close
 
-
 pytestmark = pytest.mark.slow  # all of it runs in two processes
 
 

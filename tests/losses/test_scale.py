@@ -87,6 +87,7 @@ def step_of(name, size, dim, **options):
 every = pytest.mark.parametrize("name", LOSSES)
 
 
+@pytest.mark.slow
 @every
 def test_no_more_than_six_matrices(name):
     memory = step_of(name, 1024, 16, block_size=1024)
