@@ -7,24 +7,76 @@
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jml._attempts import Attempts
 from jml._names import shell_line
-from jml._optional import progress_bar
 from jml._output import write_err, write_out
-from jml.app._array_files import ArrayFiles, about_files, read_files
 from jml.app._command import exit_code
 from jml.app._flags_of_arguments import with_flags
 from jml.app._parser import Parser
 from jml.errors import UserError
 
 PROGRAM = "python -m jml.evaluation"
+
+_IMAGES = "images of the {}, one for each label: uint8 [n, side, side, 3]"
+_GROUPS = "camera or sequence of each {}: an integer, or -1 for none"
+FLAGS: dict[str, dict[str, Any]] = {
+    "--dataroot": {"help": "present place of a run's data set"},
+    "--out": {"default": ".", "help": "folder for the report on files (default: .)"},
+    "--overwrite": {
+        "action": "store_true",
+        "help": "replacement of an earlier report in --out",
+    },
+    "--metric": {
+        "default": "euclidean",
+        "choices": ("euclidean", "cosine"),
+        "help": "distance by which the gallery is ranked (default: euclidean)",
+    },
+    "--ks": {
+        "type": int,
+        "nargs": "+",
+        "metavar": "K",
+        "help": "numbers k of Recall@k (default: 1 2 4 8)",
+    },
+    "--map_ks": {
+        "type": int,
+        "nargs": "+",
+        "metavar": "K",
+        "default": (),
+        "help": "numbers k of MAP@k (default: none)",
+    },
+    "--clusterings": {
+        "type": int,
+        "metavar": "N",
+        "help": "number of k-means runs for NMI and AMI; 0 for neither metric"
+        " (default: 5, or 0 where that takes long)",
+    },
+    "--resamples": {
+        "type": int,
+        "default": 1000,
+        "metavar": "N",
+        "help": "number of bootstrap samples for the intervals (default: 1000)",
+    },
+    "--seed": {
+        "type": int,
+        "default": 0,
+        "metavar": "N",
+        "help": "seed of all randomness (default: 0)",
+    },
+    "--images": {"metavar": "FILE.npy", "help": _IMAGES.format("queries")},
+    "--gallery_images": {"metavar": "FILE.npy", "help": _IMAGES.format("gallery")},
+    "--groups": {"metavar": "FILE.npy", "help": _GROUPS.format("query")},
+    "--gallery_groups": {"metavar": "FILE.npy", "help": _GROUPS.format("gallery item")},
+    "--class_names": {
+        "metavar": "FILE.txt",
+        "help": "names of the classes, one a line: that of class 0 first",
+    },
+}
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
@@ -41,57 +93,15 @@ def _make_parser(program: str) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="The folder of a run has all settings; only --dataroot goes with it.",
     )
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "what",
         nargs="+",
         metavar="RUN | FILE.npy",
         help="the folder of a run; or embeddings and their labels in .npy files,"
         " perhaps followed by the embeddings and the labels of a gallery",
     )
-    add("--dataroot", help="present place of a run's data set")
-    add("--out", default=".", help="folder for the report on files (default: .)")
-    add("--overwrite", action="store_true", help="replace an earlier report in --out")
-    add(
-        "--metric",
-        default="euclidean",
-        choices=("euclidean", "cosine"),
-        help="distance by which the gallery is ranked (default: euclidean)",
-    )
-    add("--ks", type=int, nargs="+", metavar="K", help="numbers k of Recall@k")
-    add(
-        "--map_ks",
-        type=int,
-        nargs="+",
-        metavar="K",
-        default=(),
-        help="numbers k of MAP@k",
-    )
-    add(
-        "--clusterings",
-        type=int,
-        metavar="N",
-        help="number of k-means runs for NMI and AMI; 0 for neither metric",
-    )
-    add(
-        "--resamples",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="number of bootstrap samples for the intervals (default: 1000)",
-    )
-    add("--seed", type=int, default=0, metavar="N", help="seed of all randomness")
-    images = "images of the {}, in the order of its labels: uint8 [n, side, side, 3]"
-    add("--images", metavar="FILE.npy", help=images.format("embeddings"))
-    add("--gallery_images", metavar="FILE.npy", help=images.format("gallery"))
-    groups = "camera or sequence of each item of the {}: an integer, or -1 for none"
-    add("--groups", metavar="FILE.npy", help=groups.format("embeddings"))
-    add("--gallery_groups", metavar="FILE.npy", help=groups.format("gallery"))
-    add(
-        "--class_names",
-        metavar="FILE.txt",
-        help="names of the classes, one a line: that of class 0 first",
-    )
+    for name, rules in FLAGS.items():
+        parser.add_argument(name, **rules)
     return parser
 
 
@@ -120,7 +130,11 @@ def _run(words: list[str], program: str) -> None:
         else:
             again = [*program.split(), *words]
             again += ["--overwrite"] * (not options.overwrite)
-            _evaluate_files(options, show, reproduce=shell_line(again))
+            from jml.app._evaluate_files import evaluate_files
+
+            evaluate_files(
+                options, show=show, notify=_report_line, reproduce=shell_line(again)
+            )
     except OSError as error:  # the report cannot be written; reading has its own errors
         raise UserError(
             f"--out: cannot write to {str(folder)!r}: {error.strerror or error}; free"
@@ -141,96 +155,8 @@ def _check_flags(parser: Parser, options: argparse.Namespace, of_run: bool) -> N
             raise UserError("--dataroot: is for the folder of a run, not for files.")
 
 
-def _evaluate_files(
-    options: argparse.Namespace, show: Callable[[Any], None], *, reproduce: str
-) -> None:
-    from jml.report import EmbeddedImages, missing_packages, write_report
-
-    if len(options.what) not in (2, 4):
-        raise UserError(
-            f"pass embeddings and labels, or those and a gallery's, got"
-            f" {len(options.what)} files."
-        )
-    out, problem = Path(options.out), missing_packages()
-    if not problem:
-        _check_out(out, options.overwrite)
-    files = read_files(options)
-    evaluation = _evaluate_arrays(files, options)
-    show(evaluation)
-    if options.clusterings is None and "nmi" not in evaluation.metrics:
-        write_err(
-            "no NMI and AMI: k-means would take long; --clusterings 5 computes them"
-        )
-    if options.groups is not None:
-        write_err("groups are in use: a ranking leaves out the query's class and group")
-    if problem:
-        write_err(f"no report: it needs {problem}")
-        return
-    items = [
-        EmbeddedImages(x, labels, images, groups=groups)
-        for x, labels, images, groups in zip(
-            files.arrays[::2],
-            files.arrays[1::2],
-            files.images,
-            files.groups,
-            strict=True,
-        )
-    ]
-    write_report(
-        out,
-        Path(options.what[0]).stem,
-        items[0],
-        items[1] if len(items) > 1 else None,
-        evaluation,
-        class_names=files.class_names,
-        metric=options.metric,
-        reproduce={"Evaluate again": reproduce},
-        seed=options.seed,
-        notify=_report_line,
-    )
-
-
-def _evaluate_arrays(files: ArrayFiles, options: argparse.Namespace) -> Any:
-    from jml.evaluation import evaluate
-
-    write_err("evaluating")
-    try:
-        return evaluate(
-            *files.arrays,
-            ks=options.ks,
-            map_ks=options.map_ks,
-            metric=options.metric,
-            clusterings=options.clusterings,
-            resamples=options.resamples,
-            seed=options.seed,
-            **dict(zip(("groups", "gallery_groups"), files.groups, strict=False)),
-            progress=progress_bar,
-        )
-    except ValueError as error:
-        raise UserError(about_files(str(error), options.what)) from None
-
-
 def _report_line(line: str) -> None:
     write_err(with_flags(line))
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    from jml.report import FILES
-
-    earlier = next((name for name in FILES if (out / name).exists()), None)
-    if earlier and not overwrite:
-        raise UserError(
-            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
-            " --overwrite to replace that report."
-        )
-    place = out
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(
-            f"--out: cannot write to {str(out)!r}; choose a folder that you may write"
-            " to."
-        )
 
 
 def _table(evaluation: Any) -> str:

@@ -50,7 +50,7 @@ def _make_parser(program: str) -> Parser:
         help="weights of the best Recall@1",
     )
     add("--out", type=Path, help="file to write; default: model.SUFFIX in the folder")
-    add("--overwrite", action="store_true", help="replace an earlier file")
+    add("--overwrite", action="store_true", help="replacement of an earlier file")
     return parser
 
 

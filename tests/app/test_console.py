@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import jml
+from jml._loss_specs import SPECS
 from jml.app._console import COMMANDS, main
 
 ROOT = Path(jml.__file__).parent.parent
@@ -77,7 +78,7 @@ def test_both_ways_to_train_are_the_same_command(program, name):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"{name}: error: --loss: unknown 'tripet'; did you mean 'triplet'? choose from"
-        " contrastive, triplet, lifted, proxy_nca.\n"
+        f" {', '.join(SPECS)}.\n"
     )
 
 
