@@ -1,9 +1,9 @@
-"""Trains on Fashion-MNIST, 70,000 real pictures, through ``--dataset csv``.
+"""Trains on Fashion-MNIST, 70,000 real images, through ``--dataset csv``.
 
 python benchmarks/fashion_mnist.py FOLDER [flags of train_jax.py]
 
 FOLDER holds the four files of the data set in IDX format, as Debian's package
-dataset-fashion-mnist installs them. Two runs: with new pictures of the same ten kinds
+dataset-fashion-mnist installs them. Two runs: with new images of the same ten kinds
 of clothes, 10,000 searched for among 10,000 others; and with new kinds, five to train
 on and five to test on, which are too few to learn what makes a kind.
 """
@@ -34,8 +34,8 @@ def read_idx(path: Path, header: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=header)
 
 
-def new_pictures(part: str, row: int, label: int) -> str:
-    """Trains on 50,000 pictures; the last 10,000 of that file are the gallery."""
+def new_images(part: str, row: int, label: int) -> str:
+    """Trains on 50,000 images; the last 10,000 of that file are the gallery."""
     if part == "t10k":
         return "query"
     return "train" if row < 50_000 else "gallery"
@@ -47,7 +47,7 @@ def new_kinds(part: str, row: int, label: int) -> str:
 
 
 def write_table(source: Path, root: Path, split_of: Callable) -> Path:
-    """One PNG per picture, and the table that lists them."""
+    """One PNG per image, and the table that lists them."""
     (root / "pictures").mkdir(exist_ok=True)
     with (root / f"{split_of.__name__}.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -64,11 +64,11 @@ def write_table(source: Path, root: Path, split_of: Callable) -> Path:
 
 
 def main() -> None:
-    """Writes the pictures, trains, and leaves the table of recalls on the screen."""
+    """Writes the images, trains, and leaves the table of recalls on the screen."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as place:
-        for split_of, batch_size in ((new_pictures, 100), (new_kinds, 50)):
+        for split_of, batch_size in ((new_images, 100), (new_kinds, 50)):
             listed = write_table(Path(sys.argv[1]), Path(place), split_of)
             where = [f"--dataroot={listed}", f"--checkpoints_path={place}"]
             where.append(f"--batch_size={batch_size}")

@@ -204,7 +204,7 @@ def clustering(items: int = 5924, dim: int = 128, classes: int = 100) -> None:
 
 
 def report(items: int = 6000, classes: int = 100) -> None:
-    """Writes a report on pictures of noise, which compress worst, and opens it."""
+    """Writes a report on images of noise, which compress worst, and opens it."""
     from jml.evaluation import evaluate
     from jml.report import EmbeddedImages, write_report
 
@@ -219,7 +219,7 @@ def report(items: int = 6000, classes: int = 100) -> None:
         page = write_report(Path(folder), "", subject, None, found, reproduce={})
         end = time.perf_counter()
         print(
-            f"report of {items:,} pictures: evaluated in {middle - start:.1f} s,"
+            f"report of {items:,} images: evaluated in {middle - start:.1f} s,"
             f" written in {end - middle:.1f} s, {page.stat().st_size / 1e6:.1f} MB"
         )
         print(f"  open in Chromium after {opening(page):.2f} s")

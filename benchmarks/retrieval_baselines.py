@@ -2,9 +2,9 @@
 
     python benchmarks/retrieval_baselines.py [--image_size 28] [--sheet sheet.png]
 
-A network has to do better than this. The pictures are made a little larger than
+A network has to do better than this. The images are made a little larger than
 --image_size and their middle is compared, as train_jax.py does. --sheet also saves a
-sheet of pictures, one row per class, to look at.
+sheet of images, one row per class, to look at.
 """
 
 import argparse
@@ -23,12 +23,12 @@ def timed(function, *args, **options):
 
 
 def describe(data: Dataset) -> None:
-    print(f"{'split':8}{'classes':>9}{'characters':>12}{'pictures':>10}")
+    print(f"{'split':8}{'classes':>9}{'characters':>12}{'images':>10}")
     for name in ("train", "query"):
         labels = np.unique(getattr(data, name).labels)
         characters = sum(len(data.class_names[label]) for label in labels)
-        pictures = len(getattr(data, name).labels)
-        print(f"{name:8}{len(labels):9,}{characters:12,}{pictures:10,}")
+        images = len(getattr(data, name).labels)
+        print(f"{name:8}{len(labels):9,}{characters:12,}{images:10,}")
 
 
 def raw_pixels(data: Dataset, crop: int) -> np.ndarray:
