@@ -146,9 +146,10 @@ def proxy_terms(
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each anchor's term, and 1 for an anchor that is valid."""
     squared = scale * rows.squared
-    attract = masked_sum(squared, rows.positive)
+    positive = rows.positive_or_self  # no proxy is the anchor itself
+    attract = masked_sum(squared, positive)
     repel = masked_logsumexp(-squared, rows.negative)
-    has_positive = jnp.any(rows.positive, axis=1)
+    has_positive = jnp.any(positive, axis=1)
     has_negative = jnp.any(rows.negative, axis=1)
     total = jnp.where(has_positive & has_negative, attract + repel, 0)
     return total, (has_positive | has_negative).astype(total.dtype)
