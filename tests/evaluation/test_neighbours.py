@@ -42,10 +42,17 @@ def test_a_gallery_is_in_the_order_of_the_definition(tile, metric, data):
     x, gallery = data.draw(KINDS[metric](n)), data.draw(KINDS[metric](m))
     with patch.object(_nearest, "TILE", tile):
         found = nearest_neighbours(x, gallery, k=k, metric=metric)
-        some = nearest_neighbours(x, gallery, k=k, metric=metric, rows=[1])
+        some = nearest_neighbours(x, gallery, k=k, metric=metric, rows=np.array([1]))
     expected = [ranking(query, gallery, metric=metric)[:k] for query in x]
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(some, expected[1:2])
+
+
+@pytest.mark.usefixtures("any_arguments")
+def test_rows_may_be_a_list():
+    x = clusters(20, 3, 2)[0]
+    nearest = nearest_neighbours(x, k=3, rows=[4, 1])
+    np.testing.assert_array_equal(nearest, nearest_neighbours(x, k=3)[[4, 1]])
 
 
 @every_tile
