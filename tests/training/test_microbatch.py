@@ -30,7 +30,13 @@ def net(params, stats, images):
     return hidden[:, :8], stats
 
 
-@pytest.mark.parametrize("loss", SPECS)
+slow = [name for name in SPECS if name not in ("contrastive", "proxy_nca")]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in SPECS],
+)
 def test_the_gradient_is_the_whole_batchs(x64, loss):
     keys = jax.random.split(jax.random.key(0), 3)
     images, params, proxies = (
