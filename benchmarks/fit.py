@@ -1,11 +1,11 @@
 """What the training loop costs on top of the compiled step it runs.
 
-python benchmarks/engine.py [--steps 200 --turns 3]
+python benchmarks/fit.py [--steps 200 --turns 3]
 
 Glyphs with all defaults. In turns: the compiled step alone, on one batch that is there
 already; and the same step in ``fit``, with batches made, every step logged (JSON lines,
 TensorBoard, a progress bar) and one checkpoint in --steps steps, without evaluation.
-Then the step is timed against a bare one, without signs of learning, gradient norm and
+Then the step is timed against a bare one, without diagnostics, gradient norm and
 the guard against what is not finite.
 """
 
@@ -94,7 +94,7 @@ def main() -> None:
             state, _ = training.step(state, batch, *given)
         return jax.block_until_ready(state)
 
-    def in_engine(state):
+    def in_fit(state):
         run = RunFolder.claim(config)
         run.start(config)
         journal = Journal(config, run)
@@ -117,18 +117,18 @@ def main() -> None:
         run.release()
         return state
 
-    times: dict[str, list[float]] = {"step": [], "engine": []}
+    times: dict[str, list[float]] = {"step": [], "fit": []}
     for _ in range(args.turns):
-        for name, run in (("step", alone), ("engine", in_engine)):
+        for name, run in (("step", alone), ("fit", in_fit)):
             started = time.perf_counter()
             state = run(state)
             times[name].append((time.perf_counter() - started) / args.steps)
-    step, engine = (statistics.median(times[name]) for name in ("step", "engine"))
+    step, loop = (statistics.median(times[name]) for name in ("step", "fit"))
     print(
-        f"{jax.devices()[0].device_kind}: step alone {step * 1e3:.1f} ms, in the engine"
-        f" {engine * 1e3:.1f} ms: {100 * (engine / step - 1):+.1f} %"
+        f"{jax.devices()[0].device_kind}: step alone {step * 1e3:.1f} ms, in fit"
+        f" {loop * 1e3:.1f} ms: {100 * (loop / step - 1):+.1f} %"
         f" (turns: {[f'{1e3 * t:.1f}' for t in times['step']]},"
-        f" {[f'{1e3 * t:.1f}' for t in times['engine']]})"
+        f" {[f'{1e3 * t:.1f}' for t in times['fit']]})"
     )
 
     def full() -> None:
