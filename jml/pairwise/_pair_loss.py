@@ -84,10 +84,12 @@ def pair_loss(
     memory = batch.memory
     if memory is not None:
         memory = check_memory(name, memory, embeddings)
-    if batch.block_size is not None:
-        check_count(name, "block_size", batch.block_size)
+    block_size = batch.block_size
+    if block_size is not None:
+        check_count(name, "block_size", block_size)
+        block_size = int(block_size)  # of NumPy's integers, too
     check_axis_name(name, batch.axis_name)
-    plan = Plan(batch.block_size, batch.axis_name)
+    plan = Plan(block_size, batch.axis_name)
     static = (terms, sum_over, tuple((choices or {}).items()), normalized, plan)
     return _pair_loss(embeddings, labels, where, memory, numbers, rows, static)
 
