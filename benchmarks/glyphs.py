@@ -14,14 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from jml._loss_specs import variants
+
 SCRIPT = Path(__file__).parents[1] / "train_jax.py"
 CASES = {
-    "contrastive": ["--loss=contrastive"],
-    "triplet, hardest": ["--loss=triplet", "--mining=hardest"],
-    "triplet, semi": ["--loss=triplet", "--mining=semi"],
-    "triplet, all": ["--loss=triplet", "--mining=all"],
-    "lifted": ["--loss=lifted"],
-    "proxy_nca": ["--loss=proxy_nca"],
+    name: [f"--loss={name.partition(', ')[0]}", *(f"--{k}={v}" for k, v in c.items())]
+    for name, (_, c) in variants(separator=", ").items()
 }
 
 

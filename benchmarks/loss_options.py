@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from arguments import folder, positive, positive_number
 
-from jml.app._command import Parser
+from jml.app._parser import Parser
 from jml.errors import UserError
 
 

@@ -15,7 +15,7 @@ from arguments import positive, run
 from loss_steps import LOSSES, MARGIN, jml_step, make_batch
 from timing import median_seconds
 
-from jml.app._command import Parser
+from jml.app._parser import Parser
 from jml.distances import inner_products, squared_distances
 from jml.losses._lifted import log_sums, repel_terms
 from jml.losses._lifted import pair_terms as lifted_pair_terms

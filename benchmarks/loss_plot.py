@@ -11,7 +11,9 @@ def plot(results, path):
     first = results[0]["dim"], results[0]["per_class"]
     shown = [r for r in results if (r["dim"], r["per_class"]) == first]
     names = [n for n in dict.fromkeys(r["loss"] for r in shown) if "alone" not in n]
-    figure, panels = plt.subplots(2, 3, figsize=(12, 7), sharex=True, squeeze=False)
+    down = -(-len(names) // 3)
+    size = 12, 3.5 * down
+    figure, panels = plt.subplots(down, 3, figsize=size, sharex=True, squeeze=False)
     for name, panel in zip(names, panels.flat, strict=False):
         rows = [r for r in shown if r["loss"] == name]
         for peer in dict.fromkeys(p for r in rows for p in r.get("seconds", {})):

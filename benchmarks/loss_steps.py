@@ -13,18 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jml import losses
+from jml._loss_specs import variants
 from jml.distances import gram
 
-MARGIN = 0.5
+MARGIN = 0.5  # of all losses that have one; other hyperparameters are the defaults
 PEERS = ("torch_ref", "torch_ref compiled", "PML", "PML compiled")
-LOSSES = {
-    "contrastive": losses.contrastive_loss,
-    "triplet hardest": partial(losses.triplet_loss, mining="hardest"),
-    "triplet semi": partial(losses.triplet_loss, mining="semi"),
-    "triplet all": partial(losses.triplet_loss, mining="all"),
-    "lifted": losses.lifted_loss,
-    "proxy_nca": losses.proxy_nca_loss,
-}
+VARIANTS = variants(separator=" ")
+LOSSES = tuple(VARIANTS)  # "triplet hardest"
 
 
 def products_alone(x, labels, margin):
@@ -50,12 +45,14 @@ def jml_step(name, batch, *, dtype="float32", **options):
     arguments = (jnp.asarray(x, dtype), jnp.asarray(labels))
     if name == "products alone":
         loss = partial(products_alone, margin=MARGIN)
-    elif name == "proxy_nca":
-        arguments += (jnp.asarray(proxies, dtype),)
-        loss = partial(LOSSES[name], **options)
     else:
-        loss = partial(LOSSES[name], margin=MARGIN, **options)
-    wanted = (0, 2) if name == "proxy_nca" else 0
+        spec, choices = VARIANTS[name]
+        if spec.proxies is not None:
+            arguments += (jnp.asarray(proxies, dtype),)
+        if "margin" in spec.defaults():
+            options["margin"] = MARGIN
+        loss = partial(getattr(losses, spec.function), **choices, **options)
+    wanted = (0, 2) if len(arguments) > 2 else 0
     step = jax.jit(jax.value_and_grad(loss, argnums=wanted)).lower(*arguments).compile()
     return partial(step, *arguments), step
 
@@ -91,8 +88,6 @@ def torch_step(peer, name, batch, device, dtype="float32"):
 def _torch_ref(name, proxies):
     import torch_ref
 
-    if name == "products alone":
-        return None
     if name == "proxy_nca":
         module = torch_ref.ProxyNCA(proxies.shape[1], len(proxies))
         module.proxies.data = proxies
@@ -101,7 +96,9 @@ def _torch_ref(name, proxies):
         return torch_ref.ContrastiveLoss(MARGIN)
     if name == "lifted":
         return torch_ref.LiftedLoss(MARGIN)
-    return torch_ref.TripletLoss(MARGIN, name.split()[1])
+    if name.startswith("triplet "):
+        return torch_ref.TripletLoss(MARGIN, name.split()[1])
+    return None
 
 
 def _pml(name, proxies):
@@ -128,6 +125,8 @@ def _pml(name, proxies):
         module = pml.ProxyNCALoss(classes, dim, softmax_scale=1).to(proxies.device)
         module.proxies.data = proxies
         return module
+    if name == "multi_similarity":
+        return pml.MultiSimilarityLoss(2, 50, 0.5)
     return None
 
 
@@ -138,13 +137,14 @@ def _mined(miner, loss):
 def differences(name, batch, steps):
     """How far the peers that agree by definition are from JML: a line for each."""
     paper = {"convention": "paper"} if name in ("triplet all", "lifted") else None
+    paper = {} if name == "multi_similarity" else paper
     found = {}
     for peer, options in zip(PEERS, ({}, {}, paper, paper), strict=True):
         if peer in steps and options is not None:
             value, gradient = jml_step(name, batch, **options)[0]()
             other, by_x = steps[peer]()
             by_x = by_x.cpu().numpy()
-            gradient = gradient[0] if name == "proxy_nca" else gradient
+            gradient = gradient[0] if isinstance(gradient, tuple) else gradient
             in_value = abs(float(value) - other) / abs(other or 1)
             in_gradient = np.abs(gradient - by_x).max() / (np.abs(by_x).max() or 1)
             # In torch_ref's float32 an item is at a distance from itself that is noise,

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from arguments import positive, run
 
-from jml.app._command import Parser
+from jml.app._parser import Parser
 
 TURNS = 3
 SHARED = {  # JML's names for what both have

@@ -16,7 +16,7 @@ import numpy as np
 from arguments import positive, run
 from retrieval import make_items
 
-from jml.app._command import Parser
+from jml.app._parser import Parser
 
 SAMPLE = 200  # queries whose ranks are compared
 
