@@ -44,22 +44,26 @@ def pairs(batch):
 @pytest.mark.parametrize("loss", [n for n in SPECS if SPECS[n].proxies is None])
 def test_mean_distances(x64, batch, loss):
     found = diagnostics_of(batch, loss)
+    if SPECS[loss].unit_length:
+        x = batch[0]
+        batch = x / np.linalg.norm(x, axis=1, keepdims=True), *batch[1:]
     d, positive, negative = pairs(batch)
     assert found["positive_distance"] == pytest.approx(d[positive].mean(), rel=1e-9)
     assert found["negative_distance"] == pytest.approx(d[negative].mean(), rel=1e-9)
 
 
-def test_active_pairs_of_contrastive(x64, batch):
+@pytest.mark.parametrize(("convention", "power"), [("original", 2), ("paper", 1)])
+def test_active_pairs_of_contrastive(x64, batch, convention, power):
     batch = batch[0] * 0.4, *batch[1:]
     d, _, negative = pairs(batch)
-    for convention, power in (("original", 2), ("paper", 1)):
-        found = diagnostics_of(batch, "contrastive", convention=convention)["active"]
-        expected = np.mean(d[negative] ** power < MARGIN)
-        assert found == pytest.approx(expected, rel=1e-6)
-        assert 0 < found < 1
+    found = diagnostics_of(batch, "contrastive", convention=convention)["active"]
+    expected = np.mean(d[negative] ** power < MARGIN)
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert 0 < found < 1
 
 
-def test_active_triplets(x64, batch):
+@pytest.mark.parametrize("mining", ["all", "hardest", "semi"])
+def test_active_triplets(x64, batch, mining):
     d, positive, negative = pairs(batch)
     active = {"all": [], "hardest": [], "semi": []}
     for a, p in np.argwhere(positive):
@@ -69,11 +73,10 @@ def test_active_triplets(x64, batch):
         active["hardest"].append(gaps.max() + MARGIN > 0)
         semi = beyond.max() if len(beyond) else before.min()
         active["semi"].append(semi + MARGIN > 0)
-    for mining, expected in active.items():
-        options = {"mining": mining, "convention": "paper"}
-        found = diagnostics_of(batch, "triplet", **options)["active"]
-        assert found == pytest.approx(np.mean(expected), rel=1e-12)
-        assert 0 < found
+    options = {"mining": mining, "convention": "paper"}
+    found = diagnostics_of(batch, "triplet", **options)["active"]
+    assert found == pytest.approx(np.mean(active[mining]), rel=1e-12)
+    assert 0 < found
 
 
 def test_active_pairs_of_lifted(x64, batch):
