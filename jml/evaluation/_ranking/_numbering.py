@@ -15,7 +15,7 @@ def checked_classes(
     gallery_labels: Any,
     queries: int,
     gallery: int | None,
-) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
+) -> tuple[np.ndarray, Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
     """The distinct labels, and the class of each query and gallery item.
 
     A class is an index into the distinct labels.
@@ -50,8 +50,11 @@ def number_apart(
 
 def _number(
     labels: Int[np.ndarray, " n"], others: Int[np.ndarray, " m"]
-) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
-    """The distinct values of both, sorted, and both as indices into them."""
+) -> tuple[np.ndarray, Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
+    """The distinct values of both, sorted, and both as indices into them.
+
+    The distinct values are Python integers where no dtype of NumPy holds them all.
+    """
     if others is labels:
         distinct, classes = np.unique(labels, return_inverse=True)
         return distinct, classes, classes
