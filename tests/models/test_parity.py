@@ -78,7 +78,9 @@ def test_float64(x64, arch, train):
     assert ours.keys() == theirs.keys()
     for name, x in ours.items():
         assert x.dtype == np.float64
-        assert_close(x, theirs[name], 1e-9, f"ResNet, {mode(train)}, float64")
+        assert_close(
+            x, theirs[name], 1e-9, f"ResNet, {mode(train)}, float64", label=name
+        )
 
 
 @pytest.mark.slow
@@ -112,4 +114,4 @@ def test_float32(arch, train):
     for name, statistic in to_state_dict({}, new).items():
         if "running" in name:
             assert statistic.dtype == np.float32
-            assert_close(statistic, theirs[name], 1e-4, topic)
+            assert_close(statistic, theirs[name], 1e-4, topic, label=name)

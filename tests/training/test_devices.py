@@ -50,7 +50,7 @@ def test_more_devices_give_the_numbers_of_one(computed, devices, dtype, limit):
     for name in names:
         assert np.isfinite(expected[name]).all() and np.any(expected[name])
         topic = f"{devices} devices and one, {name.split()[-1]}, {dtype}"
-        assert_close(found[name], expected[name], limit, topic)
+        assert_close(found[name], expected[name], limit, topic, label=name)
 
 
 @pytest.mark.slow

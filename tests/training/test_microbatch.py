@@ -57,7 +57,8 @@ def test_the_gradient_is_the_whole_batchs(x64, loss):
     whole = gradients(8)
     assert np.abs(whole).max() > 0
     for size in (1, 2, 4):
-        assert_close(gradients(size), whole, 1e-10, "microbatches, float64")
+        topic = "microbatches, float64"
+        assert_close(gradients(size), whole, 1e-10, topic, label=f"{size} images")
 
 
 def leaves(tree):

@@ -192,12 +192,15 @@ def test_ten_steps_follow_pytorch(name, start, jax_run):
     losses, tensors = jax_run(name)
     # The steps did something: a frozen network would follow a frozen network.
     assert abs(losses[-1] - losses[0]) > 1e-3 * abs(losses[0])
-    for loss, expected_loss in zip(losses, expected_losses, strict=True):
-        assert_close(loss, expected_loss, 1e-6, f"{TOPIC} losses, float64")
+    pairs = zip(losses, expected_losses, strict=True)
+    for step, (loss, expected_loss) in enumerate(pairs, start=1):
+        topic = f"{TOPIC} losses, float64"
+        assert_close(loss, expected_loss, 1e-6, topic, label=f"step {step}")
     names = {key for key in expected if not key.endswith("num_batches_tracked")}
     assert names == set(tensors) - ({"proxies"} - names)
     for key in names:
-        assert_close(tensors[key], expected[key], 1e-6, f"{TOPIC} tensors, float64")
+        topic = f"{TOPIC} tensors, float64"
+        assert_close(tensors[key], expected[key], 1e-6, topic, label=key)
         assert tensors[key].dtype == np.float64
 
 
