@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array
+from jaxtyping import Integer as Int
 
 from ._ranking import Excluded, checked_classes, make_excluded
 

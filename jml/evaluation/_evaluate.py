@@ -4,7 +4,8 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+from jaxtyping import Integer as Int
 
 from ._clustering import clustering_scores, default_clusterings
 from ._evaluation import Evaluation, make_evaluation

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from jaxtyping import Integer as Int
 
 from ._measure import Measured
 from ._ranking import Search

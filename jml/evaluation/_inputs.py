@@ -5,7 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from jaxtyping import Integer as Int
 
 METRICS = ("euclidean", "cosine")
 LARGEST_SEED = 2**31 - 1

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from jaxtyping import Integer as Int
 
 from ._inputs import check_neighbour_count, to_numpy
 from ._ranking import Progress, Search, relevant_ranks

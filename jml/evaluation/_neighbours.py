@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+from jaxtyping import Integer as Int
 
 from ._inputs import check_neighbour_count, to_numpy
 from ._ranking import checked_classes, make_excluded, make_vectors, nearest_items

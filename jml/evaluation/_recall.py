@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+from jaxtyping import Integer as Int
 
 from ._measure import check_any_relevant, checked_ks
 from ._ranking import make_search, relevant_ranks

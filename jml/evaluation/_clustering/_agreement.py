@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array
+from jaxtyping import Integer as Int
 
 
 def normalized_mutual_information(

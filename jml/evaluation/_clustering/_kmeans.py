@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+from jaxtyping import Integer as Int
 
 from jml.evaluation._inputs import (
     LARGEST_SEED,

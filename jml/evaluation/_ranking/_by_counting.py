@@ -4,7 +4,8 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
+from jaxtyping import Integer as Int
 
 from ._close import collect_near, find_close, most_others, settle
 from ._layout import in_blocks, make_queries, relevant_places

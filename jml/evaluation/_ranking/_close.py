@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
+from jaxtyping import Integer as Int
 
 from ._keys import keys_up_to, squares_of_keys
 from ._search import Search

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
+from jaxtyping import Integer as Int
 
 from jml.evaluation._inputs import checked_labels, checked_self_index
 

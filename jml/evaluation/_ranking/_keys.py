@@ -8,7 +8,8 @@ smallest floats.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+from jaxtyping import Integer as Int
 
 
 def partial_squares(

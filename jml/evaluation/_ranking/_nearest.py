@@ -5,7 +5,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
+from jaxtyping import Integer as Int
 
 from jml.distances import inner_products
 

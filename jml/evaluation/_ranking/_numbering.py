@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer as Int
 
 from jml._labels import concatenate_labels
 from jml.evaluation._inputs import checked_labels

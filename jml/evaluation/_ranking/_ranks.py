@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
+from jaxtyping import Integer as Int
 
 from ._by_counting import ranks_by_counting
 from ._by_rows import ranks_by_rows

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
+from jaxtyping import Integer as Int
 
 from jml._checks import check_choice
 from jml.evaluation._inputs import METRICS, check_columns, checked_embeddings

@@ -4,7 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer as Int
 
 ROWS = 16  # that a thread sorts in one task
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
+from jaxtyping import Integer as Int
 
 from . import _tiles
 from ._close import Close

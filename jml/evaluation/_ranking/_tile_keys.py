@@ -4,7 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
+from jaxtyping import Integer as Int
 
 from ._keys import keys, partial_squares
 from ._layout import TARGETS_PER_PASS, Gallery, Queries, Thresholds

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from jaxtyping import Integer as Int
 
 REACH = 20  # exponents up to which squares of float32 neither overflow nor vanish
 CHUNK = 2**22  # numbers that exist at once where pairs are subtracted
