@@ -1,7 +1,6 @@
 import os
 import shutil
 import tempfile
-from importlib.util import find_spec
 from itertools import chain
 
 import jax
@@ -16,11 +15,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 jax.config.update("jax_numpy_rank_promotion", "raise")  # as some users have it
 torch.set_num_threads(1)  # the tests may share their cores with one another
-
-# Packages whose annotations the tests check at every call, imported after this.
-TYPE_CHECKED = ("jml.evaluation",)
-if find_spec("beartype") or os.environ.get("CI"):
-    jaxtyping.install_import_hook(TYPE_CHECKED, "beartype.beartype")
 
 
 def pytest_configure(config):

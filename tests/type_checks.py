@@ -3,13 +3,12 @@
 jaxtyping instruments the modules in `CHECKED` as they are imported, and beartype checks
 the arguments and the result of each call. Under `jit` that is once a trace.
 
-The functions that users call are left out. They take whatever JAX takes for an array,
-such as a parameter of Flax, and refuse everything else with a ValueError that the tests
-expect; what they pass on is checked in the functions that they call.
+Losses and distances are left out where users call them. They take whatever JAX takes
+for an array, such as a parameter of Flax, and refuse everything else with a ValueError
+that the tests expect; what they pass on is checked in the functions that they call.
 """
 
-from importlib.util import find_spec
-
+from beartype import beartype
 from jaxtyping import install_import_hook
 
 from jml._loss_specs import SPECS
@@ -18,6 +17,7 @@ CHECKED = (
     "jml._gram_distances",
     "jml._numerics",
     "jml.distances",
+    "jml.evaluation",
     "jml.losses",
     "jml.pairwise",
 )
@@ -31,12 +31,9 @@ CALLED_BY_USERS = {
 
 def check(function):
     """What jaxtyping applies to each function of these modules."""
-    from beartype import beartype
-
     return function if function.__name__ in CALLED_BY_USERS else beartype(function)
 
 
 def install():
-    """To be called before these modules are imported; needs the `test` extra."""
-    if find_spec("beartype") is not None:
-        install_import_hook(CHECKED, "tests.type_checks.check")
+    """To be called before these modules are imported."""
+    install_import_hook(CHECKED, "tests.type_checks.check")
