@@ -8,11 +8,11 @@ Only the standard library is imported, so that the command can read its flags be
 is loaded: a row names its functions, and ``jml.losses._registry`` looks them up.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Hyperparameter:
     """A number that a loss takes by keyword; it is traced, never compiled in.
 
@@ -23,6 +23,7 @@ class Hyperparameter:
     name: str
     text: str  # the flag's help, a noun phrase
     default: float  # the function's
+    _: KW_ONLY
     command_default: float | None = None  # the command's, where it differs
     above: float | None = None  # bounds of what the command accepts
     minimum: float | None = None
@@ -107,9 +108,9 @@ MINING = Choice(
 
 def _margin(default: float, command_default: float | None = None) -> Hyperparameter:
     return Hyperparameter(
-        name="margin",
-        text="margin of the loss",
-        default=default,
+        "margin",
+        "margin of the loss",
+        default,
         command_default=command_default,
         above=0,
     )
@@ -139,13 +140,9 @@ SPECS: dict[str, LossSpec] = {
     "multi_similarity": LossSpec(
         function="multi_similarity_loss",
         hyperparameters=(
-            Hyperparameter(
-                name="alpha", text="weight of positives", default=2.0, above=0
-            ),
-            Hyperparameter(
-                name="beta", text="weight of negatives", default=50.0, above=0
-            ),
-            Hyperparameter(name="base", text="similarity threshold", default=0.5),
+            Hyperparameter("alpha", "sharpness in positive pairs", 2.0, above=0),
+            Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
+            Hyperparameter("base", "similarity of the boundary", 0.5),
         ),
         unit_length=True,
     ),
@@ -153,9 +150,9 @@ SPECS: dict[str, LossSpec] = {
         function="proxy_nca_loss",
         hyperparameters=(
             Hyperparameter(
-                name="scale",
-                text="factor on the distances of proxy_nca; 1 in the original",
-                default=1.0,
+                "scale",
+                "factor on the distances of proxy_nca; 1 in the original",
+                1.0,
                 command_default=10.0,
                 above=0,
             ),

@@ -77,5 +77,4 @@ def terms(rows: Rows, *, alpha, beta, base) -> tuple[Array, Array]:
     alpha, beta = jnp.maximum(alpha, 1e-9), jnp.maximum(beta, 1e-9)
     attract = jnp.logaddexp(0, masked_logsumexp(-alpha * above, rows.positive)) / alpha
     repel = jnp.logaddexp(0, masked_logsumexp(beta * above, rows.negative)) / beta
-    valid = jnp.any(rows.positive_or_self, axis=1)
-    return attract + repel, valid.astype(above.dtype)
+    return attract + repel, jnp.any(rows.positive_or_self, axis=1).astype(above.dtype)
