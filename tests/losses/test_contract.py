@@ -116,6 +116,7 @@ def test_all_absent(name):
     assert not np.any(grad)
 
 
+@pytest.mark.slow
 @every_pair
 @pytest.mark.parametrize("block_size", [pytest.param(1, marks=slow), 5])
 def test_blocks_change_nothing(x64, name, block_size):

@@ -107,6 +107,7 @@ def test_proxies(x64, batch):
     assert found["negative_distance"] == pytest.approx(d[~own].mean(), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", SPECS)
 @pytest.mark.parametrize("labels", [np.zeros(4, int), np.arange(4)])
 def test_where_there_are_no_pairs_nothing_breaks(loss, labels):

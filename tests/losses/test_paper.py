@@ -52,6 +52,7 @@ def test_every_loss_has_an_oracle():
     assert set(ORIGINAL) == both
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIR_LOSSES)
 def test_gradients(x64, name):
     """Central differences of the loops, away from kinks."""
