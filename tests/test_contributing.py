@@ -1,6 +1,7 @@
 """The worked examples of CONTRIBUTING.md do what the page says."""
 
 import re
+import shutil
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,16 +12,18 @@ from PIL import Image
 from jml import data, losses, models
 from jml._loss_specs import SPECS
 from jml.models import _embedding
+from tests import layers
 from tests.parity import assert_close
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
-BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+LOSS, ROW, ORACLE, NETWORK, DATA_SET = BLOCKS
 
 
 @pytest.fixture(scope="module")
 def page():
     names = {"__name__": "contributing"}
-    for block in BLOCK.findall(PAGE.read_text()):
+    for block in BLOCKS:
         exec(compile(block, str(PAGE), "exec"), names)
     return names
 
@@ -30,7 +33,29 @@ def test_the_loss_equals_its_oracle(page, x64):
     x, labels = rng.normal(size=(12, 3)), np.arange(12) % 4
     for block_size in (None, 5):
         value = page["radius_loss"](x, labels, radius=4.0, block_size=block_size)
-        assert_close(value, page["radius_oracle"](x, labels, 4.0), 1e-14)
+        expected = page["radius_oracle"](x, labels, 4.0)
+        assert_close(value, expected, 1e-14, label=f"blocks of {block_size}")
+    memory = losses.update_memory(
+        losses.init_memory(5, 3, dtype=jnp.float64), x[7:], labels[7:]
+    )
+    value = page["radius_loss"](x[:7], labels[:7], radius=4.0, memory=memory)
+    assert_close(value, page["radius_oracle"](x, labels, 4.0, batch=7), 1e-14)
+
+
+def test_the_examples_keep_to_the_layers(tmp_path):
+    shutil.copytree(PAGE.parent / "jml", tmp_path / "jml")
+    for name, block, export in (
+        ("losses/_radius.py", LOSS, "radius_loss"),
+        ("models/_tinynet.py", NETWORK, "TinyNet"),
+        ("data/_sources/_toys.py", DATA_SET, "toys"),
+    ):
+        file = tmp_path / "jml" / name
+        file.write_text(block)
+        with file.with_name("__init__.py").open("a") as package:
+            package.write(f"from .{file.stem} import {export} as {export}\n")
+    edges = layers.imports(layers.modules(tmp_path))
+    assert any(edge.imported == "jml.losses._radius" for edge in edges)
+    assert layers.upward(edges) == layers.circles(edges) == []
 
 
 def test_a_row_of_the_table_makes_objective_and_diagnostics(page, monkeypatch):
