@@ -69,7 +69,7 @@ def parts(size, dim, per_class):
 
     def repel(x, log_sums):
         terms = partial(repel_terms, log_sums, log_sums)
-        return sum_pairs(terms, pairs(x), {"margin": margin}, plan).anchors
+        return sum_pairs(terms, pairs(x), {"margin": margin}, plan).by_anchors
 
     yield "one product", inner_products, (x, x)
     yield "distances", squared_distances, (x, x)

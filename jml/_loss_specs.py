@@ -1,11 +1,11 @@
-"""The registry of losses: what is known of each, in one row.
+"""The table of losses: what is known of each, in one row.
 
 The flags and defaults of the command, the objective, the diagnostics, the contract
 tests and the benchmarks read it. A new loss is one file in ``jml/losses``, exported
 there, one row here and one oracle in the tests.
 
 Only the standard library is imported, so that the command can read its flags before JAX
-is loaded: a row names its functions, and ``jml.losses._registry`` looks them up.
+is loaded: a row names its functions, and ``jml.losses._objective`` looks them up.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -61,7 +61,7 @@ class Proxies:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec:
-    """One row of the registry."""
+    """One row of the table of losses."""
 
     function: str  # its name in jml.losses
     hyperparameters: tuple[Hyperparameter, ...] = ()
@@ -79,17 +79,17 @@ class LossSpec:
 
     def command_defaults(self) -> dict[str, Any]:
         """What a flag that was not given means with this loss, by the flag's name."""
-        own: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             h.name: h.default if h.command_default is None else h.command_default
             for h in self.hyperparameters
         }
-        own |= {"l2norm": self.l2norm}
-        own |= {c.name: c.default for c in self.choices if c is not CONVENTION}
-        own |= {"images_per_class": self.images_per_class}
+        defaults |= {"l2norm": self.l2norm}
+        defaults |= {c.name: c.default for c in self.choices if c is not CONVENTION}
+        defaults |= {"images_per_class": self.images_per_class}
         if self.proxies is not None:
-            own |= {"proxies": self.proxies.command_default}
-            own |= {"proxies_lr": self.proxies.learning_rate}
-        return own
+            defaults |= {"proxies": self.proxies.command_default}
+            defaults |= {"proxies_lr": self.proxies.learning_rate}
+        return defaults
 
 
 CONVENTION = Choice(
@@ -171,7 +171,7 @@ def variants(separator: str = "_") -> dict[str, tuple[LossSpec, dict[str, str]]]
     >>> list(variants())[:2]
     ['contrastive', 'triplet_hardest']
     """
-    found: dict[str, tuple[LossSpec, dict[str, str]]] = {}
+    by_name: dict[str, tuple[LossSpec, dict[str, str]]] = {}
     for name, spec in SPECS.items():
         options: list[dict[str, str]] = [{}]
         for choice in spec.choices:
@@ -179,5 +179,5 @@ def variants(separator: str = "_") -> dict[str, tuple[LossSpec, dict[str, str]]]
                 words = choice.choices
                 options = [{**o, choice.name: word} for o in options for word in words]
         for option in options:
-            found[separator.join((name, *option.values()))] = spec, option
-    return found
+            by_name[separator.join((name, *option.values()))] = spec, option
+    return by_name

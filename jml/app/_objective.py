@@ -1,4 +1,4 @@
-"""The loss of a run, from the registry of losses, and what its steps take as traced."""
+"""The loss of a run, from the table of losses, and what its steps take as traced."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -55,9 +55,9 @@ from ._contrastive import contrastive_loss as contrastive_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
 from ._lifted import lifted_loss as lifted_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
+from ._objective import make_objective as make_objective
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
-from ._registry import make_objective as make_objective
 from ._triplet import triplet_loss as triplet_loss
 
 __all__ = [

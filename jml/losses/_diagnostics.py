@@ -13,13 +13,13 @@ from jaxtyping import Array, Bool, Float, Integer
 from jml._loss_specs import CONVENTION, SPECS
 from jml.distances import euclidean_distances, normalize, squared_distances
 
-from ._registry import Objective, make_objective
+from ._objective import Objective, make_objective
 
 Diagnostics = Callable[..., dict[str, Float[Array, ""]]]
 
 
-class Batch(NamedTuple):
-    """What the fraction of active terms is computed from."""
+class Measured(NamedTuple):
+    """A batch and its distances: what the fraction of active terms is computed from."""
 
     objective: Objective
     convention: str
@@ -92,7 +92,7 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
             same = labels[:, None] == jnp.arange(len(proxies))[None, :]
             positive = same
         distances = euclidean_distances(squared)
-        batch = Batch(
+        measured = Measured(
             objective,
             convention,
             embeddings,
@@ -104,7 +104,7 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
             ~same,
         )
         return {
-            "active": active(batch),
+            "active": active(measured),
             "positive_distance": jnp.mean(distances, where=positive),
             "negative_distance": jnp.mean(distances, where=~same),
         }
@@ -112,46 +112,46 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
     return diagnostics
 
 
-def _items_with_gradient(batch: Batch):
-    gradient = jax.grad(batch.loss)(batch.embeddings)
-    return jnp.mean(jnp.any(gradient != 0, axis=1), dtype=batch.distances.dtype)
+def _items_with_gradient(measured: Measured):
+    gradient = jax.grad(measured.loss)(measured.embeddings)
+    return jnp.mean(jnp.any(gradient != 0, axis=1), dtype=measured.distances.dtype)
 
 
-def _negatives_within_margin(batch: Batch):
+def _negatives_within_margin(measured: Measured):
     # "original" compares squared distances with the margin, "paper" distances.
-    power = 1 if batch.convention == "paper" else 2
-    within = batch.distances**power < batch.hyperparameters["margin"]
-    return jnp.mean(within, where=batch.negative)
+    power = 1 if measured.convention == "paper" else 2
+    within = measured.distances**power < measured.hyperparameters["margin"]
+    return jnp.mean(within, where=measured.negative)
 
 
-def _slope_by_margin(batch: Batch):
+def _slope_by_margin(measured: Measured):
     # The mean of [s + m]+ over triplets grows with m by the fraction above 0.
-    return jax.grad(lambda margin: batch.loss(margin=margin))(_margin(batch))
+    return jax.grad(lambda margin: measured.loss(margin=margin))(_margin(measured))
 
 
-def _curvature_by_margin(batch: Batch):
+def _curvature_by_margin(measured: Measured):
     # The mean of [j + m]+^2 / 2 over pairs curves by the fraction above 0.
     def slope(margin):
         one = jnp.ones_like(margin)
-        return jax.jvp(lambda m: batch.loss(margin=m), (margin,), (one,))[1]
+        return jax.jvp(lambda m: measured.loss(margin=m), (margin,), (one,))[1]
 
-    margin = _margin(batch)
+    margin = _margin(measured)
     return jax.jvp(slope, (margin,), (jnp.ones_like(margin),))[1]
 
 
-def _margin(batch: Batch) -> Float[Array, ""]:
-    return jnp.asarray(batch.hyperparameters["margin"], batch.distances.dtype)
+def _margin(measured: Measured) -> Float[Array, ""]:
+    return jnp.asarray(measured.hyperparameters["margin"], measured.distances.dtype)
 
 
-def _nearest_proxies(batch: Batch):
+def _nearest_proxies(measured: Measured):
     def nearest(where):
-        return jnp.min(batch.distances, axis=1, where=where, initial=jnp.inf)
+        return jnp.min(measured.distances, axis=1, where=where, initial=jnp.inf)
 
-    return jnp.mean(nearest(batch.negative) < nearest(batch.positive))
+    return jnp.mean(nearest(measured.negative) < nearest(measured.positive))
 
 
 # By the `diagnostics` of a row: the fraction of what the loss still acts on.
-ACTIVE: dict[str | None, Callable[[Batch], Float[Array, ""]]] = {
+ACTIVE: dict[str | None, Callable[[Measured], Float[Array, ""]]] = {
     None: _items_with_gradient,
     "negatives_within_margin": _negatives_within_margin,
     "slope_by_margin": _slope_by_margin,

@@ -16,9 +16,9 @@ from jml.pairwise import (
     Hyperparameters,
     Pairs,
     Plan,
-    References,
     Rows,
     Scalar,
+    Side,
     Sums,
     Terms,
     count_true,
@@ -118,16 +118,17 @@ def lifted_sums(
         of_memory = masked_logsumexp(by_device, by_device != -jnp.inf)
         repulsion = jnp.concatenate([repulsion, of_memory])
     attract = sum_positives(terms, pairs, {"repulsion": repulsion}, plan)
-    slopes = psum(attract.hyperparameters["repulsion"], axis_name)
+    slopes = psum(attract.by_hyperparameters["repulsion"], axis_name)
     follow = partial(repel_terms, repulsion, slopes)
     repel = sum_pairs(follow, pairs, hyperparameters, plan)
     return attract._replace(
-        hyperparameters=repel.hyperparameters, anchors=attract.anchors + repel.anchors
+        by_hyperparameters=repel.by_hyperparameters,
+        by_anchors=attract.by_anchors + repel.by_anchors,
     )
 
 
 def log_sums(
-    anchors: References, references: References, margin: Float[Array, ""], plan: Plan
+    anchors: Side, references: Side, margin: Float[Array, ""], plan: Plan
 ) -> Float[Array, " b"]:
     """``log sum exp(margin - D_in)`` over negatives n; -inf where there are none."""
 

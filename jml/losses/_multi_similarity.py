@@ -41,8 +41,8 @@ def multi_similarity_loss(
         alpha: $\alpha$, how much the farthest positives outweigh the others. It is
             positive: less than 1e-9 counts as that.
         beta: $\beta$, how much the nearest negatives outweigh the others, likewise.
-        base: the similarity $\lambda$ that positives are pulled and negatives pushed
-            across.
+        base: the similarity $\lambda$ above which positives are to lie, and below which
+            negatives are.
         where: False for items to leave out. The description of `jml.losses` explains
             this and the next three.
         memory: earlier embeddings to compare the batch with.
@@ -65,13 +65,17 @@ def multi_similarity_loss(
         for Deep Metric Learning, 2019, https://arxiv.org/abs/1904.06627
     """
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
-    numbers = {"alpha": alpha, "beta": beta, "base": base}
+    hyperparameters = {"alpha": alpha, "beta": beta, "base": base}
     return pair_loss(
-        terms, batch, numbers, name="multi_similarity_loss", normalized=True
+        *(similarity_terms, batch, hyperparameters),
+        name="multi_similarity_loss",
+        normalized=True,
     )
 
 
-def terms(rows: Rows, *, alpha, beta, base) -> tuple[Array, Array]:
+def similarity_terms(
+    rows: Rows, *, alpha: Scalar, beta: Scalar, base: Scalar
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each anchor's term, and 1 for an anchor that is valid."""
     above = 1 - rows.squared / 2 - base  # of unit rows, S = 2 - 2 s
     alpha, beta = jnp.maximum(alpha, 1e-9), jnp.maximum(beta, 1e-9)

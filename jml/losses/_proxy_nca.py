@@ -14,9 +14,9 @@ from jml.pairwise import (
     Hyperparameters,
     Pairs,
     Plan,
-    References,
     Rows,
     Scalar,
+    Side,
     Sums,
     Terms,
     masked_sum,
@@ -128,7 +128,7 @@ def sum_proxies(
     if jnp.iinfo(anchors.labels.dtype).bits < 32:
         anchors = anchors._replace(labels=anchors.labels.astype(jnp.int32))
     classes = jnp.arange(len(proxies), dtype=anchors.labels.dtype)
-    references = References(
+    references = Side(
         proxies,
         row_facts(proxies),
         labels=classes,
@@ -137,8 +137,8 @@ def sum_proxies(
     )
     scale = {"scale": hyperparameters["scale"]}
     sums = sum_rows(terms, Pairs(anchors, references, None), scale, plan)
-    by_hyperparameters = {"proxies": sums.references, **sums.hyperparameters}
-    return sums._replace(hyperparameters=by_hyperparameters, references=None)
+    by_hyperparameters = {"proxies": sums.by_references, **sums.by_hyperparameters}
+    return sums._replace(by_hyperparameters=by_hyperparameters, by_references=None)
 
 
 def proxy_terms(

@@ -5,14 +5,18 @@ A pair loss compares every item of a batch, an *anchor*, with all items, the
 is the formula of the terms, for a few anchors at a time:
 
 >>> import jax, jax.numpy as jnp
+>>> from jml.losses import Memory
 >>> from jml.pairwise import Batch, count_true, masked_sum, pair_loss
 >>> def spread_terms(rows, *, scale):
 ...     """The sum of each anchor's exp(-scale S) over negatives, and their number."""
 ...     closeness = jnp.exp(-scale * rows.squared)
 ...     number = count_true(rows.negative, closeness.dtype)
 ...     return masked_sum(closeness, rows.negative), number
->>> def spread_loss(embeddings, labels, *, scale=1.0, where=None, memory=None):
-...     batch = Batch(embeddings, labels, where, memory)
+>>> def spread_loss(
+...     embeddings, labels, *, scale=1.0,
+...     where=None, memory: Memory | None = None, block_size=None, axis_name=None,
+... ):
+...     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
 ...     return pair_loss(spread_terms, batch, {"scale": scale}, name="spread_loss")
 >>> x, labels = jnp.array([[0.0], [1.0], [3.0]]), jnp.array([0, 1, 1])
 >>> print(f"{spread_loss(x, labels):.4f}")
@@ -24,15 +28,23 @@ is the formula of the terms, for a few anchors at a time:
 of these are ``positive`` and which ``negative``. ``positive`` leaves out the anchor
 itself; ``positive_or_self`` does not.
 
+The formula returns two arrays with one entry for each anchor: the sum of its terms and
+their number. It must be differentiable in S and in the hyperparameters. The count
+passes no gradient: it must be constant in the distances and the hyperparameters, except
+in steps (a comparison).
+
 `pair_loss` does the rest: it checks the arguments, leaves out what ``where`` leaves
 out, compares with a memory, works in blocks of rows, over several devices, compiled
-once, and makes the gradient. For that the formula need only be differentiable:
-``G = dL/dS`` comes from it, and then
+once, and makes the gradient. With ``normalized=True`` it puts embeddings on the unit
+sphere first; the cosine similarity is then ``1 - S / 2``.
 
-    dL/dx_i = 2 sum_j (G_ij + G_ji) (x_i - x_j).
+The gradient comes from the *pair gradients* ``G = dT/dS``, where T is the total of all
+terms. The loss L is T over the number of terms, and so
 
-``G_ij`` says how the loss changes with the distance from anchor i to reference j. x_i
-occurs in its own row of S and in its column, therefore ``G_ij + G_ji``; and the
+    dL/dx_i = 2 / number sum_j (G_ij + G_ji) (x_i - x_j).
+
+``G_ij`` says how the total changes with the squared distance from anchor i to reference
+j. x_i occurs in its own row of S and in its column, therefore ``G_ij + G_ji``; and the
 gradient of S_ij by x_i is ``2 (x_i - x_j)``. These are two matrix products, which are
 made together with the value, while a block of rows is at hand.
 
@@ -57,7 +69,7 @@ from ._devices import AxisName, gather, psum, pvary_like
 from ._pair_gradients import Hyperparameters, Terms
 from ._pair_loss import CONVENTIONS, Batch, Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
-from ._references import Pairs, References, make_pairs
+from ._references import Pairs, Side, make_pairs
 from ._rows import Rows, count_true, make_rows, masked_sum
 from ._sums import Sums, map_rows, sum_pairs, sum_rows
 
@@ -69,9 +81,9 @@ __all__ = [
     "Hyperparameters",
     "Pairs",
     "Plan",
-    "References",
     "Rows",
     "Scalar",
+    "Side",
     "Sums",
     "Terms",
     "count_true",

@@ -32,8 +32,16 @@ def split_rows(rows: int, columns: int, plan: Plan) -> dict[str, int]:
 
 
 def on_cpu() -> bool:
-    """Whether JAX's default device is a CPU."""
-    return jax.default_backend() == "cpu"
+    """Whether JAX's default device is a CPU.
+
+    That is the one of `jax.default_device`, which may also be the name of a platform.
+    Where none is set, it is a device of the default backend.
+    """
+    # JAX adds its options to the class at run time.
+    device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if device is None:
+        return jax.default_backend() == "cpu"
+    return getattr(device, "platform", device) == "cpu"
 
 
 def scan_blocks(

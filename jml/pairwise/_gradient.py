@@ -29,7 +29,8 @@ def mean_loss(
     """A total over its number of terms, 0 without any, that JAX can differentiate.
 
     `sums` makes the gradient together with the value. So the loss brings its own rule
-    of differentiation, which multiplies that gradient by the tangents.
+    of differentiation, which multiplies that gradient by the tangents. The rule is
+    linear in the tangents, so JAX transposes it for reverse mode.
     """
 
     @jax.custom_jvp
@@ -41,14 +42,15 @@ def mean_loss(
         pairs = make_pairs(x, labels, valid, memory, plan.axis_name)
         local = sums(pairs, pvary_like(pairs.anchors, hyperparameters), plan)
         total, number, by_hyperparameters = psum(
-            (local.total, local.number, local.hyperparameters), plan.axis_name
+            (local.total, local.number, local.by_hyperparameters), plan.axis_name
         )
-        by_x = local.anchors
-        if local.references is not None:
-            by_x += local_gradient(local.references, len(x), plan.axis_name)
+        by_x = local.by_anchors
+        if local.by_references is not None:
+            by_x += local_gradient(local.by_references, len(x), plan.axis_name)
         scale = jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
         gradients = jax.tree.map(lambda g: scale * g, (by_x, by_hyperparameters))
-        # Where a NaN fails every comparison, no term is counted. It shows all the same.
+        # A NaN fails comparisons, so perhaps no term is counted; the loss is NaN
+        # nevertheless.
         value = jnp.where(jnp.isnan(total), total, total * scale)
         return value, gradients
 

@@ -1,31 +1,80 @@
 """From a formula to the gradient by each distance, and on to that by each embedding."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from jml._gram_distances import inner_products
 
 from ._blocks import on_cpu
 from ._devices import pvary_like
-from ._references import References
+from ._references import Side
 from ._rows import Rows
 
 Hyperparameters = dict[str, Any]  # float arrays that a formula takes by name
 Terms = Callable[..., tuple[Array, Array]]  # terms(rows, **hyperparameters)
 
 
+def call_terms(
+    name: str, terms: Terms, rows: Rows, /, **hyperparameters: Any
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Calls a formula and checks what it returns, while JAX traces it.
+
+    Raises:
+        ValueError: for shapes other than one entry for each anchor, and for a count
+            with a gradient.
+    """
+    returned = jax.tree.leaves(terms(rows, **hyperparameters))
+    shapes = [jnp.shape(array) for array in returned]
+    anchors = len(rows.squared)
+    if shapes != [(anchors,), (anchors,)]:
+        raise ValueError(
+            f"{name}: `terms` must return two arrays with one entry for each of the "
+            f"{anchors} anchors, the sums and the numbers of terms, got shapes "
+            f"{', '.join(map(str, shapes))}"
+        )
+    total, number = returned
+    return total, _without_gradient(name, number)
+
+
+def _without_gradient(name: str, number: Float[Array, " b"]) -> Float[Array, " b"]:
+    """The count, with a ValueError if JAX finds a gradient in it.
+
+    This is the identity. Its rule of differentiation sees the tangent of the count,
+    which is a `SymbolicZero` where no operation passes one on, such as a comparison.
+    """
+
+    @jax.custom_jvp
+    def identity(number):
+        return number
+
+    @partial(identity.defjvp, symbolic_zeros=True)
+    def _(primals, tangents):
+        if not isinstance(tangents[0], SymbolicZero):
+            raise ValueError(
+                f"{name}: the count that `terms` returns passes no gradient, so it "
+                "must be constant in the distances and the hyperparameters, except in "
+                "steps (a comparison); use jax.lax.stop_gradient if that is meant"
+            )
+        return primals[0], tangents[0]
+
+    return identity(number)
+
+
 def linearize(
-    terms: Terms, rows: Rows, hyperparameters: Hyperparameters, anchors: References
+    terms: Terms, rows: Rows, hyperparameters: Hyperparameters, anchors: Side
 ) -> tuple[
     Float[Array, " b"], Float[Array, " b"], Float[Array, "b n"], Hyperparameters
 ]:
-    """Each row's total and count, and the gradient of the sum of the totals.
+    """Each row's total and count, and the gradients of the sum T of the totals.
 
-    The gradient is that by each squared distance and by each hyperparameter.
+    These are the pair gradients, ``G = dT/dS`` by each squared distance, and the
+    gradient by each hyperparameter. The counts pass none.
     """
     total, back, number = jax.vjp(
         lambda squared, hyperparameters: terms(

@@ -16,7 +16,7 @@ from ._blocks import Plan
 from ._devices import AxisName, check_axis_name, psum
 from ._gradient import mean_loss
 from ._memory import Memory, check_memory
-from ._pair_gradients import Hyperparameters, Terms
+from ._pair_gradients import Hyperparameters, Terms, call_terms
 from ._references import Pairs, prepare
 from ._sums import Sums, sum_rows
 
@@ -50,18 +50,22 @@ def pair_loss(
     """The loss of a formula: the sum of its terms over their number.
 
     It compiles once for each `terms`, `sum_over`, `choices`, and shape of the batch. So
-    `terms` and `sum_over` must be functions of a module: a function that is made anew
-    in every call would be compiled anew. Numbers may change freely.
+    `terms` and `sum_over` must be module-level functions, not lambdas or closures: a
+    function that is made anew in every call would be compiled anew. Numbers may change
+    freely.
 
     Args:
         terms: the formula, ``terms(rows, **hyperparameters, **parameters, **choices)``
-            of `Rows`. It returns a total and a count of terms for each anchor.
+            of `Rows`. It returns a total and a count of terms for each anchor. The
+            count passes no gradient: it must be constant in the distances and the
+            hyperparameters, except in steps (a comparison).
         batch: the embeddings and the other arguments that all losses share.
         hyperparameters: numbers by name, each of which may be differentiated.
         name: of the loss, for errors.
         sum_over: `sum_rows`; `sum_pairs`, where a term is the same from both ends of
             its pair; `sum_positives`, where in addition only positive pairs have one;
             or a function of the same arguments, for a loss that needs several passes.
+            Such a function decides what `terms` is called with.
         choices: static arguments of the formula, such as a convention.
         parameters: rows as long as embeddings by name, such as proxies.
         normalized: whether embeddings, those of a memory, and parameters are put on the
@@ -71,7 +75,8 @@ def pair_loss(
         The loss, a scalar in float32 or float64; 0 without a term.
 
     Raises:
-        ValueError: for a wrong shape or dtype.
+        ValueError: for a wrong shape or dtype, also of what `terms` returns, and for a
+            count with a gradient.
     """
     embeddings, labels, where = check_batch(name, *batch[:3])
     numbers = {
@@ -90,7 +95,7 @@ def pair_loss(
         block_size = int(block_size)  # of NumPy's integers, too
     check_axis_name(name, batch.axis_name)
     plan = Plan(block_size, batch.axis_name)
-    static = (terms, sum_over, tuple((choices or {}).items()), normalized, plan)
+    static = (name, terms, sum_over, tuple((choices or {}).items()), normalized, plan)
     return _pair_loss(embeddings, labels, where, memory, numbers, rows, static)
 
 
@@ -102,9 +107,9 @@ def _pair_loss(
     memory: Memory | None,
     numbers: dict[str, Any],
     rows: dict[str, Float[Array, "_ d"]],
-    static: tuple[Terms, SumOver, tuple[tuple[str, Hashable], ...], bool, Plan],
+    static: tuple[str, Terms, SumOver, tuple[tuple[str, Hashable], ...], bool, Plan],
 ) -> Float[Array, ""]:
-    terms, sum_over, choices, normalized, plan = static
+    name, terms, sum_over, choices, normalized, plan = static
     x, valid = prepare(embeddings, where)
     if not len(labels):  # no anchor, and no first index of a minimum
         return psum(jnp.sum(x), plan.axis_name)
@@ -119,7 +124,7 @@ def _pair_loss(
         **{key: a.astype(x.dtype) for key, a in rows.items()},
     }
     return mean_loss(
-        partial(sum_over, partial(terms, **dict(choices))),
+        partial(sum_over, partial(call_terms, name, partial(terms, **dict(choices)))),
         *(x, labels, valid, hyperparameters),
         memory=memory,
         plan=plan,

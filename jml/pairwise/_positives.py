@@ -10,7 +10,7 @@ from jaxtyping import Array, Int
 from ._blocks import Plan, run_if, split_rows
 from ._devices import pvary_like
 from ._pair_gradients import Hyperparameters, Terms, linearize
-from ._references import Pairs, References
+from ._references import Pairs, Side
 from ._rows import Rows
 from ._sums import Sums, add_sums, from_both_ends, sum_anchors
 
@@ -26,7 +26,7 @@ class ClassRuns(NamedTuple):
     size: Int[Array, " b"]  # for each anchor, how many of that run are valid
 
 
-def find_class_runs(anchors: References, references: References) -> ClassRuns:
+def find_class_runs(anchors: Side, references: Side) -> ClassRuns:
     """Finds the valid references of each anchor's label, in O(n log n)."""
     order = jnp.lexsort((~references.valid, references.labels))
     ordered = references.labels[order]
@@ -41,7 +41,7 @@ def find_class_runs(anchors: References, references: References) -> ClassRuns:
 def sum_positives(
     terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Sums:
-    """`sum_pairs` for terms of which only positive pairs have any.
+    """`sum_pairs`, where only positive pairs have a term.
 
     Where no anchor has more than `FEW` positives, the positives of all anchors are
     gathered, a few at a time. Their distances come from differences, which is more
@@ -54,8 +54,8 @@ def sum_positives(
 
 def _sum_one_end(
     terms: Terms,
-    anchors: References,
-    references: References,
+    anchors: Side,
+    references: Side,
     hyperparameters: Hyperparameters,
     plan: Plan,
 ) -> Sums:
@@ -76,8 +76,8 @@ def _sum_one_end(
 
 def _sum_gathered(
     terms: Terms,
-    anchors: References,
-    references: References,
+    anchors: Side,
+    references: Side,
     runs: ClassRuns,
     turns: Int[Array, ""],
     hyperparameters: Hyperparameters,
@@ -87,7 +87,7 @@ def _sum_gathered(
     def add(turn, sums: Sums) -> Sums:
         k = turn * AT_ONCE + jnp.arange(AT_ONCE)[None, :]
         position = runs.order.at[runs.first[:, None] + k].get(mode="clip")
-        positive: References = jax.tree.map(lambda a: a[position], references)
+        positive: Side = jax.tree.map(lambda a: a[position], references)
         gap = anchors.embeddings[:, None] - positive.embeddings
         valid = k < runs.size[:, None]
         rows = Rows(

@@ -14,8 +14,8 @@ from ._devices import AxisName
 from ._memory import Memory
 
 
-class References(NamedTuple):
-    """One side of the pair matrix. Anchors are references to each other, too."""
+class Side(NamedTuple):
+    """The embeddings on one side of the pair matrix: anchors, or references."""
 
     embeddings: Float[Array, "n d"]
     facts: RowFacts
@@ -27,20 +27,20 @@ class References(NamedTuple):
 class Pairs(NamedTuple):
     """The two sides of the pair matrix."""
 
-    anchors: References  # this device's part of the batch
-    batch: References  # the batches of all devices
-    memory: References | None  # references that are no anchors
+    anchors: Side  # this device's part of the batch
+    batch: Side  # the batches of all devices
+    memory: Side | None  # references that are no anchors
 
     @property
-    def references(self) -> References:
+    def references(self) -> Side:
         """All that the anchors are compared with."""
         if self.memory is None:
             return self.batch
         return concatenate(self.batch, self.memory)
 
 
-def concatenate(*parts: References) -> References:
-    """Several sets of references as one."""
+def concatenate(*parts: Side) -> Side:
+    """Several parts of one side as one."""
     return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
 
 
@@ -77,7 +77,7 @@ def make_pairs(
         wide = wide if jnp.issubdtype(wide, jnp.integer) else jnp.int64
         labels = labels.astype(jax.dtypes.canonicalize_dtype(wide))
     position = jnp.arange(len(x))
-    anchors = batch = References(x, row_facts(x), labels, valid, position)
+    anchors = batch = Side(x, row_facts(x), labels, valid, position)
     if axis_name is not None:
         offset = jax.lax.axis_index(axis_name) * len(x)
         anchors = anchors._replace(position=position + offset)
@@ -90,5 +90,5 @@ def make_pairs(
     kept, filled = prepare(kept, memory.filled)
     labels = memory.labels.astype(labels.dtype)
     position = len(batch.position) + jnp.arange(len(kept))
-    earlier = References(kept, row_facts(kept), labels, filled, position)
+    earlier = Side(kept, row_facts(kept), labels, filled, position)
     return Pairs(anchors, batch, earlier)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jml._gram_distances import inner_products, squared_from_products
 from jml._numerics import DType
 
-from ._references import References
+from ._references import Side
 
 
 class Rows(NamedTuple):
@@ -26,12 +26,12 @@ class Rows(NamedTuple):
         return self.positive_or_self & (self.reference != self.anchor)
 
 
-def make_rows(anchors: References, references: References) -> Rows:
+def make_rows(anchors: Side, references: Side) -> Rows:
     """The rows of some anchors, compared with some references."""
     x, y = anchors.embeddings, references.embeddings
     squared = squared_from_products(
         *(inner_products(x, y), anchors.facts, references.facts, x.shape[1]),
-        overflow=False,  # `prepare` sees to that
+        overflow=False,  # `prepare` clips embeddings, in `as_compute`
     )
     valid = anchors.valid[:, None] & references.valid[None, :]
     same = anchors.labels[:, None] == references.labels[None, :]

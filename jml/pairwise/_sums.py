@@ -1,12 +1,13 @@
 """Sums over the rows of the pair matrix and their gradients, in blocks of rows.
 
-The gradient of a sum over pairs by the embeddings needs the gradient by each squared
-distance, ``G = dL/dS``, and two products of it with the embeddings:
+The *pair gradients* are the gradient of the total T of all terms by each squared
+distance, ``G = dT/dS``. The gradient by the embeddings is two products with them:
 
-    dL/dx_i = 2 sum_j (G_ij + G_ji) (x_i - x_j).
+    dT/dx_i = 2 sum_j (G_ij + G_ji) (x_i - x_j).
 
 A block of rows has all of that at hand while it is summed. So value and gradient are
-made together, and no matrix is kept between a forward and a backward pass.
+made together, and no matrix is kept between a forward and a backward pass. `_gradient`
+divides both by the number of terms.
 """
 
 from collections.abc import Callable
@@ -27,20 +28,20 @@ from ._pair_gradients import (
     linearize,
     transposed_product,
 )
-from ._references import Pairs, References
+from ._references import Pairs, Side
 from ._rows import Rows, make_rows
 
 T = TypeVar("T")
 
 
 class Sums(NamedTuple):
-    """A sum over rows of totals and counts, and the gradient of the total."""
+    """The total and the number of terms of some rows, and the total's gradients."""
 
     total: Float[Array, ""]
     number: Float[Array, ""]  # of terms: what the total is divided by
-    hyperparameters: Hyperparameters  # the gradient by each
-    anchors: Float[Array, "b d"]  # the gradient by each anchor, as an anchor
-    references: Float[Array, "n d"] | None = None  # and by each reference, as such
+    by_hyperparameters: Hyperparameters
+    by_anchors: Float[Array, "b d"]  # through the row of each
+    by_references: Float[Array, "n d"] | None = None  # through the column of each
 
 
 def add_sums(one: Sums, other: Sums) -> Sums:
@@ -50,13 +51,13 @@ def add_sums(one: Sums, other: Sums) -> Sums:
 
 def map_rows(
     function: Callable[[Rows], T],
-    anchors: References,
-    references: References,
+    anchors: Side,
+    references: Side,
     plan: Plan,
 ) -> T:
     """Applies a function of rows that returns arrays with one entry for each anchor."""
 
-    def of_block(_, block: References):
+    def of_block(_, block: Side):
         return None, function(make_rows(block, references))
 
     sizes = split_rows(len(anchors.position), len(references.position), plan)
@@ -78,7 +79,7 @@ def sum_rows(
     """
     return _sum_blocks(
         *(terms, pairs.anchors, pairs.references, hyperparameters, plan),
-        by_references=True,
+        both_sides=True,
     )
 
 
@@ -88,8 +89,8 @@ def sum_pairs(
     """`sum_rows` for a term of each pair that is the same from both of its ends.
 
     Every pair within the batch then stands in two rows, once for each end. Half of
-    their sum is the sum over unordered pairs. An anchor's own row has the whole
-    gradient by it, and the gradient by references is not needed: one product less.
+    their sum is the sum over unordered pairs. The gradient by an anchor then lies in
+    its own row alone, and that by references is not needed: one product less.
     """
     return from_both_ends(sum_anchors, terms, pairs, hyperparameters, plan)
 
@@ -109,7 +110,7 @@ def from_both_ends(
     sums = sums._replace(
         total=sums.total / 2,
         number=sums.number / 2,
-        hyperparameters=jax.tree.map(lambda a: a / 2, sums.hyperparameters),
+        by_hyperparameters=jax.tree.map(lambda a: a / 2, sums.by_hyperparameters),
     )
     if pairs.memory is not None:
         more = add_up(terms, pairs.anchors, pairs.memory, hyperparameters, plan)
@@ -119,53 +120,51 @@ def from_both_ends(
 
 def sum_anchors(
     terms: Terms,
-    anchors: References,
-    references: References,
+    anchors: Side,
+    references: Side,
     hyperparameters: Hyperparameters,
     plan: Plan,
 ) -> Sums:
     """Sums over rows, with the gradient by the anchors alone."""
     return _sum_blocks(
-        terms, anchors, references, hyperparameters, plan, by_references=False
+        terms, anchors, references, hyperparameters, plan, both_sides=False
     )
 
 
 def _sum_blocks(
     terms: Terms,
-    anchors: References,
-    references: References,
+    anchors: Side,
+    references: Side,
     hyperparameters: Hyperparameters,
     plan: Plan,
     *,
-    by_references: bool,
+    both_sides: bool,
 ) -> Sums:
     y = references.embeddings
 
-    def add(carry, block: References):
+    def add(carry, block: Side):
         total, number, pair_gradients, by_hyperparameters = linearize(
             terms, make_rows(block, references), hyperparameters, block
         )
         x = block.embeddings
-        of_references = None
-        if by_references:
+        by_references = None
+        if both_sides:
             products = transposed_product(pair_gradients, x)
-            of_references = by_one_end(y, jnp.sum(pair_gradients, axis=0), products)
-        carry = jax.tree.map(jnp.add, carry, (by_hyperparameters, of_references))
+            by_references = by_one_end(y, jnp.sum(pair_gradients, axis=0), products)
+        carry = jax.tree.map(jnp.add, carry, (by_hyperparameters, by_references))
         products = inner_products(pair_gradients, y.T)
-        of_anchors = by_one_end(x, jnp.sum(pair_gradients, axis=1), products)
-        return carry, (total, number, of_anchors)
+        by_anchors = by_one_end(x, jnp.sum(pair_gradients, axis=1), products)
+        return carry, (total, number, by_anchors)
 
-    zeros = jax.tree.map(
-        jnp.zeros_like, (hyperparameters, y if by_references else None)
-    )
+    zeros = jax.tree.map(jnp.zeros_like, (hyperparameters, y if both_sides else None))
     sizes = split_rows(len(anchors.position), len(references.position), plan)
-    (by_hyperparameters, of_references), (total, number, of_anchors) = scan_blocks(
+    (by_hyperparameters, by_references), (total, number, by_anchors) = scan_blocks(
         add, pvary_like(anchors, zeros), anchors, **sizes
     )
     return Sums(
         jnp.sum(total),
         jnp.sum(number),
         by_hyperparameters,
-        of_anchors,
-        of_references,
+        by_anchors,
+        by_references,
     )

@@ -1,4 +1,4 @@
-"""The losses under test, from their registry, and the PyTorch references beside them.
+"""The losses under test, from their table, and the PyTorch references beside them.
 
 A loss stands here once for each word of its choices: "triplet_semi". No test has to
 know a loss's hyperparameters by name: `hyperparameters` gives all of them a number.
@@ -13,7 +13,7 @@ import torch
 
 import torch_ref
 from jml._loss_specs import CONVENTION, variants
-from jml.losses._registry import function_of
+from jml.losses._objective import function_of
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "seed_losses.npz")
 GOLDEN_CASES = sorted({key.split("/")[0] for key in GOLDEN})

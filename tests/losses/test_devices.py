@@ -49,7 +49,7 @@ WAYS = ("jit", "jit, blocks", "mapped, blocks", "explicit")
 def test_values_and_gradients(of_eight, program):
     assert of_eight["devices"] == 8
     expected = of_eight[f"{program.partition('/')[0]}/one/values"]
-    assert_close(of_eight[f"{program}/values"], expected, 1e-12)
+    assert_close(of_eight[f"{program}/values"], expected, 1e-12, label=program)
 
 
 OPTIONS = [f"{name}/options, mapped" for name in PAIR_LOSSES]
@@ -60,7 +60,7 @@ OPTIONS += ["lifted/options, explicit"]
 def test_a_memory_and_absent_items(of_eight, program):
     """Over two mapped axes at once, and few positives, which are gathered."""
     expected = of_eight[f"{program.partition(',')[0]}/values"]
-    assert_close(of_eight[f"{program}/values"], expected, 1e-12)
+    assert_close(of_eight[f"{program}/values"], expected, 1e-12, label=program)
 
 
 def test_parts_by_themselves(of_eight):
@@ -72,7 +72,8 @@ def test_parts_by_themselves(of_eight):
             lifted_loss(x[i : i + size], labels[i : i + size], **numbers)
             for i in range(0, len(x), size)
         ]
-    assert_close(of_eight["lifted/apart/values"][0], np.mean(parts), 1e-12)
+    value = of_eight["lifted/apart/values"][0]
+    assert_close(value, np.mean(parts), 1e-12, label="lifted/apart")
 
 
 def programs(found):

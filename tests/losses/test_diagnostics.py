@@ -118,7 +118,7 @@ def test_where_there_are_no_pairs_nothing_breaks(loss, labels):
 
 @pytest.fixture
 def without_diagnostics(monkeypatch):
-    """Triplet loss as a loss of which the registry knows no diagnostics."""
+    """Triplet loss as a loss of which the table knows no diagnostics."""
     plain = dataclasses.replace(SPECS["triplet"], diagnostics=None)
     monkeypatch.setitem(SPECS, "triplet", plain)
 

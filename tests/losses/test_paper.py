@@ -42,7 +42,8 @@ def test_values(name, shape, seed, classes, lattice, number):
     if expected == 0:
         assert abs(float(value)) <= 1e-15
     else:
-        assert_close(value, expected, 1e-10)
+        label = f"{name}, {shape}, {number}"
+        assert_close(value, expected, 1e-10, label=label)
     assert np.all(np.isfinite(grad))
 
 
@@ -67,7 +68,7 @@ def test_gradients(x64, name):
         step[index] = h
         values = [PAPER[name](x + sign * step, labels, **numbers) for sign in (1, -1)]
         numeric[index] = (values[0] - values[1]) / (2 * h)
-    assert_close(grad, numeric, 1e-6)
+    assert_close(grad, numeric, 1e-6, label=f"gradient of {name}")
 
 
 BY_HAND = {

@@ -54,8 +54,10 @@ def check(name, x, labels, margin, **options):
         assert value == 0
         assert not np.any(grad)
     else:
-        assert_close(value, expected, limit, f"losses, {topic}")
-        assert_close(grad, expected_grad, limit, f"losses' gradients, {topic}")
+        label = f"{name}, {x.shape}, margin {margin}"
+        assert_close(value, expected, limit, f"losses, {topic}", label=label)
+        topic, label = f"losses' gradients, {topic}", f"gradient of {label}"
+        assert_close(grad, expected_grad, limit, topic, label=label)
 
 
 def evaluate(name, x, labels, margin, **options):
@@ -96,8 +98,9 @@ def test_recorded_values(x64, case, name, margin):
     expected, expected_grad = golden(case, name, margin)
     value, grad = evaluate(name, x, labels, float(margin))
     if len(set(labels.tolist())) > 1 or name == "contrastive":
-        assert_close(value, expected, 1e-10)
-        assert_close(grad, expected_grad, 1e-10)
+        label = f"{name}, {case}, margin {margin}"
+        assert_close(value, expected, 1e-10, label=label)
+        assert_close(grad, expected_grad, 1e-10, label=f"gradient of {label}")
 
 
 @st.composite
@@ -166,7 +169,7 @@ def check_long_rows(x, grad, expected, limit):
     """PyTorch's gradient down to the floor of the norm; below, 0 in place of 1e12."""
     long = np.linalg.norm(x, axis=1) > 1e-12
     assert not np.any(grad[~long])
-    assert_close(grad[long], expected[long], limit)
+    assert_close(grad[long], expected[long], limit, label="proxy_nca, by embeddings")
 
 
 proxy_value_and_grad = jax.jit(
@@ -184,9 +187,10 @@ def test_proxy_nca_golden(x64, case):
         GOLDEN[f"{case}/labels"],
         GOLDEN[f"{key}/proxies"],
     )
-    assert_close(value, GOLDEN[f"{key}/loss"], 1e-10)
+    assert_close(value, GOLDEN[f"{key}/loss"], 1e-10, label=key)
     check_long_rows(GOLDEN[f"{case}/embeddings"], grad, GOLDEN[f"{key}/grad"], 1e-10)
-    assert_close(proxies_grad, GOLDEN[f"{key}/proxies_grad"], 1e-10)
+    expected, label = GOLDEN[f"{key}/proxies_grad"], f"{key}, by proxies"
+    assert_close(proxies_grad, expected, 1e-10, label=label)
 
 
 @pytest.mark.slow
@@ -213,6 +217,7 @@ def test_proxy_nca_random(shape, seed, exponent, scale, double):
         value, (grad, proxies_grad) = proxy_value_and_grad(
             x, labels, proxies, scale=scale
         )
-    assert_close(value, expected[0], rtol)
+    label = f"proxy_nca, {shape}, {dtype.__name__}"
+    assert_close(value, expected[0], rtol, label=label)
     check_long_rows(doubles[0], grad, expected[1], rtol)
-    assert_close(proxies_grad, expected[2], rtol)
+    assert_close(proxies_grad, expected[2], rtol, label=f"{label}, by proxies")

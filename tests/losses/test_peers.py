@@ -95,5 +95,6 @@ def test_multi_similarity_is_that_of_pytorch_metric_learning(classes, numbers):
     inputs = torch.tensor(x, requires_grad=True)
     expected = peers.MultiSimilarityLoss(**numbers)(inputs, torch.tensor(labels))
     expected.backward()
-    assert_close(value, expected.item(), 1e-13)
-    assert_close(grad, inputs.grad.numpy(), 1e-12)
+    label = f"multi_similarity, {classes} classes"
+    assert_close(value, expected.item(), 1e-13, label=label)
+    assert_close(grad, inputs.grad.numpy(), 1e-12, label=f"gradient of {label}")

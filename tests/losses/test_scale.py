@@ -70,7 +70,8 @@ def test_the_way_is_chosen_from_the_data(x64, monkeypatch, cost, taken):
     size = 19 if taken == "sorted" else 21
     x, labels = rng.normal(size=(size, 3)), rng.integers(0, 3, size)
     loss = partial(losses.triplet_loss, mining="all", convention="paper", margin=1.0)
-    assert_close(loss(x, labels), PAPER["triplet_all"](x, labels, 1.0), 1e-12)
+    expected = PAPER["triplet_all"](x, labels, 1.0)
+    assert_close(loss(x, labels), expected, 1e-12, label=f"triplet_all, {taken}")
 
 
 def step_of(name, size, dim, **options):
@@ -112,4 +113,5 @@ def test_float32_sums_over_triplets():
     loss = jax.jit(partial(losses.triplet_loss, mining="all", margin=0.5))
     single = loss(x, labels)
     with jax.enable_x64(True):
-        assert_close(single, loss(x.astype(np.float64), labels), 1e-5, "all, B = 8,192")
+        topic, exact = "all, B = 8,192", loss(x.astype(np.float64), labels)
+        assert_close(single, exact, 1e-5, topic, label="triplet_all")

@@ -74,7 +74,7 @@ def test_values(x64, name, options, block_size, classes, seed):
     expected = oracle(name, options)(x, labels, batch=BATCH)
     options = {**options, "block_size": block_size}
     value = evaluate(name, x[:BATCH], labels[:BATCH], memory, **options)
-    assert_close(value, expected, 1e-12)
+    assert_close(value, expected, 1e-12, label=f"{name}, {classes} classes, {seed}")
 
 
 @slow
@@ -115,7 +115,8 @@ def test_many_positives_in_the_memory(x64, name):
     x, labels = np.concatenate([x, x[BATCH:] + 1]), np.append(labels, labels[BATCH:])
     memory = remember(x[BATCH:], labels[BATCH:], size=len(x))
     value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
-    assert_close(value, PAPER[name](x, labels, NUMBER, BATCH), 1e-12)
+    expected = PAPER[name](x, labels, NUMBER, BATCH)
+    assert_close(value, expected, 1e-12, label=name)
 
 
 def test_the_ring_keeps_the_latest():
@@ -173,7 +174,7 @@ def test_one_anchor(x64):
     memory = remember(x[1:], labels[1:], size=2)
     value = losses.lifted_loss(x[:1], labels[:1], margin=NUMBER, memory=memory)
     repulsion = np.log(2 * np.exp(NUMBER - np.array([1.0, 2.0])).sum())
-    assert_close(value, (repulsion + 1e-8) ** 2 / 2, 1e-12)
+    assert_close(value, (repulsion + 1e-8) ** 2 / 2, 1e-12, label="lifted")
 
 
 def test_items_left_out_are_no_positives():

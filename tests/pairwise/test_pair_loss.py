@@ -11,7 +11,11 @@ from jml.pairwise import (
     make_pairs,
     make_rows,
     masked_sum,
+    on_cpu,
     pair_loss,
+    sum_pairs,
+    sum_positives,
+    sum_rows,
 )
 from jml.pairwise._pair_loss import _pair_loss
 from tests.parity import assert_close
@@ -57,9 +61,9 @@ def test_the_gradient_is_that_of_plain_jax(x64, block_size):
 
     expected, by_plain = jax.value_and_grad(plain, (0, 1))(X, 0.7)
     value, by_own = jax.value_and_grad(own_loss, (0, 1))(X, 0.7, block_size=block_size)
-    assert_close(value, expected, 1e-14)
-    assert_close(by_own[0], by_plain[0], 1e-13)
-    assert_close(by_own[1], by_plain[1], 1e-13)
+    assert_close(value, expected, 1e-14, label="value")
+    assert_close(by_own[0], by_plain[0], 1e-13, label="by embeddings")
+    assert_close(by_own[1], by_plain[1], 1e-13, label="by scale")
 
 
 def test_it_compiles_once():
@@ -73,3 +77,96 @@ def test_it_compiles_once():
 def test_errors_name_the_loss_and_the_number():
     with pytest.raises(ValueError, match="own_loss: `scale` must be a number, got"):
         own_loss(X, "a")
+
+
+def scalars(rows):
+    return jnp.sum(rows.squared), jnp.sum(rows.positive, dtype=rows.squared.dtype)
+
+
+def one_scalar(rows):
+    total, _ = terms(rows, scale=1.0)
+    return total, jnp.sum(rows.negative, dtype=total.dtype)
+
+
+def one_array(rows):
+    return terms(rows, scale=1.0)[0]
+
+
+def entries(rows):
+    return rows.squared, rows.negative.astype(rows.squared.dtype)
+
+
+@pytest.mark.parametrize("block_size", [None, 3])
+@pytest.mark.parametrize(
+    ("wrong", "shapes"),
+    [
+        (scalars, "(), ()"),
+        (one_scalar, "({b},), ()"),
+        (one_array, "({b},)"),
+        (entries, "({b}, 7), ({b}, 7)"),
+    ],
+)
+def test_a_formula_returns_one_entry_for_each_anchor(wrong, shapes, block_size):
+    batch = Batch(X, LABELS, block_size=block_size)
+    with pytest.raises(ValueError, match="own_loss: `terms` must return") as caught:
+        pair_loss(wrong, batch, {}, name="own_loss")
+    anchors = block_size or 7
+    assert f"each of the {anchors} anchors, the sums and the" in str(caught.value)
+    assert str(caught.value).endswith(f"got shapes {shapes.format(b=anchors)}")
+
+
+def smooth_count(rows, *, scale):
+    del scale
+    return masked_sum(rows.squared, rows.positive), jnp.sum(rows.squared, axis=1)
+
+
+def count_by_scale(rows, *, scale):
+    number = count_true(rows.positive, rows.squared.dtype)
+    return masked_sum(rows.squared, rows.positive), scale * number
+
+
+@pytest.mark.parametrize("sum_over", [sum_rows, sum_pairs, sum_positives])
+@pytest.mark.parametrize("wrong", [smooth_count, count_by_scale])
+def test_a_count_has_no_gradient(wrong, sum_over):
+    """Refused also where no gradient is asked for."""
+    with pytest.raises(ValueError, match="own_loss: the count that `terms` returns"):
+        pair_loss(
+            *(wrong, Batch(X, LABELS), {"scale": 1.0}),
+            name="own_loss",
+            sum_over=sum_over,
+        )
+
+
+def counted_within(rows, *, scale):
+    """The pairs within `scale`: their number changes with it in steps."""
+    pairs = rows.positive & (rows.squared < scale)
+    return masked_sum(rows.squared, pairs), count_true(pairs, rows.squared.dtype)
+
+
+def test_a_count_may_change_in_steps(x64):
+    def loss(x, scale):
+        batch = Batch(x, LABELS, block_size=3)
+        return pair_loss(counted_within, batch, {"scale": scale}, name="own_loss")
+
+    def plain(x):
+        squared = jnp.sum((x[:, None] - x[None]) ** 2, axis=2)
+        pairs = (LABELS[:, None] == LABELS) & ~np.eye(7, dtype=bool)
+        return jnp.mean(squared, where=pairs & (squared < 5.0))
+
+    assert 0 < plain(X) < 5
+    expected = jax.jit(jax.hessian(plain))(X)
+    assert_close(jax.jit(jax.hessian(loss))(X, 5.0), expected, 1e-12, label="hessian")
+    assert jax.grad(loss, 1)(X, 5.0) == 0
+
+
+def test_the_default_device_decides_what_a_cpu_is(monkeypatch):
+    """As of ``--cuda false`` on a machine with a GPU."""
+    cpu = jax.devices("cpu")[0]
+    assert on_cpu()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not on_cpu()
+    for device in (cpu, "cpu"):
+        with jax.default_device(device):
+            assert on_cpu()
+    with jax.default_device("gpu"):
+        assert not on_cpu()

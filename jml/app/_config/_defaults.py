@@ -59,7 +59,7 @@ BY_WEIGHTS: dict[str, dict[str, Any]] = {
     "none": {"lr": 7e-4},
     "imagenet|PATH": {"lr": 1e-5},
 }
-# ... and by loss, from the registry; None where a loss has no such setting.
+# ... and by loss, from the table of losses; None where a loss has no such setting.
 _BY_LOSS = {name: spec.command_defaults() for name, spec in SPECS.items()}
 _ABSENT = {name: None for defaults in _BY_LOSS.values() for name in defaults}
 BY_LOSS: dict[str, dict[str, Any]] = {

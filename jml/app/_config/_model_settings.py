@@ -1,6 +1,6 @@
 """The fields of ``Config`` about the network and its loss.
 
-Those of the losses' own hyperparameters and choices come from their registry.
+Those of the losses' own hyperparameters and choices come from their table.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
 if TYPE_CHECKING:
 
     class LossSettings(ModelSettings):
-        """A type checker cannot know the fields that the registry adds."""
+        """A type checker cannot know the fields that the table of losses adds."""
 
         def __getattr__(self, name: str) -> Any: ...
 

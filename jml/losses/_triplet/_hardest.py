@@ -33,15 +33,14 @@ def hardest_sums(
     nearest = gather(local, plan.axis_name)
     sums = sum_positives(terms, pairs, {**hyperparameters, "nearest": nearest}, plan)
 
-    by_hyperparameters = dict(sums.hyperparameters)
+    by_hyperparameters = dict(sums.by_hyperparameters)
     by_nearest = psum(by_hyperparameters.pop("nearest"), plan.axis_name)
     # A distance of 0 has no direction in which it grows.
     slopes = jnp.where(local > 0, by_nearest[anchors.position], 0)[:, None]
     push = 2 * slopes * (anchors.embeddings - references.embeddings[position])
     by_references = jnp.zeros_like(references.embeddings).at[position].add(-push)
-    return Sums(
-        sums.total, sums.number, by_hyperparameters, sums.anchors + push, by_references
-    )
+    by_anchors = sums.by_anchors + push
+    return Sums(sums.total, sums.number, by_hyperparameters, by_anchors, by_references)
 
 
 def nearest_negatives(rows: Rows) -> tuple[Int[Array, " b"], Float[Array, " b"]]:

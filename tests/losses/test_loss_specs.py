@@ -1,4 +1,4 @@
-"""The registry of losses beside the functions and the command that it describes."""
+"""The table of losses beside the functions and the command that it describes."""
 
 import dataclasses
 import inspect
@@ -13,14 +13,14 @@ from jml._loss_specs import CONVENTION, SPECS, Choice, Hyperparameter
 from jml.app._config import Config
 from jml.app._config._model_settings import ModelSettings, bounds_of
 from jml.app._config._settings import Settings
-from jml.losses._registry import function_of, make_objective
+from jml.losses._objective import function_of, make_objective
 from tests.losses.test_contract import LABELS, PROXIES, X
 
 SHARED = {"where", "memory", "block_size", "axis_name"}
 every = pytest.mark.parametrize("name", SPECS)
 
 
-def test_the_registry_holds_the_public_losses_and_no_others():
+def test_the_table_holds_the_public_losses_and_no_others():
     public = {name for name in losses.__all__ if name.endswith("_loss")}
     assert {spec.function for spec in SPECS.values()} == public
     assert len(SPECS) == len(public)

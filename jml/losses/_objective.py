@@ -1,4 +1,4 @@
-"""The functions that the rows of the registry name, all brought to one signature."""
+"""The objective of each row of the table of losses: its function, in one signature."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,7 +23,7 @@ def make_objective(name: str, **choices: str) -> Objective:
     """A loss by its name, with the signature that all losses share.
 
     Args:
-        name: "contrastive", "triplet", "lifted" or another row of the registry.
+        name: "contrastive", "triplet", "lifted" or another row of the table of losses.
         choices: static options of the loss, such as `mining`.
 
     Returns:
@@ -46,9 +46,9 @@ def make_objective(name: str, **choices: str) -> Objective:
 
     def objective(embeddings, labels, proxies, hyperparameters):
         loss = partial(function_of(spec), **choices)
-        given = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
+        keywords = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
         if spec.proxies is None:
-            return loss(embeddings, labels, **given)
-        return loss(embeddings, labels, proxies, **given)
+            return loss(embeddings, labels, **keywords)
+        return loss(embeddings, labels, proxies, **keywords)
 
     return objective
