@@ -15,34 +15,37 @@ Arguments that the pair losses share:
   of the other items, and items left out get gradient 0.
 - `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`. The
   batch is compared with them as well as with itself. They are no anchors and pass no
-  gradient: a pair counts if at least one of its ends is in the batch. Any other set of
-  references can be put into a memory of its size. Inside `jax.shard_map` every device
-  must be given the whole memory; update it outside, under the same `jit`.
+  gradient: a pair counts if at least one of its ends is in the batch. To compare the
+  batch with any other set of embeddings, write them into a memory of that size. Inside
+  `jax.shard_map` every device must be given the whole memory; update it outside, under
+  the same `jit`.
 - `block_size`: the number of anchors at a time. The memory in use then grows with
-  `block_size * B` instead of `B * B`. None chooses by B; B takes all at once.
+  `block_size * B` instead of `B * B`. None chooses by the size of the batch; B
+  takes all anchors at once.
 - `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread, or
   a tuple of several. Every device gives its part of the batch and receives the loss of
   the whole. It makes only the rows of its own anchors. The gradient may be taken inside
   or outside; with `check_vma=False` only outside, because inside JAX would count it
   once for every device. Under plain `jit`, sharded arrays need no such argument.
 
-Embeddings are taken as they are; `jml.distances.normalize` puts them on the unit
-sphere, for which most published margins are meant.
+The contrastive, triplet and lifted losses take embeddings as they are.
+`jml.distances.normalize` puts them on the unit sphere, for which most published margins
+are meant. The multi-similarity and proxy-NCA losses do that themselves.
 
 Distances come from inner products, and have their rounding errors. In float32, the
 relative error of a squared distance d^2 between rows of norm |x| is typically up to
 4e-7 (|x| / d)^2, and at most about 2e-6 (|x| / d)^2. At a tenth of the norm four or
 five digits are left, at a hundredth two or three, at a thousandth one or none;
-benchmarks/distance_digits.py measures that. Where embeddings lie far from 0, their mean
-may be subtracted, from those of a memory, too: a loss of Euclidean distances stays the
+benchmarks/distance_digits.py measures that. Where embeddings lie far from 0, subtract
+their mean first, also from those of a memory: a loss of Euclidean distances stays the
 same.
 
 Value and gradient are made together, and the pair matrix is not kept. Second
 derivatives are to be taken forward over reverse, as `jax.hessian` does.
 
 No finite input gives NaN. A batch without a pair or triplet to learn from has loss 0
-and gradient 0. A number beyond the fourth root of the largest float (4e9 in float32)
-counts as that, in an embedding as in a hyperparameter.
+and gradient 0. A number beyond the fourth root of the largest float (4e9 in float32) is
+clipped to it, in embeddings and in hyperparameters.
 
 `jml.pairwise` says how to write a loss of your own.
 """

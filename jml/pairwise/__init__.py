@@ -31,7 +31,7 @@ itself; ``positive_or_self`` does not.
 The formula returns two arrays with one entry for each anchor: the sum of its terms and
 their number. It must be differentiable in S and in the hyperparameters. The count
 passes no gradient: it must be constant in the distances and the hyperparameters, except
-in steps (a comparison).
+in steps (a comparison). A ValueError says so where JAX finds a gradient in it.
 
 `pair_loss` does the rest: it checks the arguments, leaves out what ``where`` leaves
 out, compares with a memory, works in blocks of rows, over several devices, compiled
@@ -41,12 +41,12 @@ sphere first; the cosine similarity is then ``1 - S / 2``.
 The gradient comes from the *pair gradients* ``G = dT/dS``, where T is the total of all
 terms. The loss L is T over the number of terms, and so
 
-    dL/dx_i = 2 / number sum_j (G_ij + G_ji) (x_i - x_j).
+    dL/dx_i = (2 / number) sum_j (G_ij + G_ji) (x_i - x_j).
 
 ``G_ij`` says how the total changes with the squared distance from anchor i to reference
 j. x_i occurs in its own row of S and in its column, therefore ``G_ij + G_ji``; and the
-gradient of S_ij by x_i is ``2 (x_i - x_j)``. These are two matrix products, which are
-made together with the value, while a block of rows is at hand.
+gradient of S_ij by x_i is ``2 (x_i - x_j)``. That is two matrix products. They are made
+together with the value, while a block of rows is at hand.
 
 How the rows are summed is a choice:
 

@@ -43,10 +43,12 @@ def call_terms(
 
 
 def _without_gradient(name: str, number: Float[Array, " b"]) -> Float[Array, " b"]:
-    """The count, with a ValueError if JAX finds a gradient in it.
+    """The count itself; raises ValueError if JAX finds a gradient in it.
 
-    This is the identity. Its rule of differentiation sees the tangent of the count,
-    which is a `SymbolicZero` where no operation passes one on, such as a comparison.
+    The rule of differentiation of this identity is given the tangent of the count. That
+    is a `SymbolicZero` if each way from the distances and hyperparameters to the count
+    leads through an operation without a derivative, such as a comparison. XLA sees none
+    of this.
     """
 
     @jax.custom_jvp
@@ -59,7 +61,7 @@ def _without_gradient(name: str, number: Float[Array, " b"]) -> Float[Array, " b
             raise ValueError(
                 f"{name}: the count that `terms` returns passes no gradient, so it "
                 "must be constant in the distances and the hyperparameters, except in "
-                "steps (a comparison); use jax.lax.stop_gradient if that is meant"
+                "steps (a comparison); jax.lax.stop_gradient makes it so"
             )
         return primals[0], tangents[0]
 
