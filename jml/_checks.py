@@ -167,10 +167,14 @@ def check_choice(name: str, argument: str, value, choices: Collection[str]) -> N
         raise ValueError(f"{name}: `{argument}` must be one of {known}, got {value!r}")
 
 
+def is_integer(value: object) -> bool:
+    """Whether a value is a whole number of Python or NumPy; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_count(name: str, argument: str, value) -> None:
     """Raises ValueError unless `value` is a positive integer."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
+    if not is_integer(value) or value < 1:
         raise ValueError(
             f"{name}: `{argument}` must be a positive integer, got {value!r}"
         )

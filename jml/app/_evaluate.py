@@ -16,6 +16,7 @@ from typing import Any
 from jml._attempts import Attempts
 from jml._names import shell_line
 from jml._output import write_err, write_out
+from jml._whole_files import cannot_write
 from jml.app._command import exit_code
 from jml.app._flags_of_arguments import with_flags
 from jml.app._parser import Parser
@@ -26,7 +27,7 @@ PROGRAM = "python -m jml.evaluation"
 _IMAGES = "images of the {}, one for each label: uint8 [n, side, side, 3]"
 _GROUPS = "camera or sequence of each {}: an integer, or -1 for none"
 FLAGS: dict[str, dict[str, Any]] = {
-    "--dataroot": {"help": "present place of a run's data set"},
+    "--dataroot": {"help": "where a run's data set is now"},
     "--out": {"default": ".", "help": "folder for the report on files (default: .)"},
     "--overwrite": {
         "action": "store_true",
@@ -136,10 +137,7 @@ def _run(words: list[str], program: str) -> None:
                 options, show=show, notify=_report_line, reproduce=shell_line(again)
             )
     except OSError as error:  # the report cannot be written; reading has its own errors
-        raise UserError(
-            f"--out: cannot write to {str(folder)!r}: {error.strerror or error}; free"
-            " space there, or choose another place."
-        ) from None
+        raise cannot_write(folder, error.strerror or error, "--out") from None
     attempts.check()
     if not missing_packages():
         write_out(f"written: {folder / 'report.html'}")

@@ -1,12 +1,14 @@
 """Evaluates embeddings in .npy files, and writes a report on them."""
 
 import argparse
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from jml._optional import progress_bar
 from jml._output import write_err
+from jml._whole_files import cannot_write
 from jml.app._array_files import ArrayFiles, about_files, read_files
 from jml.errors import UserError
 from jml.evaluation import Evaluation, evaluate
@@ -79,10 +81,8 @@ def _check_out(out: Path, overwrite: bool) -> None:
     while not place.exists():
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(
-            f"--out: cannot write to {str(out)!r}; choose a folder that you may write"
-            " to."
-        )
+        reason = os.strerror(errno.EACCES if place.is_dir() else errno.ENOTDIR)
+        raise cannot_write(out, reason, "--out")
 
 
 def _evaluate_arrays(files: ArrayFiles, options: argparse.Namespace) -> Evaluation:

@@ -7,13 +7,14 @@ python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alon
 ``jml export`` is the same. JAX needs flatbuffers to write StableHLO, and to read it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jml._optional import need
 from jml._output import write_out
+from jml._whole_files import cannot_write, replace
 from jml.app._command import exit_code
 from jml.app._parser import Parser
 from jml.errors import UserError, reason_of
@@ -76,7 +77,11 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         "safetensors": _write_safetensors,
         "stablehlo": partial(_write_stablehlo, crop=config.image_size),
     }
-    _write_whole(out, partial(writers[options.to], model=model))
+    try:
+        writers[options.to](out, model)
+    except (OSError, RuntimeError) as error:  # the latter of PyTorch: a full disk
+        reason = getattr(error, "strerror", None) or reason_of(error)
+        raise cannot_write(out, reason, "--out") from None
     write_out(f"written: {out}")
     if options.to == "stablehlo":
         write_out(
@@ -87,29 +92,14 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         write_out("its outputs are to be divided by their length: the run has --l2norm")
 
 
-def _write_whole(out: Path, write: Callable[[Path], None]) -> None:
-    from jml._whole_files import replace
-
-    try:
-        replace(out, write)
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # the latter of PyTorch: a full disk
-        reason = getattr(error, "strerror", None) or reason_of(error)
-        raise UserError(
-            f"--out: cannot write {str(out)!r}: {reason}; free space there, or choose"
-            " another place."
-        ) from None
-
-
 def _write_torch(path: Path, model: "Model") -> None:
     import torch
 
     from jml.models import to_state_dict
 
     state = to_state_dict(model.params, model.batch_stats)
-    torch.save({name: torch.from_numpy(a) for name, a in state.items()}, path)
+    tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+    replace(path, partial(torch.save, tensors))
 
 
 def _write_safetensors(path: Path, model: "Model") -> None:
@@ -133,4 +123,4 @@ def _write_stablehlo(path: Path, model: "Model", *, crop: int) -> None:
     (batch,) = export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, crop, crop, 3), jnp.uint8)
     exported = export.export(jax.jit(embed_images), platforms=PLATFORMS)(images)
-    path.write_bytes(exported.serialize())
+    replace(path, lambda unfinished: unfinished.write_bytes(exported.serialize()))

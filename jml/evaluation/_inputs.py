@@ -8,6 +8,8 @@ from jax.core import Tracer
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from jml._checks import is_integer
+
 METRICS = ("euclidean", "cosine")
 LARGEST_SEED = 2**31 - 1
 
@@ -67,8 +69,7 @@ def checked_labels(
 
 def check_neighbour_count(name: str, argument: str, value: Any, most: int) -> None:
     """Raises a ValueError unless `value` is an integer from 1 to `most` items."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= most:
+    if not is_integer(value) or not 1 <= value <= most:
         raise ValueError(
             f"{name}: {argument} must be an integer from 1 to {most}, the number of"
             f" items to find, got {value}"
@@ -78,7 +79,7 @@ def check_neighbour_count(name: str, argument: str, value: Any, most: int) -> No
 def check_at_most(name: str, most: int, **counts: Any) -> None:
     """Raises a ValueError unless all `counts` are integers from 0 to `most`."""
     for argument, value in counts.items():
-        if not isinstance(value, int | np.integer) or not 0 <= value <= most:
+        if not is_integer(value) or not 0 <= value <= most:
             raise ValueError(
                 f"{name}: `{argument}` must be an integer from 0 to {most}, got {value}"
             )

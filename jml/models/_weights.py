@@ -8,12 +8,14 @@ import pickle  # for its error class; nothing is unpickled here
 import sys
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jml._optional import install, need
+from jml._whole_files import replace
 from jml.errors import UserError
 
 from ._state_dict import Tree, from_state_dict, to_state_dict
@@ -41,12 +43,10 @@ def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) 
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    part = path.with_name(path.name + ".part")
     try:
-        save_file(to_state_dict(params, batch_stats), part)
+        replace(path, partial(save_file, to_state_dict(params, batch_stats)))
     except SafetensorError as error:  # safetensors hides an OSError in it
         raise OSError(str(error)) from None
-    os.replace(part, path)
 
 
 def load_weights(
@@ -161,6 +161,11 @@ def _torch(source: object) -> Any:
 
 def _imagenet_file(arch: str) -> Path:
     """Downloads into PyTorch's own cache, which torchvision uses, too."""
+    if arch not in IMAGENET:
+        raise UserError(
+            f"`weights`: there are no ImageNet weights of {arch!r}; pass a file, or"
+            ' `weights="none"`.'
+        )
     hub = _torch("imagenet").hub
     url = IMAGENET[arch]
     path = Path(hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]

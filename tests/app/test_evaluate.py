@@ -123,7 +123,7 @@ MISTAKES = {
     "q.npy q-labels.npy --images flat.npy": "'flat.npy': images must be uint8 [n, side",
     "q.npy q-labels.npy --images g-images.npy": "holds 20 images for 30 labels",
     "q.npy q-labels.npy --class_names no.txt": "--class_names: cannot read 'no.txt'",
-    "q.npy q-labels.npy --out q.npy": "--out: cannot write to 'q.npy'",
+    "q.npy q-labels.npy --out q.npy": "--out: cannot write 'q.npy': Not a directory",
     "q.npy no.npy": "cannot read 'no.npy': No such file",
     "q.npy several.npz": "'several.npz' is no .npy file of numbers",
     "q.npy objects.npy": "'objects.npy' is no .npy file of numbers",

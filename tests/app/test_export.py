@@ -112,7 +112,8 @@ def test_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):
 
 def test_what_safetensors_cannot_write_is_one_line(trained, tmp_path, capsys):
     folder, out = str(trained[0]), tmp_path / "net"
-    (tmp_path / "unfinished-net.part").mkdir()  # where it is written first
+    # Where it is written first: a link into a folder that does not exist.
+    (tmp_path / "unfinished-net").symlink_to(tmp_path / "none" / "net")
     assert main([folder, "--to=safetensors", f"--out={out}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"python -m jml.export: error: --out: cannot write '{out}'")

@@ -3,10 +3,12 @@
 import errno
 import json
 import os
+from functools import partial
 
 import pytest
 
 from jml._attempts import Attempts
+from jml._whole_files import replace
 from jml.app._config import Config
 from jml.app._run_folder._run_folder import RunFolder
 from jml.errors import UserError
@@ -128,13 +130,13 @@ def test_a_full_disk_keeps_the_last_whole_files_and_is_noted(tmp_path, monkeypat
     run.save(lambda path: path.write_bytes(b"good"), best=True, attempts=attempts)
     assert not attempts.problems
 
-    def fill(path):
+    def fill(path, *rest):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     plot = (run.path / "plot.png").read_bytes()
     run.log(step=1, loss=0.5)
-    run.save(fill, best=True, attempts=attempts)
+    run.save(partial(replace, write=fill), best=True, attempts=attempts)
     weights = {"weights.safetensors", "best.safetensors"}
     assert attempts.problems.keys() == weights
     for reason in attempts.problems.values():

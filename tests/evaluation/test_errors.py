@@ -60,6 +60,7 @@ BAD_OPTIONS = [
         {"clusterings": -1},
         "`clusterings` must be an integer from 0 to 1000000",
     ),
+    ((), {"seed": True}, "`seed` must be an integer from 0 to 2147483642, got True"),
     ((), {"resamples": -1}, "`resamples` must be an integer from 0 to 1000000, got -1"),
     ((), {"confidence": 0}, "`confidence` must be between 0 and 1, got 0"),
     ((), {"confidence": 1.0}, "`confidence` must be between 0 and 1, got 1.0"),

@@ -191,6 +191,14 @@ def test_imagenet_files_are_torchvisions():
         assert IMAGENET[arch] == weights.url
 
 
+def test_a_network_without_imagenet_weights(monkeypatch):
+    monkeypatch.delitem(IMAGENET, "resnet18")
+    assert fails("imagenet") == (
+        "`weights`: there are no ImageNet weights of 'resnet18'; pass a file, or"
+        ' `weights="none"`.'
+    )
+
+
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """Puts a small file where the ImageNet weights would be; returns its digits."""

@@ -171,7 +171,7 @@ class RunFolder:
         """Replaces the files of the weights and the plot; each is always complete.
 
         Args:
-            write_weights: writes the current weights to a path.
+            write_weights: writes the current weights to a path, whole or not at all.
             best: whether they are the best so far, and also go to the file of these.
             attempts: notes the files that cannot be written.
         """
@@ -180,10 +180,12 @@ class RunFolder:
         write = {WEIGHTS["last"]: write_weights}
         if best:
             write[WEIGHTS["best"]] = write_weights
-        write["plot.png"] = lambda path: save_plot(path, self.records)
+        write["plot.png"] = partial(
+            replace, write=lambda path: save_plot(path, self.records)
+        )
         for name, write_to in write.items():
             with attempts.at(name), writing(self.path):
-                replace(self.path / name, write_to)
+                write_to(self.path / name)
 
     def writing(self) -> AbstractContextManager[None]:
         """Turns the system's refusal to write in the folder into a UserError."""
