@@ -24,8 +24,8 @@ from timing import median_seconds
 from jml.app._build import build
 from jml.app._config import Config
 from jml.app._inputs import load_dataset, make_batches
-from jml.app._logging._journal import Journal
-from jml.app._run_folder._run_folder import RunFolder
+from jml.app._logging import Journal
+from jml.app._run_folder import RunFolder
 from jml.data import augment
 from jml.losses import contrastive_loss
 from jml.models import create, embed

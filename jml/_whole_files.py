@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ def replace(path: Path, write: Callable[[Path], Any]) -> None:
         write(unfinished)
         os.replace(unfinished, path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # an error of `write` matters more
+            unfinished.unlink()
 
 
 def remove(path: Path) -> None:

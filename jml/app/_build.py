@@ -25,10 +25,10 @@ from jml.training import (
 )
 
 from ._objective import (
-    Hyperparameters,
+    Hyper,
+    diagnostics_of,
     loss_hyperparameters,
-    make_diagnostics,
-    make_objective,
+    objective_of,
 )
 
 AUGMENTS = {"crop": augment, "strong": strong_augment}
@@ -41,7 +41,7 @@ class Training(NamedTuple):
     state: TrainState
     step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     key: jax.Array
-    hyper: Hyperparameters
+    hyper: Hyper
 
 
 def pick_devices(cuda: bool | None) -> list[Any]:
@@ -113,9 +113,7 @@ def build(
         init_state(params, model.batch_stats, optimizer, average=average),
         make_step(loss_of, optimizer, skip_nan=config.on_nan == "skip", mesh=mesh),
         jax.random.fold_in(key, 1),
-        Hyperparameters(
-            _rates(config), loss_hyperparameters(config), ema=config.ema or 0.0
-        ),
+        Hyper(_rates(config), loss_hyperparameters(config), ema=config.ema or 0.0),
     )
 
 
@@ -124,10 +122,10 @@ def _make_loss(config: Config, graphdef: Any, groups: Any, mesh: Mesh | None) ->
     flip = config.dataset != "glyphs"
     return make_loss(
         graphdef,
-        make_objective(config),
+        objective_of(config),
         augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
         groups=groups,
-        diagnostics=make_diagnostics(config),
+        diagnostics=diagnostics_of(config),
         freeze_bn=config.freeze_bn,
         microbatch=config.microbatch,
         bfloat16=config.precision == "bfloat16",

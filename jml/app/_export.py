@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
     need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
-    from jml.app._run_folder._finished_run import load_model, read_config
+    from jml.app._run_folder import load_model, read_config
 
     config = read_config(options.run)
     which = "best" if options.best else "last"

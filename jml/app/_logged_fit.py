@@ -13,7 +13,7 @@ from jml.training import Checkpoints, NotFinite, fit, schedule_factor
 
 from ._build import Training
 from ._inputs import Batches
-from ._logging._journal import Journal
+from ._logging import Journal
 from ._run_evaluations import RunEvaluations
 
 BLOCK = 4096  # learning rates computed at once

@@ -11,7 +11,7 @@ from jml.app._config import Config
 from jml.training import Rates
 
 
-class Hyperparameters(NamedTuple):
+class Hyper(NamedTuple):
     """Numbers a step takes as traced values: changing one does not recompile."""
 
     rates: Rates
@@ -19,20 +19,22 @@ class Hyperparameters(NamedTuple):
     ema: Any = 0.0  # decay of the moving average
 
 
-# Of (embeddings, labels, proxies, hyper); proxies are None where the loss has none.
-Objective = Callable[[Array, Array, Array | None, Hyperparameters], Array]
-Diagnostics = Callable[[Array, Array, Array | None, Hyperparameters], dict[str, Array]]
+def objective_of(
+    config: Config,
+) -> Callable[[Array, Array, Array | None, Hyper], Array]:
+    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
 
-
-def make_objective(config: Config) -> Objective:
-    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``."""
+    The proxies are None where the loss has none.
+    """
     objective = losses.make_objective(config.loss, **_choices(config))
     return lambda embeddings, labels, proxies, hyper: objective(
         embeddings, labels, proxies, hyper.loss
     )
 
 
-def make_diagnostics(config: Config) -> Diagnostics:
+def diagnostics_of(
+    config: Config,
+) -> Callable[[Array, Array, Array | None, Hyper], dict[str, Array]]:
     """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name."""
     diagnostics = losses.make_diagnostics(config.loss, **_choices(config))
     return lambda embeddings, labels, proxies, hyper: diagnostics(

@@ -15,7 +15,7 @@ from jml import __version__
 from jml._names import shell_line
 from jml._optional import progress_bar
 from jml.app._config import Config
-from jml.app._run_folder._finished_run import load_model, read_config, read_records
+from jml.app._run_folder import load_model, read_config, read_records
 from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report

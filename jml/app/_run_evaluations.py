@@ -13,8 +13,8 @@ from jml.models import save_weights
 from jml.training import TrainState
 
 from ._embed import Embedded, Recalls, recalls
-from ._logging._journal import Journal
-from ._run_folder._run_folder import RunFolder
+from ._logging import Journal
+from ._run_folder import RunFolder
 
 
 class RunEvaluations:

@@ -12,17 +12,15 @@ import numpy as np
 
 from jml._names import name_bytes
 from jml._output import write_err
-from jml.app._config import Config
-from jml.app._config._consistency import check_same_run
+from jml.app._config import Config, check_same_run
 from jml.data import Dataset
 from jml.errors import UserError
 from jml.training import Checkpoints, TrainState
 
 from ._distributed import broadcast, raise_together, wait_for_all
 from ._flags_of_arguments import flags_for
-from ._logging._journal import Journal
-from ._logging._wandb_log import WandbLog
-from ._run_folder._run_folder import RunFolder
+from ._logging import Journal, WandbLog
+from ._run_folder import RunFolder
 
 
 def claim_folder(config: Config) -> tuple[RunFolder, Config]:

@@ -25,12 +25,10 @@ from ._distributed import check_same_flags, join, raise_together
 from ._embed import Recalls, embed_pixels, make_embed_test, recalls
 from ._inputs import Batches, load_dataset, make_batches
 from ._logged_fit import logged_fit
-from ._logging._journal import Journal
-from ._logging._wandb_log import load_wandb
+from ._logging import Journal, load_wandb
 from ._report import report_run
 from ._run_evaluations import RunEvaluations
-from ._run_folder._finished_run import WEIGHTS
-from ._run_folder._run_folder import RunFolder
+from ._run_folder import WEIGHTS, RunFolder
 from ._start import announce, claim_folder, start
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
-from ._measure import Measured
+from ._measure import QueryMetrics
 from ._ranking import Search
 from ._retrieval import class_means
 
@@ -30,7 +30,7 @@ class Evaluation(NamedTuple):
 
 def make_evaluation(
     search: Search,
-    measured: Measured,
+    measured: QueryMetrics,
     metrics: Mapping[str, float],
     intervals: Mapping[str, tuple[float, float]],
     confidence: float,

@@ -14,7 +14,7 @@ from ._retrieval import retrieval_metrics
 DEFAULT_KS = (1, 2, 4, 8)
 
 
-class Measured(NamedTuple):
+class QueryMetrics(NamedTuple):
     """The retrieval metrics of the queries that have a relevant item."""
 
     queries: Int[np.ndarray, " q"]  # in ascending order
@@ -30,7 +30,7 @@ def measure(
     ks: Sequence[int] | int | None,
     map_ks: Sequence[int] | int,
     progress: Progress,
-) -> Measured:
+) -> QueryMetrics:
     """Measures each query; raises the ValueErrors of the public function `name`."""
     ks = checked_ks(name, "ks", ks, search)
     map_ks = checked_ks(name, "map_ks", map_ks, search)
@@ -44,7 +44,7 @@ def measure(
     order = np.argsort(np.concatenate(queries))
     names = list(parts[0])
     columns = [np.concatenate([part[metric] for part in parts]) for metric in names]
-    return Measured(
+    return QueryMetrics(
         np.concatenate(queries)[order],
         names,
         np.stack([column[order] for column in columns], axis=1),

@@ -14,17 +14,17 @@ from ._step import LossOf
 
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
 # Both take (embeddings, labels, parameters of the loss or None, hyper).
-Objective = Callable[[Array, Array, PyTree, Any], Array]
-Diagnostics = Callable[[Array, Array, PyTree, Any], dict[str, Float[Array, ""]]]
+BatchLoss = Callable[[Array, Array, PyTree, Any], Array]
+BatchDiagnostics = Callable[[Array, Array, PyTree, Any], dict[str, Float[Array, ""]]]
 
 
 def make_loss(
     graphdef: Any,
-    objective: Objective,
+    objective: BatchLoss,
     *,
     augment: Augment,
     groups: Mapping[str, PyTree],
-    diagnostics: Diagnostics | None = None,
+    diagnostics: BatchDiagnostics | None = None,
     freeze_bn: bool = False,
     microbatch: int | None = None,
     bfloat16: bool = False,

@@ -8,7 +8,7 @@ import pytest
 from jml.app import _build as build_module
 from jml.app._build import check_divides
 from jml.app._config import Config
-from jml.app._objective import make_objective
+from jml.app._objective import objective_of
 from jml.errors import UserError
 from jml.models import Model
 from tests.training.test_step import HYPER, make_params
@@ -34,18 +34,18 @@ def test_objectives_are_those_of_the_configuration():
     labels = jnp.arange(8) // 2
     hyper = HYPER._replace(loss={"margin": 0.7, "scale": 3.0})
     for convention in ("original", "paper"):
-        objective = make_objective(Config(convention=convention))
+        objective = objective_of(Config(convention=convention))
         expected = contrastive_loss(
             embeddings, labels, margin=0.7, convention=convention
         )
         assert objective(embeddings, labels, None, hyper) == expected
     for mining in ("hardest", "semi", "all"):
-        objective = make_objective(Config(loss="triplet", mining=mining))
+        objective = objective_of(Config(loss="triplet", mining=mining))
         expected = triplet_loss(embeddings, labels, margin=0.7, mining=mining)
         assert objective(embeddings, labels, None, hyper) == expected
     proxies = make_params(proxies=True)["proxies"]
     expected = proxy_nca_loss(embeddings[:, :2], labels, proxies, scale=3.0)
-    objective = make_objective(Config(loss="proxy_nca"))
+    objective = objective_of(Config(loss="proxy_nca"))
     assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
 
 

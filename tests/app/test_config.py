@@ -206,7 +206,7 @@ def test_what_earlier_versions_saved_is_the_default(tmp_path):
     from dataclasses import asdict
 
     from jml.app._config._consistency import differences
-    from jml.app._run_folder._finished_run import read_config
+    from jml.app._run_folder import read_config
 
     saved = asdict(Config(dataroot="x"))
     for name in ("singletons", "nested"):

@@ -112,8 +112,7 @@ def test_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):
 
 def test_what_safetensors_cannot_write_is_one_line(trained, tmp_path, capsys):
     folder, out = str(trained[0]), tmp_path / "net"
-    # Where it is written first: a link into a folder that does not exist.
-    (tmp_path / "unfinished-net").symlink_to(tmp_path / "none" / "net")
+    (tmp_path / "unfinished-net").mkdir()  # where it is written first
     assert main([folder, "--to=safetensors", f"--out={out}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"python -m jml.export: error: --out: cannot write '{out}'")

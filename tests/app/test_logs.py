@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jml.app._config import Config
+from jml.app._logging import Journal, WandbLog
 from jml.app._logging._event_file import EventFile, _varint
-from jml.app._logging._journal import Journal
-from jml.app._logging._wandb_log import WandbLog
-from jml.app._run_folder._run_folder import RunFolder
+from jml.app._run_folder import RunFolder
 from jml.errors import UserError
 
 

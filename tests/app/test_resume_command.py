@@ -13,7 +13,7 @@ from jml import losses
 from jml._names import shown
 from jml.app._config import Config
 from jml.app._logging import _journal as journal
-from jml.app._run_folder._run_folder import RunFolder
+from jml.app._run_folder import RunFolder
 from jml.errors import UserError
 from jml.training import Checkpoints
 from tests.app.conftest import SMALL_RUN

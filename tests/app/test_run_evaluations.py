@@ -7,9 +7,9 @@ import pytest
 
 from jml.app._config import Config
 from jml.app._embed import Embedded
-from jml.app._logging._journal import Journal
+from jml.app._logging import Journal
 from jml.app._run_evaluations import RunEvaluations
-from jml.app._run_folder._run_folder import RunFolder
+from jml.app._run_folder import RunFolder
 from jml.data import Dataset, Split
 
 

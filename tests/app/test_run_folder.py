@@ -10,7 +10,7 @@ import pytest
 from jml._attempts import Attempts
 from jml._whole_files import replace
 from jml.app._config import Config
-from jml.app._run_folder._run_folder import RunFolder
+from jml.app._run_folder import RunFolder
 from jml.errors import UserError
 
 

@@ -15,7 +15,7 @@ from flax import nnx
 
 from jml.app._config import Config
 from jml.app._distributed import join
-from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
+from jml.app._objective import Hyper, diagnostics_of, objective_of
 from jml.losses import init_proxies, triplet_loss
 from jml.models._layers import BatchNorm, Conv, Linear
 from jml.training import (
@@ -66,14 +66,14 @@ def noisy(key, images):
 def loss_of(graphdef, config, groups, params, stats, batch, mesh, microbatch=None):
     function = make_loss(
         graphdef,
-        make_objective(config),
+        objective_of(config),
         augment=noisy,
         groups=groups,
-        diagnostics=make_diagnostics(config),
+        diagnostics=diagnostics_of(config),
         microbatch=microbatch,
         mesh=mesh,
     )
-    hyper = Hyperparameters(Rates(), {"margin": 0.5, "scale": 2.0})
+    hyper = Hyper(Rates(), {"margin": 0.5, "scale": 2.0})
     return jax.value_and_grad(function, has_aux=True)(
         params, stats, batch, jax.random.key(3), hyper
     )

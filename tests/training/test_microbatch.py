@@ -10,9 +10,9 @@ import pytest
 from jml._loss_specs import SPECS
 from jml.app._config import Config
 from jml.app._objective import (
-    Hyperparameters,
+    Hyper,
     loss_hyperparameters,
-    make_objective,
+    objective_of,
 )
 from jml.errors import UserError
 from jml.models import create, embed
@@ -44,8 +44,8 @@ def test_the_gradient_is_the_whole_batchs(x64, loss):
         for key, shape in zip(keys, [(8, 16), (16, 16), (3, 8)], strict=True)
     )
     config = Config(loss=loss)
-    objective = make_objective(config)
-    hyper = Hyperparameters(Rates(), loss_hyperparameters(config))
+    objective = objective_of(config)
+    hyper = Hyper(Rates(), loss_hyperparameters(config))
 
     def gradients(size):
         def loss_of(params, proxies):
@@ -71,8 +71,8 @@ def test_batch_norm_sees_each_piece_by_itself(x64):
     params, stats = jax.tree.map(lambda a: a.astype(float), trees)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)))
     config = Config()
-    objective = make_objective(config)
-    hyper = Hyperparameters(Rates(), loss_hyperparameters(config))
+    objective = objective_of(config)
+    hyper = Hyper(Rates(), loss_hyperparameters(config))
     run = partial(embed, graphdef, train=True)
 
     def in_pieces(params):

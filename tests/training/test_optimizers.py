@@ -7,7 +7,7 @@ import optax
 import pytest
 import torch
 
-from jml.app._objective import Hyperparameters
+from jml.app._objective import Hyper
 from jml.training import Rates, make_optimizer, schedule_factor
 from jml.training._optimizers import OPTIMIZERS, SCHEDULES
 
@@ -51,7 +51,7 @@ def trained(start, rates=RATES, **options):
 
     @jax.jit
     def step(params, state, gradient, number, rates):
-        hyper = Hyperparameters(rates, loss={})
+        hyper = Hyper(rates, loss={})
         updates, state = optimizer.update(
             gradient, state, params, hyper=hyper, step=number
         )

@@ -17,7 +17,7 @@ from pytorch_metric_learning.losses import MultiSimilarityLoss
 import torch_ref
 from jml._loss_specs import SPECS
 from jml.app._config import Config
-from jml.app._objective import Hyperparameters, make_objective
+from jml.app._objective import Hyper, objective_of
 from jml.models import create
 from jml.training import (
     Rates,
@@ -140,7 +140,7 @@ def jax_run(start):
     each would take most of the time.
     """
     state, proxies, images, labels = start
-    objectives = [make_objective(config) for config, _ in CASES.values()]
+    objectives = [objective_of(config) for config, _ in CASES.values()]
 
     def objective(embeddings, labels, proxies, hyper):
         choice = hyper.loss["choice"]
@@ -167,7 +167,7 @@ def jax_run(start):
                 decay_gamma=GAMMA,
                 decay_iter_step=DECAY_EVERY,
             )
-            hyper = Hyperparameters(rates, of_loss)
+            hyper = Hyper(rates, of_loss)
             params = {
                 "model": from_torch(model.params, state),
                 "proxies": jnp.array(proxies),

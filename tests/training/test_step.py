@@ -7,7 +7,7 @@ import pytest
 
 from jml._loss_specs import SPECS
 from jml.app._config import Config
-from jml.app._objective import Hyperparameters, make_diagnostics, make_objective
+from jml.app._objective import Hyper, diagnostics_of, objective_of
 from jml.errors import UserError
 from jml.training import (
     Rates,
@@ -20,7 +20,7 @@ from jml.training import (
 from jml.training import _network_loss as network_loss
 
 RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)
-HYPER = Hyperparameters(RATES, {"margin": 0.5, "scale": 1.0}, ema=0.5)
+HYPER = Hyper(RATES, {"margin": 0.5, "scale": 1.0}, ema=0.5)
 
 
 def embed(graphdef, params, batch_stats, images, *, train):
@@ -58,10 +58,10 @@ def compiled(params, loss="contrastive", *, augment=None, skip_nan=False, **flag
     config = Config(loss=loss)
     loss_of = make_loss(
         None,
-        make_objective(config),
+        objective_of(config),
         augment=augment or (lambda key, images: images),
         groups=groups,
-        diagnostics=make_diagnostics(config),
+        diagnostics=diagnostics_of(config),
         freeze_bn=freeze_bn,
     )
     return make_step(loss_of, optimizer, skip_nan=skip_nan), optimizer
@@ -123,7 +123,7 @@ def test_hyperparameters_are_traced(batch, loss):
     for number in range(1, 4):
         rates = Rates(**{name: 0.1 * number for name in Rates._fields})
         of_loss = {n: number * v for n, v in SPECS[loss].defaults().items()}
-        hyper = Hyperparameters(rates, of_loss, ema=0.1 * number)
+        hyper = Hyper(rates, of_loss, ema=0.1 * number)
         state, _ = step(state, batch, jax.random.key(number), hyper)
     assert len(traces) == 1
 

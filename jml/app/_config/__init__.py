@@ -6,5 +6,6 @@ Only the standard library is imported here, so that a wrong flag is reported, an
 
 from ._command_line import parse as parse
 from ._config import Config as Config
+from ._consistency import check_same_run as check_same_run
 
-__all__ = ["Config", "parse"]
+__all__ = ["Config", "check_same_run", "parse"]

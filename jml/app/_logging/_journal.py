@@ -13,7 +13,7 @@ from jml._output import write_err, write_out
 from jml.app._config import Config
 from jml.app._embed import Recalls
 from jml.app._flags_of_arguments import with_flags
-from jml.app._run_folder._run_folder import RunFolder
+from jml.app._run_folder import RunFolder
 from jml.training import peak_memory
 
 from ._event_file import EventFile
@@ -49,7 +49,7 @@ class Journal:
             self._remember(record)
         self._trackers = list(trackers)
         if run.is_writer:
-            with run.writing():
+            with run.writing_folder():
                 events = EventFile(run.path / "tensorboard", first_step=done + 1)
             self._trackers.append(events)
         self._bar: Any = tqdm(

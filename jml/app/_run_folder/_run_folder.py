@@ -13,11 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jml import _whole_files
 from jml._attempts import Attempts
-from jml._whole_files import remove, replace
-from jml.app._config import Config
-from jml.app._config._consistency import check_same_run
+from jml._whole_files import remove, replace, writing
+from jml.app._config import Config, check_same_run
 from jml.errors import UserError
 from jml.report import FILES, save_plot
 
@@ -28,7 +26,7 @@ from ._finished_run import WEIGHTS, read_config, read_records
 RUN_FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
 RUN_FILES += (*FILES, "checkpoints", "tensorboard")
 
-writing = partial(_whole_files.writing, argument="--checkpoints_path")
+FLAG = "--checkpoints_path"  # what errors name when the folder cannot be written
 
 
 class RunFolder:
@@ -63,7 +61,7 @@ class RunFolder:
                 an earlier run, and neither ``overwrite`` nor ``resume`` is on; or it
                 holds a run that cannot be resumed.
         """
-        with writing(Path(config.checkpoints_path)):
+        with writing(Path(config.checkpoints_path), FLAG):
             name = config.name or (latest_name(config) if config.resume else None)
             run = cls._named(config, name) if name else cls._new(config)
             run._lock = lock_folder(run.path)
@@ -139,7 +137,7 @@ class RunFolder:
         text = json.dumps(asdict(config), indent=2) + "\n"
         metrics = self.path / "metrics.jsonl"
         lines = "".join(json.dumps(record) + "\n" for record in self.records)
-        with writing(self.path):
+        with self.writing_folder():
             if config.overwrite:
                 for name in RUN_FILES:
                     remove(self.path / name)
@@ -161,7 +159,7 @@ class RunFolder:
         self.records.append(record)
         if not self.is_writer:
             return
-        with writing(self.path / "metrics.jsonl"):
+        with writing(self.path / "metrics.jsonl", FLAG):
             self._metrics.write(json.dumps(record) + "\n")
             self._metrics.flush()
 
@@ -184,12 +182,12 @@ class RunFolder:
             replace, write=lambda path: save_plot(path, self.records)
         )
         for name, write_to in write.items():
-            with attempts.at(name), writing(self.path):
+            with attempts.at(name), self.writing_folder():
                 write_to(self.path / name)
 
-    def writing(self) -> AbstractContextManager[None]:
+    def writing_folder(self) -> AbstractContextManager[None]:
         """Turns the system's refusal to write in the folder into a UserError."""
-        return writing(self.path)
+        return writing(self.path, FLAG)
 
     def close(self) -> None:
         """Closes the log, and unlocks the folder."""

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from jml.data._decoding._image_file import readable_extensions
+from jml.data._decoding import readable_extensions
 
 from ._search import is_folder, is_hidden
 
