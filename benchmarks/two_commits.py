@@ -7,7 +7,8 @@ Each commit is checked out into a temporary folder and runs in a process of its 
 a turn both measure the same thing, one after the other, and begin by turns. The ratio
 of a turn is after / before. The table has the median of the ratios, and the interval
 that holds their true median with a probability of at least 95 %: from one ordered ratio
-to another, by the binomial distribution.
+to another, by the binomial distribution. Losses that one of the commits lacks are left
+out.
 """
 
 import argparse
@@ -24,16 +25,29 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DIM, PER_CLASS = 128, 4
-LOSSES = {
-    "contrastive": ("contrastive_loss", {}),
-    "triplet hardest": ("triplet_loss", {"mining": "hardest"}),
-    "triplet semi": ("triplet_loss", {"mining": "semi"}),
-    "triplet all": ("triplet_loss", {"mining": "all"}),
-    "lifted": ("lifted_loss", {}),
-    "proxy_nca": ("proxy_nca_loss", {}),
+# Of a commit before jml/_loss_specs.py, the table of losses.
+EARLIER_LOSSES = {
+    "contrastive": ("contrastive_loss", {}, False),
+    "triplet hardest": ("triplet_loss", {"mining": "hardest"}, False),
+    "triplet semi": ("triplet_loss", {"mining": "semi"}, False),
+    "triplet all": ("triplet_loss", {"mining": "all"}, False),
+    "lifted": ("lifted_loss", {}, False),
+    "proxy_nca": ("proxy_nca_loss", {}, True),
 }
 STEP = "training step"
 TURN = 0.15  # seconds that a process measures in a turn, at least
+
+
+def losses_of_the_commit() -> dict[str, tuple[str, dict[str, str], bool]]:
+    """By name: each loss's function, its options, and whether it has proxies."""
+    try:
+        from jml._loss_specs import variants
+    except ImportError:
+        return EARLIER_LOSSES
+    return {
+        name: (spec.function, options, spec.proxies is not None)
+        for name, (spec, options) in variants(separator=" ").items()
+    }
 
 
 def make_loss(name: str, size: int) -> Callable[[], object]:
@@ -43,13 +57,13 @@ def make_loss(name: str, size: int) -> Callable[[], object]:
 
     from jml import losses
 
-    function, options = LOSSES[name]
+    function, options, has_proxies = losses_of_the_commit()[name]
     rng = np.random.default_rng(0)
     labels = np.arange(size) // PER_CLASS
     centres = rng.normal(size=(labels.max() + 1, DIM))
     x = centres[labels] + rng.normal(size=(size, DIM))
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-    rest = (centres.astype(np.float32),) if name == "proxy_nca" else ()
+    rest = (centres.astype(np.float32),) if has_proxies else ()
     arguments = jax.device_put((x, labels, *rest))
 
     def loss(x, *rest):
@@ -90,7 +104,8 @@ def make_training_step() -> Callable[[], object]:
 
 
 def serve() -> None:
-    """What a commit's process does: measures what it is told to, a line each."""
+    """What a commit's process does: names its losses, then measures, a line each."""
+    print(*losses_of_the_commit(), sep="\t", flush=True)
     functions: dict[str, Callable[[], object]] = {}
     for line in sys.stdin:
         what = line.rstrip("\n")
@@ -130,6 +145,8 @@ class Served:
             env=os.environ | {"PYTHONPATH": str(tree)},
         )
         stack.callback(self._process.kill)
+        assert self._process.stdout
+        self.losses = self._process.stdout.readline().rstrip("\n").split("\t")
 
     def seconds(self, what: str) -> float:
         """Measures once."""
@@ -160,10 +177,11 @@ def main() -> None:
     parser.add_argument("--turns", type=positive, default=30)
     parser.add_argument("--sizes", type=positive, nargs="+", default=[256, 1024])
     args = parser.parse_args()
-    things = [f"{name}, B = {size}" for name in LOSSES for size in args.sizes]
-    print(f"{'':<26}{'before':>10}{'after':>10}{'ratio':>8}  interval")
     with ExitStack() as stack:
         both = Served(args.before, stack), Served(args.after, stack)
+        losses = [name for name in both[0].losses if name in both[1].losses]
+        things = [f"{name}, B = {size}" for name in losses for size in args.sizes]
+        print(f"{'':<26}{'before':>10}{'after':>10}{'ratio':>8}  interval")
         for what in [*things, STEP]:
             seconds: tuple[list[float], list[float]] = ([], [])
             for turn in range(args.turns + 1):

@@ -150,6 +150,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.usefixtures("any_arguments")
 @pytest.mark.parametrize("arguments", MISTAKES)
 def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}

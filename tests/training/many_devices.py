@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from jml._loss_specs import SPECS, variants
 from jml.app._config import Config
 from jml.app._distributed import join
 from jml.app._objective import Hyper, diagnostics_of, objective_of
@@ -33,13 +34,10 @@ from jml.training import (
 )
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
+NAMES = {spec.function: name for name, spec in SPECS.items()}
 LOSSES = {
-    "contrastive": Config(loss="contrastive"),
-    "triplet_hardest": Config(loss="triplet", mining="hardest"),
-    "triplet_semi": Config(loss="triplet", mining="semi"),
-    "triplet_all": Config(loss="triplet", mining="all"),
-    "lifted": Config(loss="lifted"),
-    "proxy_nca": Config(loss="proxy_nca"),
+    variant: Config(loss=NAMES[spec.function], **choices)
+    for variant, (spec, choices) in variants().items()
 }
 
 
@@ -73,7 +71,8 @@ def loss_of(graphdef, config, groups, params, stats, batch, mesh, microbatch=Non
         microbatch=microbatch,
         mesh=mesh,
     )
-    hyper = Hyper(Rates(), {"margin": 0.5, "scale": 2.0})
+    numbers = SPECS[config.loss].defaults() | {"margin": 0.5, "scale": 2.0}
+    hyper = Hyper(Rates(), numbers)
     return jax.value_and_grad(function, has_aux=True)(
         params, stats, batch, jax.random.key(3), hyper
     )
