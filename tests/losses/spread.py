@@ -149,6 +149,5 @@ def main(out, wanted):
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_numpy_rank_promotion", "raise")
     jax.config.update("jax_disable_most_optimizations", sys.argv[2] == "values")
     main(*sys.argv[1:])

@@ -1,3 +1,5 @@
+"""What holds for all tests, and for the examples in docstrings."""
+
 import os
 import shutil
 import tempfile
@@ -13,7 +15,9 @@ from tests import parity
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
-jax.config.update("jax_numpy_rank_promotion", "raise")  # as some users have it
+# As some users have it; processes that tests start find it in their environment.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+jax.config.update("jax_numpy_rank_promotion", "raise")
 torch.set_num_threads(1)  # the tests may share their cores with one another
 
 
@@ -33,6 +37,11 @@ def pytest_configure(config):
     )
     seconds = os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", float(seconds))
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and jax.default_backend() != "gpu":
+        pytest.skip("JAX sees no GPU")
 
 
 @pytest.hookimpl(optionalhook=True)
