@@ -48,17 +48,17 @@ def new_kinds(part: str, row: int, label: int) -> str:
 
 def write_table(source: Path, root: Path, split_of: Callable) -> Path:
     """One PNG per image, and the table that lists them."""
-    (root / "pictures").mkdir(exist_ok=True)
+    (root / "images").mkdir(exist_ok=True)
     with (root / f"{split_of.__name__}.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "split"])
         for part in ("train", "t10k"):
             images = read_idx(source / f"{part}-images-idx3-ubyte", 16)
             labels = read_idx(source / f"{part}-labels-idx1-ubyte", 8)
-            pictures = images.reshape(-1, 28, 28)
-            for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-                relative = f"pictures/{part}-{i:05}.png"
-                Image.fromarray(picture).save(root / relative, compress_level=1)
+            images = images.reshape(-1, 28, 28)
+            for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+                relative = f"images/{part}-{i:05}.png"
+                Image.fromarray(image).save(root / relative, compress_level=1)
                 table.writerow([relative, label, split_of(part, i, label)])
     return Path(file.name)
 

@@ -84,14 +84,14 @@ def main() -> None:
     dataset = load_dataset(config)
     batches = make_batches(config, dataset.train, mesh)
     training = build(config, num_classes=970, mesh=mesh)
-    given = training.key, training.hyper
+    settings = training.key, training.hyper
     state = replicate(mesh, training.state)
     batch = split_batch(mesh, batches.batch(0))
-    state, _ = training.step(state, batch, *given)
+    state, _ = training.step(state, batch, *settings)
 
     def alone(state):
         for _ in range(args.steps):
-            state, _ = training.step(state, batch, *given)
+            state, _ = training.step(state, batch, *settings)
         return jax.block_until_ready(state)
 
     def in_fit(state):
@@ -133,13 +133,13 @@ def main() -> None:
 
     def full() -> None:
         nonlocal state
-        state, _ = training.step(state, batch, *given)
+        state, _ = training.step(state, batch, *settings)
         jax.block_until_ready(state)
 
-    ours, bare = median_seconds([full, bare_step(config, *batch)], 5)
+    full_seconds, bare_seconds = median_seconds([full, bare_step(config, *batch)], 5)
     print(
-        f"the step {ours * 1e3:.1f} ms, a bare one {bare * 1e3:.1f} ms:"
-        f" {100 * (ours / bare - 1):+.1f} %"
+        f"the step {full_seconds * 1e3:.1f} ms, a bare one {bare_seconds * 1e3:.1f} ms:"
+        f" {100 * (full_seconds / bare_seconds - 1):+.1f} %"
     )
 
 

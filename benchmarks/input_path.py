@@ -58,10 +58,12 @@ def measure_resize() -> None:
     )
     for path in photographs():
         square = read_square(File(str(path)), SIDE)
-        ours = np.asarray(center_crop_normalize(square[None], crop=224))[0] * STD + MEAN
+        pixels = (
+            np.asarray(center_crop_normalize(square[None], crop=224))[0] * STD + MEAN
+        )
         with Image.open(path) as image:
-            theirs = reference(image.convert("RGB")).permute(1, 2, 0).numpy()
-        difference = np.abs(ours.round() - theirs)
+            expected = reference(image.convert("RGB")).permute(1, 2, 0).numpy()
+        difference = np.abs(pixels.round() - expected)
         print(
             f"resize, fast decoders {fast_decoders()}: {path.name:16} largest"
             f" {difference.max():.0f}, mean {difference.mean():.4f} grey levels"
@@ -103,23 +105,23 @@ def measure_decode(root: Path, turns: int = 3) -> None:
     listing = folder(root)
     count = len(listing.images)
 
-    def ours(cache):
+    def decode_rate(cache):
         with tempfile.TemporaryDirectory() as place:
             options = {"cache": cache, "cache_folder": place, "workers": workers}
             start = time.perf_counter()
             decode(listing, image_size=SIDE, **options)
             return count / (time.perf_counter() - start)
 
-    def theirs():
+    def loader_rate():
         start = time.perf_counter()
         for _ in loader:
             pass
         return count / (time.perf_counter() - start)
 
-    theirs()  # starts the workers
+    loader_rate()  # starts the workers
     rates = {"DataLoader": [], "host": [], "disk": []}
-    measures = {"DataLoader": theirs} | {
-        cache: partial(ours, cache) for cache in ("host", "disk")
+    measures = {"DataLoader": loader_rate} | {
+        cache: partial(decode_rate, cache) for cache in ("host", "disk")
     }
     for _ in range(turns):
         for name, measure in measures.items():

@@ -27,27 +27,27 @@ def measure(task, earlier, options):
         whys = {p: _too_much(p, earlier, growth, options) for p in task["peers"]}
         left_out = {peer: why for peer, why in whys.items() if why}
     peers = [peer for peer in task["peers"] if peer not in left_out]
-    found, failed = _time_all(task, peers, options.limit)
-    left_out |= failed | ({"JML": found["why"]} if "why" in found else {})
-    if not GPU and "seconds" in found:
-        eager = [p for p in found["seconds"] if p in peers and _base(p) == p]
+    result, failed = _time_all(task, peers, options.limit)
+    left_out |= failed | ({"JML": result["why"]} if "why" in result else {})
+    if not GPU and "seconds" in result:
+        eager = [p for p in result["seconds"] if p in peers and _base(p) == p]
         memory = _run(task | {"peers": eager, "wanted": "bytes"}, options.limit)
-        found["bytes"] = memory.get("bytes", {})
-    return task | {"left_out": left_out} | found
+        result["bytes"] = memory.get("bytes", {})
+    return task | {"left_out": left_out} | result
 
 
 def _time_all(task, peers, limit):
-    """What was found, and why each peer failed that did."""
+    """The measurements, and why each peer failed that did."""
     task = task | {"wanted": "seconds"}
-    found, failed = _run(task | {"peers": peers}, limit), {}
-    if "seconds" not in found and peers:  # one of them brought the process down
+    result, failed = _run(task | {"peers": peers}, limit), {}
+    if "seconds" not in result and peers:  # one of them brought the process down
         for peer in peers:
             alone = _run(task | {"peers": [peer]}, limit)
             if "seconds" not in alone:
                 failed[peer] = alone["why"]
         peers = [peer for peer in peers if peer not in failed]
-        found = _run(task | {"peers": peers}, limit)
-    return found, failed | found.pop("failed", {})
+        result = _run(task | {"peers": peers}, limit)
+    return result, failed | result.pop("failed", {})
 
 
 def _base(peer):
@@ -101,7 +101,7 @@ def work(task):
         jax.block_until_ready(run())
     except Exception as error:  # the other losses are still to be measured
         return {"why": _first_line(error)}
-    found = {"compile_s": compile_s, "failed": {}}
+    result = {"compile_s": compile_s, "failed": {}}
     steps = {"JML": lambda: jax.block_until_ready(run())}
     if GPU and task["peers"]:
         _forget_earlier_tasks()
@@ -112,18 +112,18 @@ def work(task):
                 made()
                 steps[peer] = made
         except Exception as error:  # whatever a peer raises is its result
-            found["failed"][peer] = _first_line(error)
+            result["failed"][peer] = _first_line(error)
     if task["wanted"] == "seconds":
         if dtype == "float32":
-            found["differs"] = differences(name, batch, steps)
-        found["seconds"] = _times(steps, task["turn"])
+            result["differs"] = differences(name, batch, steps)
+        result["seconds"] = _times(steps, task["turn"])
     if task["wanted"] == "bytes" or GPU:
         analysis = program.memory_analysis()
-        own = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+        size = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
         peak = _cuda_peak if GPU else _process_peak
         peers = {p: peak(step) for p, step in steps.items() if p != "JML"}
-        found["bytes"] = {"JML": own} | peers
-    return found
+        result["bytes"] = {"JML": size} | peers
+    return result
 
 
 def _first_line(error):
@@ -132,16 +132,16 @@ def _first_line(error):
 
 def _times(steps, seconds):
     """Median seconds of each step by name; one that is slow runs once."""
-    found, fast = {}, {}
+    times, fast = {}, {}
     for name, step in steps.items():
         start = time.perf_counter()
         step()
-        found[name] = time.perf_counter() - start
-        if found[name] < SLOW:
+        times[name] = time.perf_counter() - start
+        if times[name] < SLOW:
             fast[name] = step
     pause = 0 if GPU else PAUSE
     medians = median_seconds(list(fast.values()), seconds, at_least=RUNS, pause=pause)
-    return found | dict(zip(fast, medians, strict=True))
+    return times | dict(zip(fast, medians, strict=True))
 
 
 def _process_peak(step):

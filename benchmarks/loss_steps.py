@@ -138,7 +138,7 @@ def differences(name, batch, steps):
     """How far the peers that agree by definition are from JML: a line for each."""
     paper = {"convention": "paper"} if name in ("triplet all", "lifted") else None
     paper = {} if name == "multi_similarity" else paper
-    found = {}
+    disagreements = {}
     for peer, options in zip(PEERS, ({}, {}, paper, paper), strict=True):
         if peer in steps and options is not None:
             value, gradient = jml_step(name, batch, **options)[0]()
@@ -151,5 +151,7 @@ def differences(name, batch, steps):
             # whose root lifted structure takes: 2e-3, where float64 agrees to 4e-8.
             limit = 1e-2 if name == "lifted" else 1e-3
             if not (in_value < 1e-4 and in_gradient < limit):
-                found[peer] = f"value {in_value:.1e}, gradient {in_gradient:.1e}"
-    return found
+                disagreements[peer] = (
+                    f"value {in_value:.1e}, gradient {in_gradient:.1e}"
+                )
+    return disagreements

@@ -101,11 +101,11 @@ def tables(options):
             task = {"loss": name, "size": size, "dim": dim, "per_class": per_class}
             task |= {"dtype": options.dtype, "turn": options.seconds}
             task["peers"] = options.peers
-            found = earlier[name] = measure(task, earlier.get(name), options)
-            print(line(row(found)), flush=True)
-            for which, why in found["left_out"].items():
+            result = earlier[name] = measure(task, earlier.get(name), options)
+            print(line(row(result)), flush=True)
+            for which, why in result["left_out"].items():
                 notes.setdefault((name, which, why), size)
-            yield found
+            yield result
         for (name, which, why), size in notes.items():
             print(f"{name}, {which}, from B = {size:,}: {why}")
 
@@ -119,8 +119,8 @@ def main():
     text = {"machine": on, "options": asked, "results": results}
     print(on)
     try:
-        for found in tables(options):
-            results.append(found)
+        for result in tables(options):
+            results.append(result)
             if options.out:
                 write = methodcaller("write_text", json.dumps([text], indent=1))
                 save(options.out / "losses.json", write)

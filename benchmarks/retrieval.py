@@ -78,8 +78,8 @@ def child(library: str, folder: Path) -> dict:
         x, labels = torch.from_numpy(x), torch.from_numpy(labels)
 
         def run() -> dict:
-            found = calculator.get_accuracy(x, labels)
-            return {SHARED.get(name, name): value for name, value in found.items()}
+            accuracies = calculator.get_accuracy(x, labels)
+            return {SHARED.get(name, name): value for name, value in accuracies.items()}
 
     before, seconds = peak(), []
     for _ in range(2):
@@ -126,15 +126,15 @@ def ranking(items: int, classes: int, dim: int) -> None:
         np.save(Path(folder, "labels.npy"), labels)
         for library in [*runs] * TURNS:
             command = [sys.executable, __file__, "--child", library, folder]
-            said = subprocess.check_output(command, text=True)
-            runs[library].append(json.loads(said.splitlines()[-1]))
+            output = subprocess.check_output(command, text=True)
+            runs[library].append(json.loads(output.splitlines()[-1]))
     one = runs["jml"][0]
     print(f"{one['device']}: {items:,} x {dim}, {len(np.unique(labels)):,} classes")
     for name in SHARED.values():
         print(f"  {name:15} {one['metrics'][name]:.4f}")
         for other in runs.get("pml", ()):
-            found = other["metrics"][name]
-            assert abs(one["metrics"][name] - found) < 1e-5, (name, found)
+            value = other["metrics"][name]
+            assert abs(one["metrics"][name] - value) < 1e-5, (name, value)
     first, again = (
         {name: np.median([r["seconds"][i] for r in rs]) for name, rs in runs.items()}
         for i in (0, 1)
@@ -166,13 +166,13 @@ def large_classes(items: int = 60_000, dim: int = 128, classes: int = 10) -> Non
     x = 0.3 * rng.normal(size=(classes, dim))[labels] + rng.normal(size=(items, dim))
     x = x.astype(np.float32)
     start, before = time.perf_counter(), time.process_time()
-    found = evaluate(x, labels, resamples=0).metrics
+    metrics = evaluate(x, labels, resamples=0).metrics
     seconds = time.perf_counter() - start
     cpu = time.process_time() - before
     print(f"{items:,} x {dim} in {classes} classes, all metrics")
     print(f"  {seconds:.0f} s, {cpu:.0f} CPU-seconds, {peak():.2f} GiB in all")
-    print(f"  recall@1 {found['recall@1']:.4f}, map {found['map']:.4f}")
-    print(f"  nmi {found['nmi']:.4f}, ami {found['ami']:.4f}")
+    print(f"  recall@1 {metrics['recall@1']:.4f}, map {metrics['map']:.4f}")
+    print(f"  nmi {metrics['nmi']:.4f}, ami {metrics['ami']:.4f}")
 
 
 def clustering(items: int = 5924, dim: int = 128, classes: int = 100) -> None:
@@ -213,10 +213,10 @@ def report(items: int = 6000, classes: int = 100) -> None:
     images = rng.integers(0, 256, (items, 64, 64, 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        found = evaluate(x, labels)
+        evaluation = evaluate(x, labels)
         middle = time.perf_counter()
         subject = EmbeddedImages(x, labels, images)
-        page = write_report(Path(folder), "", subject, None, found, reproduce={})
+        page = write_report(Path(folder), "", subject, None, evaluation, reproduce={})
         end = time.perf_counter()
         print(
             f"report of {items:,} images: evaluated in {middle - start:.1f} s,"

@@ -76,22 +76,22 @@ def cost(items: int, classes: int, dim: int) -> None:
     for name, (x, labels) in inputs(items, classes, dim).items():
         for _ in range(2):
             start, before = time.perf_counter(), time.process_time()
-            found = evaluate(x, labels, clusterings=0, resamples=0)
+            evaluation = evaluate(x, labels, clusterings=0, resamples=0)
             cpu = time.process_time() - before
             seconds = time.perf_counter() - start
         first = first or cpu
         print(
             f"  {name:26} {seconds:6.1f} s, {cpu:6.1f} CPU-seconds, {cpu / first:4.2f}"
-            f" times the first; worst rank off by {worst(x, labels, found):.0e} of its"
-            " distance"
+            " times the first; worst rank off by"
+            f" {worst(x, labels, evaluation):.0e} of its distance"
         )
 
 
-def worst(x: np.ndarray, labels: np.ndarray, found) -> float:
+def worst(x: np.ndarray, labels: np.ndarray, evaluation) -> float:
     """How far the distance at the first hit's rank is from float64's, at most."""
     largest, wide = 0.0, x.astype(float)
     for query in np.linspace(0, len(x) - 1, SAMPLE).astype(int):
-        if np.isnan(found.per_query["mrr"][query]):
+        if np.isnan(evaluation.per_query["mrr"][query]):
             continue
         squares = np.concatenate(
             [
@@ -101,7 +101,7 @@ def worst(x: np.ndarray, labels: np.ndarray, found) -> float:
         )
         squares[query] = np.inf
         nearest = squares[labels == labels[query]].min()
-        at_rank = np.sort(squares)[round(1 / found.per_query["mrr"][query]) - 1]
+        at_rank = np.sort(squares)[round(1 / evaluation.per_query["mrr"][query]) - 1]
         largest = max(largest, abs(at_rank - nearest) / nearest)
     return largest
 

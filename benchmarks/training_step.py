@@ -125,14 +125,15 @@ def main() -> None:
     run_torch = torch_step(net, *data, bfloat16=args.bfloat16)
     run_jax = jax_step(model, *data, bfloat16=args.bfloat16)
     first = [timed(run)[0] for run in (run_jax, run_torch)]
-    ours, theirs = median_seconds([run_jax, run_torch], args.seconds)
+    jax_seconds, torch_seconds = median_seconds([run_jax, run_torch], args.seconds)
     kind = "bfloat16" if args.bfloat16 else "float32"
     print(
         f"{args.arch}, {args.size} px, batch {args.batch}, {kind},"
         f" {jax.devices()[0].device_kind}, {torch.get_num_threads()} threads:"
-        f" JAX {ours * 1e3:.0f} ms, PyTorch {theirs * 1e3:.0f} ms, ratio"
-        f" {ours / theirs:.2f}; images/s {args.batch / ours:.0f} and"
-        f" {args.batch / theirs:.0f}; first step {first[0]:.1f} s and {first[1]:.1f} s"
+        f" JAX {jax_seconds * 1e3:.0f} ms, PyTorch {torch_seconds * 1e3:.0f} ms, ratio"
+        f" {jax_seconds / torch_seconds:.2f}; images/s"
+        f" {args.batch / jax_seconds:.0f} and {args.batch / torch_seconds:.0f};"
+        f" first step {first[0]:.1f} s and {first[1]:.1f} s"
     )
 
 

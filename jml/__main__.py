@@ -1,4 +1,4 @@
-"""``python -m jml``: a front door onto the command, which ``jml`` runs as well."""
+"""Entry point of ``python -m jml`` and of ``jml``; see ``jml.app._console``."""
 
 from typing import NoReturn
 

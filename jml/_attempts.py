@@ -12,7 +12,11 @@ class Attempts:
     def __init__(self, report: Callable[[str], None] = lambda line: None) -> None:
         """Starts without failures; `report` is called with a line for each new one."""
         self.problems: dict[str, str] = {}
-        self.report = report
+        self._report = report
+
+    def silence(self) -> None:
+        """Reports no more lines; failures are still noted."""
+        self._report = lambda line: None
 
     @contextmanager
     def at(self, part: str) -> Iterator[None]:
@@ -33,7 +37,7 @@ class Attempts:
     def note(self, part: str, reason: str) -> None:
         """Notes a part that failed, and reports it unless the reason is known."""
         if self.problems.get(part) != reason:
-            self.report(f"{part}: {reason}")
+            self._report(f"{part}: {reason}")
         self.problems[part] = reason
 
     def check(self) -> None:

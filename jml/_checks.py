@@ -76,8 +76,8 @@ def check_labels_fit(name: str, labels) -> None:
 def warn_of_labels(name: str, labels, where, proxies) -> None:
     """Warns of labels without a proxy, if labels are known before anything runs.
 
-    The warning is placed where the function was called that calls this. Its text is the
-    same for every batch, so that Python prints it once for a place.
+    The warning points at the caller of the public function. Its text is the same for
+    every batch, so that Python prints it once for a place.
     """
     labels, classes = known_array(as_array(labels)), len(as_array(proxies))
     where = np.True_ if where is None else known_array(as_array(where))

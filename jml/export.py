@@ -1,4 +1,4 @@
-"""``python -m jml.export``: a front door onto the command, which says more."""
+"""Entry point of ``python -m jml.export``; see ``jml.app._export``."""
 
 from jml.app._command import leave
 from jml.app._export import main

@@ -70,8 +70,7 @@ def _load_for_labels(
     passed = [path is not None for path in paths]
     if passed not in ([False, False], [True, len(labels) == 2]):
         raise UserError(
-            f"{other}: goes with {option} and a gallery, and they with it; pass both or"
-            " none."
+            f"{other} and {option} must be passed together, and only with a gallery."
         )
     return [
         None if path is None else load(path, labels_of_path)

@@ -90,7 +90,10 @@ def _wait_for_others(config: Config, address: tuple[str, int], deadline: float) 
 def _problem(config: Config, missing: set[int], twice: set[int]) -> str:
     if twice:
         number = min(twice)
-        return f"--process: two processes say that they are {number}; count them."
+        return (
+            f"--process: {number} was passed to two processes; number them from 0, each"
+            " once."
+        )
     if not missing:
         return ""
     names = ", ".join(map(str, sorted(missing)))

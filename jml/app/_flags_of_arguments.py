@@ -29,7 +29,6 @@ RENAMED = {
     "skip_bad=True": "--on_bad_image skip",
     "skip_bad=False": "--on_bad_image error",
     "skip_bad": "--on_bad_image",
-    "state": "--resume",
     "steps": "--maxiter",
     "workers": "--nworkers",
 }
@@ -69,7 +68,7 @@ def with_flags(message: str, flags: Mapping[str, str] = FLAGS) -> str:
 
 @contextmanager
 def flags_for(**flags: str) -> Iterator[None]:
-    """Calls of the library whose arguments have flags of their own.
+    """Within it, errors of the library name these flags.
 
     For a name that ``FLAGS`` lacks, or has for something else: the ``name`` of
     ``jml.data.tfds`` is a part of ``--dataset``, and not the ``--name`` of a run.

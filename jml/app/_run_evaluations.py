@@ -57,7 +57,7 @@ class RunEvaluations:
             self._journal.attempts,
             self._recalls,
         )
-        if not measured:  # an earlier evaluation was not of these weights
+        if not measured:  # the row 'trained' is of earlier weights
             journal.recalls.pop("trained", None)
         elif step not in journal.scores:
             with attempts.at("metrics.jsonl"):

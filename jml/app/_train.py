@@ -100,11 +100,11 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
         for step, score in journal.scores.items():
             checkpoints.set_score(step, score)  # it may have been saved without one
         training = training._replace(state=state)
-        lost = _take_steps(
+        unsaved = _take_steps(
             config, run, training, batches, evaluations, journal, checkpoints, mesh
         )
         attempts = journal.attempts
-        attempts.report = lambda line: None  # the command's last line has it
+        attempts.silence()  # the command's last line reports failures
         if run.is_writer and evaluations.embedded is not None:
             embedded, records = evaluations.embedded, run.records
             with attempts.at("report.html"):
@@ -115,8 +115,8 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
         seconds = time.perf_counter() - began
         with attempts.at("the last table"):
             journal.print_summary(seconds)
-        if lost is not None:
-            raise lost
+        if unsaved is not None:
+            raise unsaved
         speed, problems = journal.images_per_second, attempts.problems
         return Summary(run.path, journal.recalls, speed, seconds, problems)
 

@@ -1,9 +1,10 @@
 """Images and the batches made of them.
 
-On the host, in NumPy: a reader (``folder``, ``table``, ``cub200`` ...) lists the images
-of a data set, ``decode`` makes them arrays of uint8, and a sampler (``pk_batch`` ...)
-says which of them make up a batch. On the device, inside the jitted step: ``augment``
-and its kin crop, flip and normalise.
+On the host, in NumPy: a reader (``folder``, ``table``, ``cub200`` ...) gives a
+``Listing`` of a data set's images, ``decode`` makes a ``Dataset`` of ``Split``s of it,
+with the images as arrays of uint8, and a sampler (``pk_batch`` ...) chooses the images
+of a batch. On the device, inside the jitted step: ``augment`` and ``strong_augment``
+crop, flip and normalise; for evaluation ``center_crop_normalize`` does not flip.
 """
 
 from ._augment import augment as augment

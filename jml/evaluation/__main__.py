@@ -1,4 +1,4 @@
-"""``python -m jml.evaluation``: a front door onto the command, which says more."""
+"""Entry point of ``python -m jml.evaluation``; see ``jml.app._evaluate``."""
 
 from jml.app._command import leave
 from jml.app._evaluate import main

@@ -83,7 +83,8 @@ def fit(
 
     done, every = int(state.step), every or max(steps, 1)
     stops = [stop for stop in range(every, steps, every) if stop > done]
-    stops += [steps] * (done < steps)
+    if done < steps:
+        stops.append(steps)
     feed = prefetch_any(batches, range(done, steps))
     with Interruption() as interruption, closing(feed):
         for stop in stops:
@@ -124,6 +125,7 @@ def _take(
         waiting_since = time.perf_counter()
     while in_flight and not isinstance(problem, NotFinite):
         problem = in_flight.finish() or problem
+    # False, on the devices where it was: a resumed training goes on.
     return state._replace(halted=state.halted & False), problem
 
 

@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Notes the first signal; a second one acts as if this were not here.
+    """Notes the first signal; a second one has Python's default effect.
 
     Within ``at_once`` the first signal also raises `Interrupted`: there is work that
     may be abandoned at any moment.

@@ -25,7 +25,7 @@ LossOf = Callable[
 
 
 class TrainState(NamedTuple):
-    """Everything that a step changes. A step counts from 0."""
+    """Everything that a step changes. Steps are counted from 0."""
 
     params: PyTree
     batch_stats: PyTree  # running statistics, or whatever a forward pass changes
@@ -94,7 +94,8 @@ def make_step(
             ``(loss, (batch_stats, diagnostics))``: a scalar, the statistics after the
             forward pass, and a dictionary of scalars to log.
         optimizer: an optimizer of optax. ``hyper`` and ``step`` are passed to those
-            that take extra arguments.
+            that take extra arguments. ``hyper`` is any tree: `make_optimizer` wants
+            ``hyper.rates``, and moving averages want ``hyper.ema``.
         skip_nan: skip and count a step that is not finite, and train on.
         mesh: the devices that share each batch, from `data_mesh`.
 

@@ -45,7 +45,7 @@ def test_two_processes_of_one_number_are_an_error():
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(join, joining(n, port, seconds=9)) for n in (0, 1, 1)]
         problems = [str(future.exception()) for future in waiting]
-    assert "--process: two processes say that they are 1" in problems[0]
+    assert "--process: 1 was passed to two processes; number them" in problems[0]
 
 
 def test_a_coordinator_that_does_not_answer():

@@ -101,7 +101,7 @@ def test_within_test_a_path_listed_twice_is_one_item_and_copies_are_counted(tmp_
     )
     assert kept == (
         "t: equal bytes: 1 of 5 test images also in training, 3 of 5 test images more"
-        " than once in test; none is left out for that alone"
+        " than once in test; they stay in the rankings"
     )
 
 

@@ -53,9 +53,9 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
             str | None,
             flags.loss(None, choice.text, choices=choice.choices),
         )
-    numbers = {h.name: h for s in SPECS.values() for h in s.hyperparameters}
-    for name, number in numbers.items():
-        yield name, float | None, flags.loss(None, number.text)
+    hyperparameters = {h.name: h for s in SPECS.values() for h in s.hyperparameters}
+    for name, hyperparameter in hyperparameters.items():
+        yield name, float | None, flags.loss(None, hyperparameter.text)
 
 
 if TYPE_CHECKING:

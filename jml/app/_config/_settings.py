@@ -131,7 +131,7 @@ class Settings(LossSettings):
     coordinator: str | None = flags.run(
         None,
         "address HOST:PORT of process 0, where several processes train together; auto:"
-        " the address that SLURM, Open MPI or the TPU says",
+        " the address that SLURM, Open MPI or the TPU provides",
     )
     processes: int | None = flags.run(
         None, "number of processes that train together", **flags.count

@@ -150,8 +150,8 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Closes trackers and bar; the bar stays as it is."""
-        self.attempts.report = lambda line: None
+        """Closes trackers and bar; leaves the bar on screen."""
+        self.attempts.silence()
         self.close_trackers()
         self._bar.close()
 

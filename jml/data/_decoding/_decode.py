@@ -44,8 +44,9 @@ def decode(
         cache_folder: where those files are; by default ``jml`` in the user's cache.
         workers: threads that decode.
         skip_bad: leave out images that cannot be read, instead of an error.
-        singletons: what ``pk_batch`` will be told about training classes of which a
-            single image can be read: "skip" or "views". A note reports it.
+        singletons: the `singletons` that will be passed to ``pk_batch``: "skip" or
+            "views". It only decides the note about training classes of which a single
+            image can be read.
         progress: called with an iterable over all images and their number; returns one
             over the same images, and may show how far it is.
 

@@ -144,4 +144,4 @@ def _kept(
         if mask.any()
     ]
     if counts:
-        yield f"equal bytes: {', '.join(counts)}; none is left out for that alone"
+        yield f"equal bytes: {', '.join(counts)}; they stay in the rankings"

@@ -1,10 +1,10 @@
 """Ranks among items so near a query that products cannot order them.
 
-A target is close where products cannot order distances as small as its own. A query
-with a close target has a limit: every item that could come before a close target is
-within it. Sweeps count the items within the limit. Where they are more than the
-relevant ones known to be there, the others are found, and all are ordered by
-differences of vectors. Items beyond the limit come after, in the order of products.
+A target is close if its distance is below what products resolve. A query with a close
+target has a limit: every item that could come before a close target is within it.
+Sweeps count the items within the limit. If more items are within the limit than its
+known targets, the rest are located, and all are ranked by differences. Items beyond the
+limit come after, in the order of products.
 """
 
 from collections.abc import Callable

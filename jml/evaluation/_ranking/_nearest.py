@@ -54,8 +54,8 @@ def _search(
     for at in range(0, len(queries), step):
         chunk = queries[at : at + step]
         block = make_queries(excluded, in_blocks(products.x[chunk], step, 0), chunk)
-        found = _nearest_by_products(block, gallery, k=candidates)
-        squares, items = (np.asarray(a)[: len(chunk)] for a in found)
+        nearest_by_products = _nearest_by_products(block, gallery, k=candidates)
+        squares, items = (np.asarray(a)[: len(chunk)] for a in nearest_by_products)
         nearest[at : at + step], cut_off[at : at + step] = _order_candidates(
             vectors, products, chunk, squares, items, k
         )
