@@ -20,8 +20,8 @@ LAYERS = (
     ("pairwise",),
     ("losses",),
     ("models", "data", "evaluation"),
-    ("report",),
     ("training",),
+    ("report",),
     ("jml",),  # the package itself: each public sub-package, on first use
     ("app",),
 )
