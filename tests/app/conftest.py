@@ -1,4 +1,4 @@
-"""The command in this process, and a small folder of pictures to run it on."""
+"""The command in this process, and a small folder of images to run it on."""
 
 import importlib.util
 from pathlib import Path
@@ -23,7 +23,7 @@ def main():
     return module.main
 
 
-# The command on small pictures with a small network; more flags follow.
+# The command on small images with a small network; more flags follow.
 SMALL_RUN = [
     "--arch=resnet18",
     "--weights=none",
@@ -34,7 +34,7 @@ SMALL_RUN = [
 ]
 
 
-def draw(root, *, classes, images, side=20, seed=0):
+def draw(root, *, classes, per_class, side=20, seed=0):
     """Stripes: a class is a colour; its background, direction and width vary."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] / side
@@ -42,29 +42,29 @@ def draw(root, *, classes, images, side=20, seed=0):
     colours /= np.linalg.norm(colours, axis=1, keepdims=True)
     for c in range(classes):
         (root / f"class{c:02}").mkdir(parents=True)
-        for i in range(images):
+        for i in range(per_class):
             angle = rng.uniform(0, 2 * np.pi)
             across = np.cos(angle) * x + np.sin(angle) * y
             waves = np.sin(2 * np.pi * (rng.uniform(1.5, 3) * across + rng.uniform()))
-            picture = 128 + 90 * waves[:, :, None] * colours[c]
-            picture += rng.uniform(-50, 50, size=3) + rng.normal(0, 10, (side, side, 3))
-            picture = np.clip(picture, 0, 255).astype(np.uint8)
-            Image.fromarray(picture).save(root / f"class{c:02}" / f"{i:03}.png")
+            image = 128 + 90 * waves[:, :, None] * colours[c]
+            image += rng.uniform(-50, 50, size=3) + rng.normal(0, 10, (side, side, 3))
+            image = np.clip(image, 0, 255).astype(np.uint8)
+            Image.fromarray(image).save(root / f"class{c:02}" / f"{i:03}.png")
 
 
 @pytest.fixture(scope="session")
-def write_pictures():
+def write_images():
     return draw
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """24 classes, the first half for training; read only.
 
     Some names are not UTF-8, and two of the classes look alike.
     """
-    root = tmp_path_factory.mktemp("pictures") / "b\udce9b\udce9"
-    draw(root, classes=24, images=12)
+    root = tmp_path_factory.mktemp("images") / "b\udce9b\udce9"
+    draw(root, classes=24, per_class=12)
     for number, byte in ((22, "\udce8"), (23, "\udce9")):
         (root / f"class{number}").rename(root / f"class2{byte}")
     (root / "class00" / "000.png").rename(root / "class00" / "000\udcff.png")

@@ -13,84 +13,84 @@ def contents(path):
     }
 
 
-def on_pictures(root, *arguments):
+def on_images(root, *arguments):
     return [f"--dataroot={root}", "--arch=resnet18", "--weights=none", *arguments]
 
 
-def no_such_root(tmp_path, write_pictures):
-    return on_pictures(tmp_path / "nowhere")
+def no_such_root(tmp_path, write_images):
+    return on_images(tmp_path / "nowhere")
 
 
-def empty_root(tmp_path, write_pictures):
+def empty_root(tmp_path, write_images):
     (tmp_path / "empty").mkdir()
-    return on_pictures(tmp_path / "empty")
+    return on_images(tmp_path / "empty")
 
 
-def single_class(tmp_path, write_pictures):
-    write_pictures(tmp_path / "one", classes=1, images=4)
-    return on_pictures(tmp_path / "one")
+def single_class(tmp_path, write_images):
+    write_images(tmp_path / "one", classes=1, per_class=4)
+    return on_images(tmp_path / "one")
 
 
-def class_without_an_image(tmp_path, write_pictures):
-    write_pictures(tmp_path / "few", classes=4, images=1)
+def class_without_an_image(tmp_path, write_images):
+    write_images(tmp_path / "few", classes=4, per_class=1)
     (tmp_path / "few" / "class02" / "000.png").unlink()
-    return on_pictures(tmp_path / "few")
+    return on_images(tmp_path / "few")
 
 
-def classes_with_one_image(tmp_path, write_pictures):
-    write_pictures(tmp_path / "few", classes=4, images=2)
+def classes_with_one_image(tmp_path, write_images):
+    write_images(tmp_path / "few", classes=4, per_class=2)
     for c in range(2):  # of one a bad image, which would be met later
         (tmp_path / "few" / f"class0{c}" / "000.png").unlink()
     (tmp_path / "few" / "class00" / "001.png").write_text("no image")
-    return on_pictures(tmp_path / "few")
+    return on_images(tmp_path / "few")
 
 
-def corrupt_image(tmp_path, write_pictures):
-    write_pictures(tmp_path / "bad", classes=4, images=4)
+def corrupt_image(tmp_path, write_images):
+    write_images(tmp_path / "bad", classes=4, per_class=4)
     whole = tmp_path / "bad" / "class01" / "002.png"
     whole.write_bytes(whole.read_bytes()[:200])
-    return on_pictures(tmp_path / "bad", "--batch_size=8")
+    return on_images(tmp_path / "bad", "--batch_size=8")
 
 
-def text_instead_of_image(tmp_path, write_pictures):
-    write_pictures(tmp_path / "bad", classes=4, images=4)
-    (tmp_path / "bad" / "class01" / "002.png").write_text("not a picture")
-    return on_pictures(tmp_path / "bad", "--batch_size=8")
+def text_instead_of_image(tmp_path, write_images):
+    write_images(tmp_path / "bad", classes=4, per_class=4)
+    (tmp_path / "bad" / "class01" / "002.png").write_text("not an image")
+    return on_images(tmp_path / "bad", "--batch_size=8")
 
 
-def large_batch(tmp_path, write_pictures):
-    write_pictures(tmp_path / "small", classes=4, images=4)
-    return on_pictures(tmp_path / "small", "--batch_size=64")
+def large_batch(tmp_path, write_images):
+    write_images(tmp_path / "small", classes=4, per_class=4)
+    return on_images(tmp_path / "small", "--batch_size=64")
 
 
-def unwritable_folder(tmp_path, write_pictures):
+def unwritable_folder(tmp_path, write_images):
     (tmp_path / "file").write_text("a file")
     return ["--checkpoints_path", str(tmp_path / "file")]
 
 
-def earlier_run(tmp_path, write_pictures):
+def earlier_run(tmp_path, write_images):
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     (tmp_path / "runs" / "mine" / "metrics.jsonl").write_text("{}\n")
     return ["--checkpoints_path", str(tmp_path / "runs"), "--name", "mine"]
 
 
-def missing_weights(tmp_path, write_pictures):
-    write_pictures(tmp_path / "small", classes=4, images=4)
+def missing_weights(tmp_path, write_images):
+    write_images(tmp_path / "small", classes=4, per_class=4)
     flags = ["--batch_size=8", f"--weights={tmp_path / 'none.safetensors'}"]
-    return on_pictures(tmp_path / "small", *flags)
+    return on_images(tmp_path / "small", *flags)
 
 
-def weights_of_another_network(tmp_path, write_pictures):
+def weights_of_another_network(tmp_path, write_images):
     from safetensors.numpy import save_file
 
-    write_pictures(tmp_path / "small", classes=4, images=4)
+    write_images(tmp_path / "small", classes=4, per_class=4)
     path = tmp_path / "other.safetensors"
     save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, path)
-    return on_pictures(tmp_path / "small", "--batch_size=8", f"--weights={path}")
+    return on_images(tmp_path / "small", "--batch_size=8", f"--weights={path}")
 
 
 def fixed(*arguments):
-    return lambda tmp_path, write_pictures: list(arguments)
+    return lambda tmp_path, write_images: list(arguments)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def fixed(*arguments):
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
-    make, words, main, write_pictures, tmp_path, monkeypatch, capsys
+    make, words, main, write_images, tmp_path, monkeypatch, capsys
 ):
-    arguments = make(tmp_path, write_pictures)
+    arguments = make(tmp_path, write_images)
     monkeypatch.chdir(tmp_path)  # where the default --checkpoints_path would be made
     before = contents(tmp_path)
     code = main(arguments)

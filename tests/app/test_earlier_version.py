@@ -22,6 +22,7 @@ def earlier(tmp_path, monkeypatch):
     return tmp_path / "runs" / "before"
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_goes_on_as_that_version_did(earlier, main):
     config = json.loads((earlier / "config.json").read_text())
     given = {

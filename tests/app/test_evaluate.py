@@ -41,9 +41,9 @@ QUICK = ["--resamples=20", "--clusterings=1"]
 
 def test_the_table_is_the_evaluation(files, capsys):
     pair = ["q.npy", "q-labels.npy", "g.npy", "g-labels.npy"]
-    pictures = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
+    images = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
     more = ["--ks", "1", "10", "--map_ks", "5", "--metric=cosine", "--seed=3"]
-    assert main([*pair, *pictures, *more, *QUICK, "--class_names=names.txt"]) == 0
+    assert main([*pair, *images, *more, *QUICK, "--class_names=names.txt"]) == 0
     out, err = capsys.readouterr()
     arrays = [np.load(name) for name in pair]
     options = {"metric": "cosine", "seed": 3, "resamples": 20, "clusterings": 1}
@@ -165,18 +165,18 @@ def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
 
 
 @pytest.mark.slow
-def test_pictures_of_two_sizes_and_huge_embeddings(files):
+def test_images_of_two_sizes_and_huge_embeddings(files):
     np.save("q.npy", np.load("q.npy").astype(np.float64) * 1e200)
     np.save("g.npy", np.load("g.npy").astype(np.float64) * 1e200)
     large = np.repeat(np.repeat(np.load("q-images.npy"), 2, axis=1), 2, axis=2)
     np.save("q-images.npy", large)
     pair = ["q.npy", "q-labels.npy", "g.npy", "g-labels.npy"]
-    pictures = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
-    assert main([*pair, *pictures, *QUICK]) == 0
+    images = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
+    assert main([*pair, *images, *QUICK]) == 0
     assert data_of(files / "report.html")["metrics"][0][1] > 0.5
 
 
-def test_a_report_that_cannot_be_drawn_costs_no_metrics_and_no_earlier_picture(
+def test_a_report_that_cannot_be_drawn_costs_no_metrics_and_no_earlier_image(
     files, capsys, monkeypatch
 ):
     assert main(["q.npy", "q-labels.npy", *QUICK]) == 0

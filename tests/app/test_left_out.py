@@ -19,8 +19,8 @@ def rows(tmp_path):
     rng = np.random.default_rng(0)
 
     def draw(name):
-        picture = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        Image.fromarray(picture).save(tmp_path / name, "png")
+        image = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(image).save(tmp_path / name, "png")
 
     for name in [*(f"t{i}" for i in range(4)), *(f"q{i}" for i in range(24))]:
         draw(name)

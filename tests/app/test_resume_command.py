@@ -23,11 +23,11 @@ FLAGS = [*SMALL_RUN, "--maxiter=12", "--eval_interval=5", "--name=a"]
 
 
 @pytest.fixture(scope="module")
-def train(pictures, main):
+def train(images, main):
     """Runs the command in a folder."""
 
     def train(place, *more):
-        places = [f"--dataroot={pictures}", f"--checkpoints_path={place}"]
+        places = [f"--dataroot={images}", f"--checkpoints_path={place}"]
         return main([*FLAGS, *places, *more])
 
     return train
@@ -210,8 +210,8 @@ def test_a_checkpoint_of_another_configuration_is_refused(train, cut, runs, caps
 
 
 @pytest.mark.slow
-def test_a_run_on_other_images_is_refused(train, cut, write_pictures, tmp_path, capsys):
-    write_pictures(tmp_path / "others", classes=24, images=11)
+def test_a_run_on_other_images_is_refused(train, cut, write_images, tmp_path, capsys):
+    write_images(tmp_path / "others", classes=24, per_class=11)
     flags = ["--resume", f"--dataroot={tmp_path / 'others'}"]
     assert "was trained on other images" in refused(train, cut.parent, capsys, *flags)
 

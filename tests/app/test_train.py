@@ -1,4 +1,4 @@
-"""A short run from pictures on disk to a network that retrieves better."""
+"""A short run from images on disk to a network that retrieves better."""
 
 import json
 import shutil
@@ -18,10 +18,10 @@ FLAGS = [*SMALL_RUN, "--lr=1e-3"]
 
 
 @pytest.fixture(scope="module")
-def run(pictures, main, tmp_path_factory):
+def run(images, main, tmp_path_factory):
     """The folder of one finished run of the command."""
     place = tmp_path_factory.mktemp("runs")
-    arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={place}"]
+    arguments = [*FLAGS, f"--dataroot={images}", f"--checkpoints_path={place}"]
     length = ["--maxiter=120", "--decay_iter_step=90", "--eval_interval=60"]
     assert main([*arguments, *length, "--name=a"]) == 0
     return place / "a"
@@ -94,7 +94,7 @@ def test_the_best_weights_stay(run, records):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_keeps_what_was_written(images, main, tmp_path, monkeypatch, capsys):
     step = journal_module.Journal.step
 
     def interrupted(self, record):
@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, ca
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(journal_module.Journal, "step", interrupted)
-    arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={tmp_path}"]
+    arguments = [*FLAGS, f"--dataroot={images}", f"--checkpoints_path={tmp_path}"]
     code = main([*arguments, "--maxiter=9", "--eval_interval=2", "--name=a"])
     assert code == 130
     assert (
@@ -118,9 +118,9 @@ def test_ctrl_c_keeps_what_was_written(pictures, main, tmp_path, monkeypatch, ca
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(
-    pictures, main, tmp_path, capsys
+    images, main, tmp_path, capsys
 ):
-    arguments = [*FLAGS, f"--dataroot={pictures}", f"--checkpoints_path={tmp_path}"]
+    arguments = [*FLAGS, f"--dataroot={images}", f"--checkpoints_path={tmp_path}"]
     code = main([*arguments, "--lr=1e38", "--maxiter=9", "--name=a", "--loss=lifted"])
     assert code == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -163,7 +163,7 @@ def test_classes_that_look_alike_stay_apart_in_the_report(run):
 
 
 @pytest.mark.slow
-def test_a_run_whose_images_have_moved(run, pictures, tmp_path, capsys):
+def test_a_run_whose_images_have_moved(run, images, tmp_path, capsys):
     moved = tmp_path / "run"
     shutil.copytree(run, moved)
     config = json.loads((run / "config.json").read_text())
@@ -171,7 +171,7 @@ def test_a_run_whose_images_have_moved(run, pictures, tmp_path, capsys):
     (moved / "config.json").write_text(json.dumps(config))
     code, _, error = evaluated(capsys, moved)
     assert code == 2 and "--dataroot" in error and "nowhere" in error
-    assert evaluated(capsys, moved, f"--dataroot={pictures}")[0] == 0
+    assert evaluated(capsys, moved, f"--dataroot={images}")[0] == 0
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])

@@ -58,6 +58,14 @@ CASES = [
     if metric == "euclidean" or name not in LENGTHS
 ]
 every_case = pytest.mark.parametrize(("name", "metric"), CASES)
+QUICK = ("plain", "very tight groups", "copies", "lengths apart")
+few_quick_cases = pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        pytest.param(*case, marks=() if case[0] in QUICK else pytest.mark.slow)
+        for case in CASES
+    ],
+)
 
 
 def squared(x, y, metric="euclidean"):
@@ -84,7 +92,7 @@ def check_ranks(search, truth, relevant):
     assert seen == relevant.any(axis=1).sum()
 
 
-@every_case
+@few_quick_cases
 @pytest.mark.parametrize("way", ["few", "many", "sorted", "rows alone"])
 def test_ranks_are_those_of_float64(name, metric, way):
     x = INPUTS[name].astype(np.float32)

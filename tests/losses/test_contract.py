@@ -185,7 +185,13 @@ def test_scaling_all_embeddings_changes_nothing(x64, name):
     assert_same((value, 8 * grad), value_and_grad(name, x), rtol=1e-12)
 
 
-@every
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(case, marks=() if case == "contrastive-paper" else slow)
+        for case in CASES
+    ],
+)
 def test_a_batch_that_all_devices_have(name):
     """It counts as often as there are devices, here one."""
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))

@@ -28,7 +28,22 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 # others are padded to one, with items that are absent and with coordinates of 0.
 SHAPES = [(2, 3), (7, 4), (64, 16)]
 PADDED = (64, 32)
+slow = pytest.mark.slow
 SIZES, DIMS = st.integers(2, 64), st.sampled_from([1, 8])
+
+
+def golden_cases(is_slow):
+    """Of those compiled for one shape, all are as quick as one."""
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(case, marks=slow if is_slow(case) else ())
+            for case in GOLDEN_CASES
+        ],
+    )
+
+
+every_case = golden_cases(lambda case: GOLDEN[f"{case}/labels"].shape == (2,))
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +90,7 @@ def evaluate(name, x, labels, margin, **options):
 
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("name", REFERENCES)
-@pytest.mark.parametrize("case", GOLDEN_CASES)
+@every_case
 def test_golden_float64(x64, case, name, margin):
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
     check(name, x, labels, float(margin))
@@ -91,7 +106,7 @@ def test_golden_float32(case, name):
 
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("name", [name for name in REFERENCES if name != "lifted"])
-@pytest.mark.parametrize("case", GOLDEN_CASES)
+@every_case
 def test_recorded_values(x64, case, name, margin):
     """Straight against the file; lifted needs the exact zeros that the file lacks."""
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
@@ -177,7 +192,7 @@ proxy_value_and_grad = jax.jit(
 )
 
 
-@pytest.mark.parametrize("case", GOLDEN_CASES)
+@golden_cases(lambda case: case not in ("duplicates", "pk8x4_raw"))
 def test_proxy_nca_golden(x64, case):
     key = f"{case}/proxy_nca"
     if f"{key}/loss" not in GOLDEN:

@@ -46,7 +46,7 @@ BEYOND = r"proxy_nca_loss: `labels` of 5 and above .* pass labels - 1 if yours a
 
 
 @pytest.mark.parametrize("kind", [np.uint8, jnp.asarray])
-def test_labels_beyond_the_proxies_are_said(kind):
+def test_labels_beyond_the_proxies_are_warned_of(kind):
     """Where they are known: also in a gradient, and with constants under jit."""
     labels = kind(LABELS + 1)
     for loss in (losses.proxy_nca_loss, jax.grad(losses.proxy_nca_loss)):
@@ -72,7 +72,7 @@ def test_other_labels_are_not_said():
     jax.vmap(losses.proxy_nca_loss, (0, 0, None))(X[None], beyond[None], PROXIES)
 
 
-def test_labels_beyond_the_proxies_are_said_once():
+def test_labels_beyond_the_proxies_are_warned_of_once():
     loss = inspect.unwrap(losses.proxy_nca_loss)  # without the frame of type_checks.py
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("default")
