@@ -41,7 +41,9 @@ def test_close_rows_are_not_taken_for_identical(dim, spread):
         assert_close(single, gradient(x.astype(np.float64)), 0.05, "collapsed rows")
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)]
+)
 def test_identical_rows_are_at_zero(x64, dtype):
     rng = np.random.default_rng(0)
     for dim in (1, 3, 128, 512):

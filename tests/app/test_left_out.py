@@ -69,7 +69,7 @@ def rankings(folder, rows):
         yield i, [j for _, j in sorted(ranked)]
 
 
-@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("grouped", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("among_themselves", [False, True])
 def test_all_that_measures_leaves_out_the_same(
     tmp_path, rows, grouped, among_themselves, monkeypatch

@@ -64,6 +64,7 @@ def test_the_loss_falls_and_recall_on_unseen_classes_rises(records):
     assert trained > raw + 0.05
 
 
+@pytest.mark.slow
 def test_the_weights_reload_to_the_network_that_was_measured(run, records):
     from jml.data import center_crop_normalize
     from jml.evaluation import recall_at_k
@@ -139,6 +140,7 @@ def evaluated(capsys, *arguments):
     return code, out, err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_again(run, records, capsys):
     before = data_of(run / "report.html")
     (run / "report.html").unlink()

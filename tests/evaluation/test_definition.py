@@ -12,7 +12,10 @@ from .cases import Case, among_themselves, axes, clusters, directions, with_a_ga
 
 # Rows of a tile, and how many targets may be kept: with none, tiles serve rows alone.
 WAYS = [(16, _ranks.MAX_TARGETS), (16, 0), (1008, _ranks.MAX_TARGETS)]
-every_way = pytest.mark.parametrize(("tile", "most"), WAYS)
+every_way = pytest.mark.parametrize(
+    ("tile", "most"),
+    [WAYS[0], *(pytest.param(*way, marks=pytest.mark.slow) for way in WAYS[1:])],
+)
 
 
 def check(case, tile, most, metric="euclidean"):

@@ -53,6 +53,16 @@ def cases(names, argument="name"):
 
 
 every = cases(CASES)
+
+
+def quick_for(*names):
+    """All cases; those of other names are among the slow."""
+    return pytest.mark.parametrize(
+        "name",
+        [pytest.param(case, marks=() if case in names else slow) for case in CASES],
+    )
+
+
 every_pair = cases(PAIR_CASES)
 every_hyperparameter = cases(HYPERPARAMETERS, ("name", "argument"))
 
@@ -90,7 +100,7 @@ def test_vmap(name):
         assert_same(jax.tree.map(lambda a, i=i: a[i], together), one, rtol=1e-5)
 
 
-@every
+@quick_for("contrastive-paper", "triplet_semi-paper", "proxy_nca")
 def test_where_means_absent(name):
     keep = np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1], bool)
     poisoned = np.where(keep[:, None], X, np.nan)
@@ -185,13 +195,7 @@ def test_scaling_all_embeddings_changes_nothing(x64, name):
     assert_same((value, 8 * grad), value_and_grad(name, x), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(case, marks=() if case == "contrastive-paper" else slow)
-        for case in CASES
-    ],
-)
+@quick_for("contrastive-paper")
 def test_a_batch_that_all_devices_have(name):
     """It counts as often as there are devices, here one."""
     mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
@@ -286,7 +290,7 @@ def test_numbers_at_the_bounds_of_the_command_are_finite(name, argument):
         assert np.isfinite(value) and np.all(np.isfinite(grad)), limit
 
 
-@every
+@quick_for("contrastive-paper", "proxy_nca")
 def test_labels_are_not_cut_off(name):
     """JAX keeps 32 bits of a NumPy label, and would take these for one class."""
     labels = np.arange(12, dtype=np.int64) * 2**32

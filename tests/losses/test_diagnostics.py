@@ -62,7 +62,10 @@ def test_active_pairs_of_contrastive(x64, batch, convention, power):
     assert 0 < found < 1
 
 
-@pytest.mark.parametrize("mining", ["all", "hardest", "semi"])
+@pytest.mark.parametrize(
+    "mining",
+    ["semi", *(pytest.param(m, marks=pytest.mark.slow) for m in ("all", "hardest"))],
+)
 def test_active_triplets(x64, batch, mining):
     d, positive, negative = pairs(batch)
     active = {"all": [], "hardest": [], "semi": []}

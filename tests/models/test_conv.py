@@ -72,7 +72,14 @@ def test_convolution_equals_torch(x64, stride):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("side", [(1, 1), (2, 3), (4, 4), (7, 6), (9, 9)], ids=str)
+@pytest.mark.parametrize(
+    "side",
+    [
+        *[(1, 1), (7, 6)],
+        *(pytest.param(s, marks=pytest.mark.slow) for s in [(2, 3), (4, 4), (9, 9)]),
+    ],
+    ids=str,
+)
 def test_pooling_equals_torch(x64, side, ties):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, *side, 3))

@@ -109,7 +109,13 @@ def test_fixed_proxies_stay_where_they_were_drawn(batch):
     assert changes["model"]["fc"]["weight"]
 
 
-@pytest.mark.parametrize("loss", SPECS)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(name, marks=() if name == "contrastive" else pytest.mark.slow)
+        for name in SPECS
+    ],
+)
 def test_hyperparameters_are_traced(batch, loss):
     traces = []
 
