@@ -182,7 +182,10 @@ def test_second_derivatives(x64, name):
     check_grads(both, (X.astype(float), numbers), order=1, modes=["fwd"])
 
 
-@cases(MOVABLE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "contrastive-paper" else slow) for n in MOVABLE],
+)
 def test_moving_all_embeddings_changes_nothing(x64, name):
     x = X.astype(np.float64)
     assert_same(value_and_grad(name, x), value_and_grad(name, x + 3), rtol=1e-12)

@@ -41,7 +41,14 @@ def pairs(batch):
     return distances(x, x), same & ~np.eye(len(x), dtype=bool), ~same
 
 
-@pytest.mark.parametrize("loss", [n for n in SPECS if SPECS[n].proxies is None])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(n, marks=() if n == "contrastive" else pytest.mark.slow)
+        for n in SPECS
+        if SPECS[n].proxies is None
+    ],
+)
 def test_mean_distances(x64, batch, loss):
     found = diagnostics_of(batch, loss)
     if SPECS[loss].unit_length:

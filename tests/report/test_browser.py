@@ -204,6 +204,7 @@ def test_the_menu_is_whole_and_leads_below_itself(visit, report, width):
         assert 0 <= below < 45
 
 
+@pytest.mark.slow
 def test_a_report_without_images_and_training(visit, tmp_path):
     path = write(tmp_path, items(9, 3, images=False), items(7, 3, seed=1))
     page = visit(path)
