@@ -70,7 +70,8 @@ def _load_for_labels(
     passed = [path is not None for path in paths]
     if passed not in ([False, False], [True, len(labels) == 2]):
         raise UserError(
-            f"{other} and {option} must be passed together, and only with a gallery."
+            f"{option} and {other}: with a gallery pass both; without one, {option}"
+            " alone."
         )
     return [
         None if path is None else load(path, labels_of_path)

@@ -18,7 +18,6 @@ from jml._names import shell_line
 from jml._output import write_err, write_out
 from jml._whole_files import cannot_write
 from jml.app._command import exit_code
-from jml.app._flags_of_arguments import with_flags
 from jml.app._parser import Parser
 from jml.errors import UserError
 
@@ -125,16 +124,14 @@ def _run(words: list[str], program: str) -> None:
         if of_run:
             from jml.app._report import evaluate_run
 
-            evaluate_run(
-                folder, dataroot=options.dataroot, notify=_report_line, show=show
-            )
+            evaluate_run(folder, dataroot=options.dataroot, notify=write_err, show=show)
         else:
             again = [*program.split(), *words]
             again += ["--overwrite"] * (not options.overwrite)
             from jml.app._evaluate_files import evaluate_files
 
             evaluate_files(
-                options, show=show, notify=_report_line, reproduce=shell_line(again)
+                options, show=show, notify=write_err, reproduce=shell_line(again)
             )
     except OSError as error:  # the report cannot be written; reading has its own errors
         raise cannot_write(folder, error.strerror or error, "--out") from None
@@ -151,10 +148,6 @@ def _check_flags(parser: Parser, options: argparse.Namespace, of_run: bool) -> N
             raise UserError(f"--{name}: is for files; a run has its own settings.")
         if not of_run and name == "dataroot":
             raise UserError("--dataroot: is for the folder of a run, not for files.")
-
-
-def _report_line(line: str) -> None:
-    write_err(with_flags(line))
 
 
 def _table(evaluation: Any) -> str:

@@ -6,7 +6,7 @@ flag to change, so the commands pass every message through ``with_flags``.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 
@@ -14,7 +14,9 @@ from jml.app._config import Config
 from jml.errors import UserError
 
 # An argument and, perhaps, a value: `nested`, `nested=True`, `weights="none"`.
-ARGUMENT = re.compile(r"(?<!`)`([A-Za-z_]\w*)(?:=([^`]*))?`(?!`)")
+ARGUMENT = r"(?<!`)`([A-Za-z_]\w*)(?:=([^`]*))?`(?!`)"
+# A value of the user's, as repr has it: it may hold backticks of its own.
+QUOTED = r"""(?<!\w)'(?:[^'\\]|\\.)*'|(?<!\w)"(?:[^"\\]|\\.)*\""""
 
 # Flags of another name than the library's argument. A key that has a value stands for
 # that setting alone.
@@ -38,11 +40,19 @@ FLAGS: Mapping[str, str] = {
 }
 
 
-def with_flags(message: str, flags: Mapping[str, str] = FLAGS) -> str:
+def with_flags(
+    message: str, flags: Mapping[str, str] = FLAGS, *, names: Sequence[str] = ()
+) -> str:
     """The message with a flag in place of each argument that `flags` has.
 
     A switch loses its value: ``nested=True`` is ``--nested``, and ``nested=False`` is
-    ``--no_nested``. What `flags` does not have stays as it is.
+    ``--no_nested``. What `flags` does not have stays as it is, and so does what stands
+    in quotes: a file may be called `root`.
+
+    Args:
+        message: of the library.
+        flags: from an argument, or an argument and its value, to the flag.
+        names: of the user's that may stand in the message without quotes.
 
     >>> with_flags('`root`: no images; pass `weights="none"` or `nested=True`, `x=1`')
     '--dataroot: no images; pass --weights none or --nested, `x=1`'
@@ -50,6 +60,8 @@ def with_flags(message: str, flags: Mapping[str, str] = FLAGS) -> str:
 
     def flag(argument: re.Match[str]) -> str:
         name, value = argument.groups()
+        if name is None:  # a value of the user's
+            return argument.group()
         known = flags.get(f"{name}={value}")
         if known is not None:
             return known
@@ -63,7 +75,8 @@ def with_flags(message: str, flags: Mapping[str, str] = FLAGS) -> str:
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
         return f"{known} {value[1:-1] if quoted else value}"
 
-    return ARGUMENT.sub(flag, message)
+    values = "|".join([*map(re.escape, filter(None, names)), QUOTED])
+    return re.sub(f"{values}|{ARGUMENT}", flag, message)
 
 
 @contextmanager

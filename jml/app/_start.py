@@ -18,7 +18,7 @@ from jml.errors import UserError
 from jml.training import Checkpoints, TrainState
 
 from ._distributed import broadcast, raise_together, wait_for_all
-from ._flags_of_arguments import flags_for
+from ._flags_of_arguments import flags_for, with_flags
 from ._logging import Journal, WandbLog
 from ._run_folder import RunFolder
 
@@ -146,8 +146,10 @@ def announce(
         f"{dataset.name}: {train} classes to train on, {test} others to test on;"
         f" {config.arch}, {config.loss}; run folder {run.path}"
     )
-    for note in (*run.notes, *dataset.notes):
+    for note in run.notes:
         journal.notify(note)
+    for note in dataset.notes:
+        journal.notify(with_flags(note, names=[dataset.name]))
     if run.resumed and done:
         journal.notify(f"resumed after step {done}")
     elif config.resume:

@@ -205,7 +205,6 @@ def test_what_earlier_versions_saved_is_the_default(tmp_path):
     import json
     from dataclasses import asdict
 
-    from jml.app._config._consistency import differences
     from jml.app._run_folder import read_config
 
     saved = asdict(Config(dataroot="x"))
@@ -219,6 +218,12 @@ def test_what_earlier_versions_saved_is_the_default(tmp_path):
         "--nested was False, is True",
         "--singletons was skip, is views",
     ]
+
+
+def test_a_flag_without_effect_does_not_stop_a_resume():
+    saved = asdict(Config(loss="lifted", alpha=3.0))
+    assert differences(Config(loss="lifted"), saved) == []
+    assert differences(Config(loss="multi_similarity"), saved)
 
 
 def test_help_names_every_flag(capsys):

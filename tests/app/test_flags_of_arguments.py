@@ -41,11 +41,20 @@ def test_an_argument_becomes_its_flag(message, expected):
         "`root",
         "``root``",
         "root, --dataroot and 'root'",
+        "no such file: 'mis`weights`.npy', nor \"it's `root`\"",
+        r"'an \' escape and `root`' is quoted",
         "",
     ],
 )
 def test_what_is_no_argument_of_a_command_stays(message):
     assert with_flags(message) == message
+
+
+def test_what_the_user_called_something_stays():
+    named = with_flags("`root`: no `root`; pass `nested=True`", names=["`root`: no"])
+    assert named == "`root`: no --dataroot; pass --nested"
+    quoted = with_flags("the run's `cache` is 'a`root`b', the images' `root`")
+    assert quoted == "the run's --cache is 'a`root`b', the images' --dataroot"
 
 
 def test_every_flag_is_one_of_the_command():

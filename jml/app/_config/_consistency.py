@@ -139,13 +139,15 @@ def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
     """The fields that decide the weights of a run, and differ from those `saved`.
 
     A run with differences cannot be resumed. ``maxiter`` is such a field only where
-    the learning rate depends on it.
+    the learning rate depends on it, and a flag that the loss does not have never is.
     """
     lines = []
+    unused = {name for name, value in BY_LOSS[config.loss].items() if value is None}
     for item in fields(config):
         value = getattr(config, item.name)
         earlier = saved.get(item.name, item.default)
         free = item.metadata["group"] == "run" or "free" in item.metadata
+        free |= item.name in unused
         if item.name == "maxiter":
             free = config.schedule != "cosine"
         if not free and value != earlier:

@@ -37,7 +37,9 @@ class Journal:
         from tqdm import tqdm
 
         # What fails beside the training.
-        self.attempts = Attempts(lambda line: self.notify(f"{line}; the run goes on"))
+        self.attempts = Attempts(
+            lambda line: self.notify(f"{with_flags(line)}; the run goes on")
+        )
         self.recalls: dict[str, Recalls] = {}  # by row of the final table
         self.scores: dict[int, float] = {}  # Recall@1 by step
         self.images_per_second = 0.0
@@ -163,11 +165,11 @@ class Journal:
                 tracker.close()
 
     def notify(self, line: str) -> None:
-        """Prints a line above the bar, with flags in place of arguments."""
+        """Prints a line above the bar."""
         if not self._run.is_writer:
             return
         self._bar.clear()
-        write_err(with_flags(line))
+        write_err(line)
         self._bar.refresh()
 
 
