@@ -5,9 +5,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_choice
+from jml._loss_specs import CONVENTION
 from jml.distances import FLOOR, euclidean_distances
 from jml.pairwise import (
-    CONVENTIONS,
     AxisName,
     Batch,
     Rows,
@@ -73,7 +73,7 @@ def contrastive_loss(
         Hadsell, Chopra, LeCun: Dimensionality Reduction by Learning an Invariant
         Mapping, 2006, https://doi.org/10.1109/CVPR.2006.100
     """
-    check_choice("contrastive_loss", "convention", convention, CONVENTIONS)
+    check_choice("contrastive_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     terms = original_terms if convention == "original" else paper_terms
     return pair_loss(

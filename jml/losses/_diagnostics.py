@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
+from jml._checks import check_choice
 from jml._loss_specs import CONVENTION, SPECS
 from jml.distances import euclidean_distances, normalize, squared_distances
 
@@ -75,6 +76,7 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
         >>> {name: round(float(value), 2) for name, value in measured.items()}
         {'active': 0.5, 'positive_distance': 0.5, 'negative_distance': 0.35}
     """
+    check_choice("make_diagnostics", "name", name, SPECS)
     objective = make_objective(name, **choices)
     spec = SPECS[name]
     convention = choices.get("convention", CONVENTION.default)

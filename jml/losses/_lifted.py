@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jml._checks import check_choice
+from jml._loss_specs import CONVENTION
 from jml._numerics import masked_logsumexp
 from jml.distances import euclidean_distances
 from jml.pairwise import (
-    CONVENTIONS,
     AxisName,
     Batch,
     Hyperparameters,
@@ -86,7 +86,7 @@ def lifted_loss(
         Oh Song, Xiang, Jegelka, Savarese: Deep Metric Learning via Lifted Structured
         Feature Embedding, 2016, https://arxiv.org/abs/1511.06452
     """
-    check_choice("lifted_loss", "convention", convention, CONVENTIONS)
+    check_choice("lifted_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     return pair_loss(
         *(pair_terms, batch, {"margin": margin}),

@@ -1,8 +1,8 @@
 """The objective of each row of the table of losses: its function, in one signature."""
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from jaxtyping import Array
@@ -15,8 +15,8 @@ Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
 
 
 def function_of(spec: LossSpec) -> Callable[..., Array]:
-    """The public function of a loss, by the name in its row."""
-    return getattr(import_module("jml.losses"), spec.function)
+    """The function of a loss, which this module's package exports by that name."""
+    return getattr(sys.modules[__package__], spec.function)
 
 
 def make_objective(name: str, **choices: str) -> Objective:

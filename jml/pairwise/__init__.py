@@ -67,14 +67,13 @@ many rows at a time), `_memory`, `_references` (both sides of the matrix), `_row
 from ._blocks import Plan, on_cpu, run_if, scan_blocks
 from ._devices import AxisName, gather, psum, pvary_like
 from ._pair_gradients import Hyperparameters, Terms
-from ._pair_loss import CONVENTIONS, Batch, Scalar, pair_loss
+from ._pair_loss import Batch, Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
 from ._references import Pairs, Side, make_pairs
 from ._rows import Rows, count_true, make_rows, masked_sum
 from ._sums import Sums, map_rows, sum_pairs, sum_rows
 
 __all__ = [
-    "CONVENTIONS",
     "AxisName",
     "Batch",
     "ClassRuns",

@@ -20,7 +20,6 @@ from ._pair_gradients import Hyperparameters, Terms, call_terms
 from ._references import Pairs, prepare
 from ._sums import Sums, sum_rows
 
-CONVENTIONS = ("original", "paper")
 Scalar = float | Float[Array | np.ndarray, ""]
 SumOver = Callable[[Terms, Pairs, Hyperparameters, Plan], Sums]
 
@@ -75,9 +74,18 @@ def pair_loss(
         The loss, a scalar in float32 or float64; 0 without a term.
 
     Raises:
-        ValueError: for a wrong shape or dtype, also of what `terms` returns, and for a
-            count with a gradient.
+        ValueError: for a wrong type, shape or dtype, also of what `terms` returns, and
+            for a count with a gradient.
     """
+    for argument, value, kind in (
+        ("batch", batch, Batch),
+        ("hyperparameters", hyperparameters, Mapping),
+    ):
+        if not isinstance(value, kind):
+            raise ValueError(
+                f"{name}: `{argument}` must be a {kind.__name__}, got a"
+                f" {type(value).__name__}"
+            )
     embeddings, labels, where = check_batch(name, *batch[:3])
     numbers = {
         key: check_number(name, key, value) for key, value in hyperparameters.items()

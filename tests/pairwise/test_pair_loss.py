@@ -77,6 +77,10 @@ def test_it_compiles_once():
 def test_errors_name_the_loss_and_the_number():
     with pytest.raises(ValueError, match="own_loss: `scale` must be a number, got"):
         own_loss(X, "a")
+    with pytest.raises(ValueError, match="own_loss: `batch` must be a Batch, got a tu"):
+        pair_loss(terms, (X, LABELS), {"scale": 1.0}, name="own_loss")
+    with pytest.raises(ValueError, match="own_loss: `hyperparameters` must be a Mapp"):
+        pair_loss(terms, Batch(X, LABELS), None, name="own_loss")
 
 
 def scalars(rows):

@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_choice
-from jml.pairwise import CONVENTIONS, AxisName, Batch, Scalar, pair_loss
+from jml._loss_specs import CONVENTION
+from jml.pairwise import AxisName, Batch, Scalar, pair_loss
 from jml.pairwise._memory import Memory
 
 from ._hardest import hardest_sums, hardest_terms
@@ -84,7 +85,7 @@ def triplet_loss(
         Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832
     """
     check_choice("triplet_loss", "mining", mining, MINING)
-    check_choice("triplet_loss", "convention", convention, CONVENTIONS)
+    check_choice("triplet_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     terms, sum_over = MINING[mining]
     return pair_loss(
