@@ -16,7 +16,8 @@ Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
 
 def function_of(spec: LossSpec) -> Callable[..., Array]:
     """The function of a loss, which this module's package exports by that name."""
-    return getattr(sys.modules[__package__], spec.function)
+    package = __name__.rpartition(".")[0]
+    return getattr(sys.modules[package], spec.function)
 
 
 def make_objective(name: str, **choices: str) -> Objective:
