@@ -26,6 +26,7 @@ def test_a_batch_that_devices_do_not_divide():
         check_divides(config, 8)
 
 
+@pytest.mark.slow
 def test_objectives_are_those_of_the_configuration():
     from jml.losses import contrastive_loss, proxy_nca_loss, triplet_loss
 

@@ -82,6 +82,7 @@ def test_both_ways_to_train_are_the_same_command(program, name):
     )
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_how_to_repeat_it(tmp_path, monkeypatch):
     import numpy as np
 

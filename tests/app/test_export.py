@@ -56,6 +56,7 @@ def test_torchvision_gives_the_same_embeddings(trained, tmp_path, kind, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
     pytest.importorskip("flatbuffers")
     folder, images, _, expected = trained

@@ -51,13 +51,14 @@ def test_equals_the_definition(tile, most, case):
     check(case, tile, most)
 
 
-@pytest.mark.parametrize("tile", [16, 1008])
+@pytest.mark.parametrize("tile", [16, pytest.param(1008, marks=pytest.mark.slow)])
 @settings(max_examples=40)
 @given(with_a_gallery())
 def test_equals_the_definition_in_a_gallery(tile, case):
     check(case, tile, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tile", "most"), WAYS[:2])
 @settings(max_examples=30)
 @given(among_themselves(directions) | among_themselves(axes))
@@ -65,6 +66,7 @@ def test_equals_the_definition_by_cosine(tile, most, case):
     check(case, tile, most, metric="cosine")
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(with_a_gallery(directions) | with_a_gallery(axes))
 def test_equals_the_definition_by_cosine_in_a_gallery(case):

@@ -190,7 +190,13 @@ def test_other_numbers_are_not_compiled_anew(most):
     assert (_tiles.collect._cache_size(), _tiles.count._cache_size()) == before
 
 
-@pytest.mark.parametrize("above", [0, 10**6], ids=["sorted", "counted"])
+@pytest.mark.parametrize(
+    "above",
+    [
+        pytest.param(0, id="sorted"),
+        pytest.param(10**6, id="counted", marks=pytest.mark.slow),
+    ],
+)
 def test_memory_does_not_grow_with_the_ranks_of_all_queries(above):
     n = 2048
     y, others = clusters(n, 4, 1)[0], np.arange(n) % 2

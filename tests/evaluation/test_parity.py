@@ -56,6 +56,7 @@ def check(case, ref_includes_query=False):
     assert metrics["map_relevant@1"] == pytest.approx(cut, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(among_themselves())
 def test_equals_pytorch_metric_learning(case):

@@ -316,6 +316,7 @@ def test_a_nan_stops_with_the_state_before_it(trained, tmp_path):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
+@slow
 def test_steps_that_are_not_finite_are_skipped_if_asked(tmp_path):
     logged = []
     options = {"batches": nan_at(6, 7), "log": logged.append}
