@@ -41,6 +41,7 @@ def test_a_run_of_an_earlier_version_goes_on_as_that_version_did(earlier, main):
                 assert here[name] == pytest.approx(there[name], rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_evaluated_and_exported(earlier, capsys):
     from jml.app._evaluate import main as evaluate
     from jml.app._export import main as export

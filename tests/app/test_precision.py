@@ -52,6 +52,7 @@ def test_parameters_and_statistics_are_in_float32(losses):
     assert dtypes == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow
 def test_embeddings_are_float32_and_near():
     graphdef, params, stats = create("resnet18", embedding_dim=8, l2norm=True)
     images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))

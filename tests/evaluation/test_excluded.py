@@ -90,6 +90,7 @@ def check(x, labels, y, others, out, **arguments):
 numbers = st.lists(st.integers(-1, 3), min_size=20, max_size=20).map(np.array)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(whole_rows(20), numbers, numbers, numbers)
 def test_ids_and_groups_among_the_queries(x, labels, ids, groups):

@@ -63,6 +63,7 @@ def test_equals_pytorch_metric_learning(case):
     check(case)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.data())
 def test_equals_pytorch_metric_learning_in_a_gallery(data):

@@ -40,6 +40,7 @@ def test_it_knows_the_signature(name):
     assert needed == SHARED & set(keywords)
 
 
+@pytest.mark.slow
 @every
 def test_every_word_of_its_choices_is_one_of_the_function(name):
     spec = SPECS[name]

@@ -57,6 +57,7 @@ def visit(browser):
     assert messages == []
 
 
+@pytest.mark.slow
 def test_a_visitor_uses_everything(visit, report):
     page = visit(report)
     assert page.title() == page.locator("h1").inner_text() == NASTY

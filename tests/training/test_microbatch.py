@@ -30,7 +30,7 @@ def net(params, stats, images):
     return hidden[:, :8], stats
 
 
-slow = [name for name in SPECS if name not in ("contrastive", "proxy_nca")]
+slow = [name for name in SPECS if name != "proxy_nca"]
 
 
 @pytest.mark.parametrize(
