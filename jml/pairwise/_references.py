@@ -10,7 +10,7 @@ from jml._gram_distances import RowFacts, row_facts
 from jml._numerics import saturating_cast
 from jml.distances import as_compute
 
-from ._devices import AxisName
+from ._devices import AxisName, gather
 from ._memory import Memory
 
 
@@ -81,9 +81,7 @@ def make_pairs(
     if axis_name is not None:
         offset = jax.lax.axis_index(axis_name) * len(x)
         anchors = anchors._replace(position=position + offset)
-        batch = jax.tree.map(
-            lambda a: jax.lax.all_gather(a, axis_name, tiled=True), anchors
-        )
+        batch = jax.tree.map(lambda a: gather(a, axis_name), anchors)
     if memory is None:
         return Pairs(anchors, batch, None)
     kept = saturating_cast(jax.lax.stop_gradient(memory.embeddings), x.dtype)
