@@ -18,8 +18,8 @@ from jml._loss_specs import variants
 
 SCRIPT = Path(__file__).parents[1] / "train_jax.py"
 CASES = {
-    name: [f"--loss={name.partition(', ')[0]}", *(f"--{k}={v}" for k, v in c.items())]
-    for name, (_, c) in variants(separator=", ").items()
+    variant: [f"--loss={name}", *(f"--{k}={v}" for k, v in choices.items())]
+    for variant, (name, choices) in variants(separator=", ").items()
 }
 
 

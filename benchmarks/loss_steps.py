@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jml import losses
-from jml._loss_specs import variants
+from jml._loss_specs import SPECS, variants
 from jml.distances import gram
 
 MARGIN = 0.5  # of all losses that have one; other hyperparameters are the defaults
@@ -46,12 +46,13 @@ def jml_step(name, batch, *, dtype="float32", **options):
     if name == "products alone":
         loss = partial(products_alone, margin=MARGIN)
     else:
-        spec, choices = VARIANTS[name]
+        loss_name, choices = VARIANTS[name]
+        spec = SPECS[loss_name]
         if spec.proxies is not None:
             arguments += (jnp.asarray(proxies, dtype),)
         if "margin" in spec.defaults():
             options["margin"] = MARGIN
-        loss = partial(getattr(losses, spec.function), **choices, **options)
+        loss = partial(getattr(losses, f"{loss_name}_loss"), **choices, **options)
     wanted = (0, 2) if len(arguments) > 2 else 0
     step = jax.jit(jax.value_and_grad(loss, argnums=wanted)).lower(*arguments).compile()
     return partial(step, *arguments), step

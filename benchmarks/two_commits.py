@@ -41,12 +41,12 @@ TURN = 0.15  # seconds that a process measures in a turn, at least
 def losses_of_the_commit() -> dict[str, tuple[str, dict[str, str], bool]]:
     """By name: each loss's function, its options, and whether it has proxies."""
     try:
-        from jml._loss_specs import variants
+        from jml._loss_specs import SPECS, variants
     except ImportError:
         return EARLIER_LOSSES
     return {
-        name: (spec.function, options, spec.proxies is not None)
-        for name, (spec, options) in variants(separator=" ").items()
+        variant: (f"{name}_loss", options, SPECS[name].proxies is not None)
+        for variant, (name, options) in variants(separator=" ").items()
     }
 
 

@@ -5,7 +5,7 @@ tests and the benchmarks read it. A new loss is one file in ``jml/losses``, expo
 there, one row here and one oracle in the tests.
 
 Only the standard library is imported, so that the command can read its flags before JAX
-is loaded: a row names its functions, and ``jml.losses._objective`` looks them up.
+is loaded: ``jml.losses._objective`` looks the functions up.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -63,7 +63,6 @@ class Proxies:
 class LossSpec:
     """One row of the table of losses."""
 
-    function: str  # its name in jml.losses
     hyperparameters: tuple[Hyperparameter, ...] = ()
     choices: tuple[Choice, ...] = ()
     proxies: Proxies | None = None
@@ -116,46 +115,42 @@ def _margin(default: float, command_default: float | None = None) -> Hyperparame
     )
 
 
+def row(*hyperparameters: Hyperparameter, **rest: Any) -> LossSpec:
+    """A row of the table. The loss NAME is the function NAME_loss of `jml.losses`."""
+    return LossSpec(hyperparameters=hyperparameters, **rest)
+
+
 SPECS: dict[str, LossSpec] = {
-    "contrastive": LossSpec(
-        function="contrastive_loss",
-        hyperparameters=(_margin(1.0, command_default=0.5),),
+    "contrastive": row(
+        _margin(1.0, command_default=0.5),
         choices=(CONVENTION,),
         diagnostics="negatives_within_margin",
     ),
-    "triplet": LossSpec(
-        function="triplet_loss",
-        hyperparameters=(_margin(0.2),),
+    "triplet": row(
+        _margin(0.2),
         choices=(MINING, CONVENTION),
         diagnostics="slope_by_margin",
     ),
-    "lifted": LossSpec(
-        function="lifted_loss",
-        hyperparameters=(_margin(1.0),),
+    "lifted": row(
+        _margin(1.0),
         choices=(CONVENTION,),
         diagnostics="curvature_by_margin",
         # The loss of a batch hardly falls while distances cannot exceed 2.
         l2norm=False,
     ),
-    "multi_similarity": LossSpec(
-        function="multi_similarity_loss",
-        hyperparameters=(
-            Hyperparameter("alpha", "sharpness in positive pairs", 2.0, above=0),
-            Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
-            Hyperparameter("base", "similarity of the boundary", 0.5),
-        ),
+    "multi_similarity": row(
+        Hyperparameter("alpha", "sharpness in positive pairs", 2.0, above=0),
+        Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
+        Hyperparameter("base", "similarity of the boundary", 0.5),
         unit_length=True,
     ),
-    "proxy_nca": LossSpec(
-        function="proxy_nca_loss",
-        hyperparameters=(
-            Hyperparameter(
-                "scale",
-                "factor on the distances of proxy_nca; 1 in the original",
-                1.0,
-                command_default=10.0,
-                above=0,
-            ),
+    "proxy_nca": row(
+        Hyperparameter(
+            "scale",
+            "factor on the distances of proxy_nca; 1 in the original",
+            1.0,
+            command_default=10.0,
+            above=0,
         ),
         proxies=Proxies(learning_rate=0.03),
         unit_length=True,
@@ -165,13 +160,13 @@ SPECS: dict[str, LossSpec] = {
 }
 
 
-def variants(separator: str = "_") -> dict[str, tuple[LossSpec, dict[str, str]]]:
+def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, str]]]:
     """Each loss, once for each word of its choices, the convention apart.
 
-    >>> list(variants())[:2]
-    ['contrastive', 'triplet_hardest']
+    >>> variants()["triplet_hardest"]
+    ('triplet', {'mining': 'hardest'})
     """
-    by_name: dict[str, tuple[LossSpec, dict[str, str]]] = {}
+    by_name: dict[str, tuple[str, dict[str, str]]] = {}
     for name, spec in SPECS.items():
         options: list[dict[str, str]] = [{}]
         for choice in spec.choices:
@@ -179,5 +174,5 @@ def variants(separator: str = "_") -> dict[str, tuple[LossSpec, dict[str, str]]]
                 words = choice.choices
                 options = [{**o, choice.name: word} for o in options for word in words]
         for option in options:
-            by_name[separator.join((name, *option.values()))] = spec, option
+            by_name[separator.join((name, *option.values()))] = name, option
     return by_name

@@ -59,7 +59,7 @@ def test_the_examples_keep_to_the_layers(tmp_path):
 
 
 def test_a_row_of_the_table_makes_objective_and_diagnostics(page, monkeypatch):
-    monkeypatch.setitem(SPECS, "radius", page["SPEC"])
+    monkeypatch.setitem(SPECS, "radius", page["ROW"]["radius"])
     monkeypatch.setattr(losses, "radius_loss", page["radius_loss"], raising=False)
     x, labels = jnp.array([[0.0], [0.5], [0.6]]), jnp.array([0, 0, 1])
     objective = losses.make_objective("radius")

@@ -22,7 +22,7 @@ CHECKED = (
     "jml.pairwise",
 )
 CALLED_BY_USERS = {
-    *(spec.function for spec in SPECS.values()),
+    *(f"{name}_loss" for name in SPECS),
     *("pair_loss", "init_memory", "update_memory", "init_proxies"),
     *("squared_distances", "euclidean_distances", "normalize"),
     *("make_objective", "make_diagnostics"),

@@ -51,9 +51,9 @@ def contrastive_loss(
         embeddings: the batch.
         labels: its classes.
         margin: a squared distance ("original") or a distance ("paper").
-        convention: "original" or "paper". The description of `jml.losses` explains this
-            and the next four.
-        where: False for items to leave out.
+        convention: "original" or "paper".
+        where: False for items to leave out. `jml.losses` says more on this and on the
+            next three.
         memory: earlier embeddings to compare the batch with.
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
@@ -77,9 +77,7 @@ def contrastive_loss(
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     terms = original_terms if convention == "original" else paper_terms
     return pair_loss(
-        *(terms, batch, {"margin": margin}),
-        name="contrastive_loss",
-        sum_over=sum_pairs,
+        "contrastive_loss", terms, batch, {"margin": margin}, sum_over=sum_pairs
     )
 
 

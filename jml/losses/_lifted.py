@@ -64,9 +64,9 @@ def lifted_loss(
         embeddings: the batch.
         labels: its classes.
         margin: a distance.
-        convention: "original" or "paper". The description of `jml.losses` explains this
-            and the next four.
-        where: False for items to leave out.
+        convention: "original" or "paper".
+        where: False for items to leave out. `jml.losses` says more on this and on the
+            next three.
         memory: earlier embeddings to compare the batch with.
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
@@ -89,8 +89,7 @@ def lifted_loss(
     check_choice("lifted_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     return pair_loss(
-        *(pair_terms, batch, {"margin": margin}),
-        name="lifted_loss",
+        *("lifted_loss", pair_terms, batch, {"margin": margin}),
         sum_over=lifted_sums,
         choices={"paper": convention == "paper"},
     )

@@ -43,8 +43,8 @@ def multi_similarity_loss(
         beta: $\beta$, how much the nearest negatives outweigh the others, likewise.
         base: the similarity $\lambda$ above which positives are to lie, and below which
             negatives are.
-        where: False for items to leave out. The description of `jml.losses` explains
-            this and the next three.
+        where: False for items to leave out. `jml.losses` says more on this and on the
+            next three.
         memory: earlier embeddings to compare the batch with.
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
@@ -65,15 +65,11 @@ def multi_similarity_loss(
         for Deep Metric Learning, 2019, https://arxiv.org/abs/1904.06627
     """
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
-    hyperparameters = {"alpha": alpha, "beta": beta, "base": base}
-    return pair_loss(
-        *(similarity_terms, batch, hyperparameters),
-        name="multi_similarity_loss",
-        normalized=True,
-    )
+    numbers = {"alpha": alpha, "beta": beta, "base": base}
+    return pair_loss("multi_similarity_loss", terms, batch, numbers, normalized=True)
 
 
-def similarity_terms(
+def terms(
     rows: Rows, *, alpha: Scalar, beta: Scalar, base: Scalar
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each anchor's term, and 1 for an anchor that is valid."""

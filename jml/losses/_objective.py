@@ -8,16 +8,16 @@ from typing import Any
 from jaxtyping import Array
 
 from jml._checks import check_choice
-from jml._loss_specs import SPECS, LossSpec
+from jml._loss_specs import SPECS
 
 # Of (embeddings, labels, proxies, hyperparameters by name).
 Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
 
 
-def function_of(spec: LossSpec) -> Callable[..., Array]:
-    """The function of a loss, which this module's package exports by that name."""
+def function_of(name: str) -> Callable[..., Array]:
+    """The function of a loss: this module's package exports NAME_loss."""
     package = __name__.rpartition(".")[0]
-    return getattr(sys.modules[package], spec.function)
+    return getattr(sys.modules[package], f"{name}_loss")
 
 
 def make_objective(name: str, **choices: str) -> Objective:
@@ -46,7 +46,7 @@ def make_objective(name: str, **choices: str) -> Objective:
     spec = SPECS[name]
 
     def objective(embeddings, labels, proxies, hyperparameters):
-        loss = partial(function_of(spec), **choices)
+        loss = partial(function_of(name), **choices)
         keywords = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
         if spec.proxies is None:
             return loss(embeddings, labels, **keywords)

@@ -84,9 +84,9 @@ def proxy_nca_loss(
         proxies: one row for each class.
         scale: the inverse $s$ of a temperature. The paper and the original have 1,
             which weighs near and far proxies almost alike; 10 to 30 learns faster.
-        where: False for items to leave out.
-        block_size: the number of anchors at a time. The description of `jml.losses`
-            explains this and the next one.
+        where: False for items to leave out. `jml.losses` says more on this and on the
+            next two.
+        block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread. Every device has
             all proxies.
 
@@ -107,10 +107,10 @@ def proxy_nca_loss(
         using Proxies, 2017, https://arxiv.org/abs/1703.07464
     """
     loss = pair_loss(
+        "proxy_nca_loss",
         proxy_terms,
         Batch(embeddings, labels, where, None, block_size, axis_name),
         {"scale": scale},
-        name="proxy_nca_loss",
         sum_over=sum_proxies,
         parameters={"proxies": proxies},
         normalized=True,

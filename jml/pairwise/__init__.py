@@ -17,7 +17,7 @@ is the formula of the terms, for a few anchors at a time:
 ...     where=None, memory: Memory | None = None, block_size=None, axis_name=None,
 ... ):
 ...     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
-...     return pair_loss(spread_terms, batch, {"scale": scale}, name="spread_loss")
+...     return pair_loss("spread_loss", spread_terms, batch, {"scale": scale})
 >>> x, labels = jnp.array([[0.0], [1.0], [3.0]]), jnp.array([0, 1, 1])
 >>> print(f"{spread_loss(x, labels):.4f}")
 0.1840

@@ -36,11 +36,11 @@ class Batch(NamedTuple):
 
 
 def pair_loss(
+    name: str,
     terms: Terms,
     batch: Batch,
     hyperparameters: Mapping[str, Scalar],
     *,
-    name: str,
     sum_over: SumOver = sum_rows,
     choices: Mapping[str, Hashable] | None = None,
     parameters: Mapping[str, Float[Array | np.ndarray, "c d"]] | None = None,
@@ -54,13 +54,13 @@ def pair_loss(
     freely.
 
     Args:
+        name: the name of the loss, with which its errors begin.
         terms: the formula, ``terms(rows, **hyperparameters, **parameters, **choices)``
             of `Rows`. It returns a total and a count of terms for each anchor. The
             count passes no gradient: it must be constant in the distances and the
             hyperparameters, except in steps (a comparison).
         batch: the embeddings and the other arguments that all losses share.
         hyperparameters: numbers by name, each of which may be differentiated.
-        name: of the loss, for errors.
         sum_over: `sum_rows`; `sum_pairs`, where a term is the same from both ends of
             its pair; `sum_positives`, where in addition only positive pairs have one;
             or a function of the same arguments, for a loss that needs several passes.

@@ -13,16 +13,17 @@ import torch
 
 import torch_ref
 from jml._loss_specs import CONVENTION, variants
+from jml._loss_specs import SPECS as TABLE
 from jml.losses._objective import function_of
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "seed_losses.npz")
 GOLDEN_CASES = sorted({key.split("/")[0] for key in GOLDEN})
 MARGINS = ("0.1", "0.5", "1.0")
 
-SPECS = {name: spec for name, (spec, _) in variants().items()}
+SPECS = {variant: TABLE[name] for variant, (name, _) in variants().items()}
 LOSSES = {
-    name: partial(function_of(spec), **choices)
-    for name, (spec, choices) in variants().items()
+    variant: partial(function_of(name), **choices)
+    for variant, (name, choices) in variants().items()
 }
 PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {

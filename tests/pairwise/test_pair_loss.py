@@ -34,7 +34,7 @@ def terms(rows, *, scale):
 
 def own_loss(x, scale, **options):
     batch = Batch(x, LABELS, **options)
-    return pair_loss(terms, batch, {"scale": scale}, name="own_loss")
+    return pair_loss("own_loss", terms, batch, {"scale": scale})
 
 
 def test_positives_leave_out_the_anchor():
@@ -78,9 +78,9 @@ def test_errors_name_the_loss_and_the_number():
     with pytest.raises(ValueError, match="own_loss: `scale` must be a number, got"):
         own_loss(X, "a")
     with pytest.raises(ValueError, match="own_loss: `batch` must be a Batch, got a tu"):
-        pair_loss(terms, (X, LABELS), {"scale": 1.0}, name="own_loss")
+        pair_loss("own_loss", terms, (X, LABELS), {"scale": 1.0})
     with pytest.raises(ValueError, match="own_loss: `hyperparameters` must be a Mapp"):
-        pair_loss(terms, Batch(X, LABELS), None, name="own_loss")
+        pair_loss("own_loss", terms, Batch(X, LABELS), None)
 
 
 def scalars(rows):
@@ -113,7 +113,7 @@ def entries(rows):
 def test_a_formula_returns_one_entry_for_each_anchor(wrong, shapes, block_size):
     batch = Batch(X, LABELS, block_size=block_size)
     with pytest.raises(ValueError, match="own_loss: `terms` must return") as caught:
-        pair_loss(wrong, batch, {}, name="own_loss")
+        pair_loss("own_loss", wrong, batch, {})
     anchors = block_size or 7
     assert f"each of the {anchors} anchors, the sums and the" in str(caught.value)
     assert str(caught.value).endswith(f"got shapes {shapes.format(b=anchors)}")
@@ -135,9 +135,7 @@ def test_a_count_has_no_gradient(wrong, sum_over):
     """Refused also where no gradient is asked for."""
     with pytest.raises(ValueError, match="own_loss: the count that `terms` returns"):
         pair_loss(
-            *(wrong, Batch(X, LABELS), {"scale": 1.0}),
-            name="own_loss",
-            sum_over=sum_over,
+            *("own_loss", wrong, Batch(X, LABELS), {"scale": 1.0}), sum_over=sum_over
         )
 
 
@@ -150,7 +148,7 @@ def counted_within(rows, *, scale):
 def test_a_count_may_change_in_steps(x64):
     def loss(x, scale):
         batch = Batch(x, LABELS, block_size=3)
-        return pair_loss(counted_within, batch, {"scale": scale}, name="own_loss")
+        return pair_loss("own_loss", counted_within, batch, {"scale": scale})
 
     def plain(x):
         squared = jnp.sum((x[:, None] - x[None]) ** 2, axis=2)

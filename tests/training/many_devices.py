@@ -34,10 +34,9 @@ from jml.training import (
 )
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
-NAMES = {spec.function: name for name, spec in SPECS.items()}
 LOSSES = {
-    variant: Config(loss=NAMES[spec.function], **choices)
-    for variant, (spec, choices) in variants().items()
+    variant: Config(loss=name, **choices)
+    for variant, (name, choices) in variants().items()
 }
 
 

@@ -61,9 +61,9 @@ def triplet_loss(
         labels: its classes.
         margin: a squared distance.
         mining: "hardest", "semi" or "all".
-        convention: "original" or "paper". The description of `jml.losses` explains this
-            and the next four.
-        where: False for items to leave out.
+        convention: "original" or "paper".
+        where: False for items to leave out. `jml.losses` says more on this and on the
+            next three.
         memory: earlier embeddings to compare the batch with.
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
@@ -89,8 +89,7 @@ def triplet_loss(
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     terms, sum_over = MINING[mining]
     return pair_loss(
-        *(terms, batch, {"margin": margin}),
-        name="triplet_loss",
+        *("triplet_loss", terms, batch, {"margin": margin}),
         sum_over=sum_over,
         choices={"paper": convention == "paper"},
     )
