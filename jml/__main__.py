@@ -2,12 +2,15 @@
 
 from typing import NoReturn
 
-from jml.app._command import leave
-from jml.app._console import main
+from jml.app._early_exit import exit_at_signals
 
 
 def run() -> NoReturn:
     """Runs the command that the process was started with, and ends the process."""
+    exit_at_signals("jml")
+    from jml.app._command import leave
+    from jml.app._console import main
+
     leave(main())
 
 

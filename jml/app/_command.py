@@ -6,13 +6,13 @@ mistake, which the last line says how to fix; 130 after Ctrl-C, and 143 after SI
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
 from jml._output import write_err
+from jml.app._early_exit import raising
 from jml.app._flags_of_arguments import with_flags
 from jml.errors import IncompleteError, Interrupted, UserError
 
@@ -21,9 +21,9 @@ def exit_code(name: str, run: Callable[[], None]) -> int:
     """Runs a command; returns its exit code, and prints in one line why it is not 0."""
     if sys.stderr is None:  # it was closed
         sys.stderr = open(os.devnull, "w")
-    earlier = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        run()
+        with raising(name, _interrupt):
+            run()
     except (IncompleteError, UserError) as error:
         write_err(f"{name}: error: {_line(error)}")
         return 1 if isinstance(error, IncompleteError) else 2
@@ -34,8 +34,6 @@ def exit_code(name: str, run: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         write_err(f"{name}: interrupted.")
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
     return 0
 
 

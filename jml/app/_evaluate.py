@@ -18,6 +18,7 @@ from jml._names import shell_line
 from jml._output import write_err, write_out
 from jml._whole_files import cannot_write
 from jml.app._command import exit_code
+from jml.app._early_exit import loading
 from jml.app._parser import Parser
 from jml.errors import UserError
 
@@ -110,8 +111,8 @@ def _run(words: list[str], program: str) -> None:
     options = parser.parse_args(words)
     of_run = len(options.what) == 1 and Path(options.what[0]).suffix != ".npy"
     _check_flags(parser, options, of_run)
-    from jml.report import missing_packages
-
+    with loading():
+        from jml.report import missing_packages
     folder = Path(options.what[0] if of_run else options.out)
     attempts = Attempts()
 
@@ -122,14 +123,14 @@ def _run(words: list[str], program: str) -> None:
 
     try:
         if of_run:
-            from jml.app._report import evaluate_run
-
+            with loading():
+                from jml.app._report import evaluate_run
             evaluate_run(folder, dataroot=options.dataroot, notify=write_err, show=show)
         else:
             again = [*program.split(), *words]
             again += ["--overwrite"] * (not options.overwrite)
-            from jml.app._evaluate_files import evaluate_files
-
+            with loading():
+                from jml.app._evaluate_files import evaluate_files
             evaluate_files(
                 options, show=show, notify=write_err, reproduce=shell_line(again)
             )

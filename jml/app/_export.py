@@ -16,6 +16,7 @@ from jml._optional import need
 from jml._output import write_out
 from jml._whole_files import cannot_write, replace
 from jml.app._command import exit_code
+from jml.app._early_exit import loading
 from jml.app._parser import Parser
 from jml.errors import UserError, reason_of
 
@@ -64,9 +65,9 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         raise UserError(
             f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
         )
-    need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
-    from jml.app._run_folder import load_model, read_config
-
+    with loading():
+        need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
+        from jml.app._run_folder import load_model, read_config
     config = read_config(options.run)
     which = "best" if options.best else "last"
     model = load_model(options.run, config, which=which)

@@ -22,6 +22,7 @@ from jml.training import Checkpoints, TrainState, data_mesh, replicate
 
 from ._build import Training, build, pick_devices
 from ._distributed import check_same_flags, join, raise_together
+from ._early_exit import loading
 from ._embed import Recalls, embed_pixels, make_embed_test, recalls
 from ._inputs import Batches, load_dataset, make_batches
 from ._logged_fit import logged_fit
@@ -63,9 +64,10 @@ def train_and_evaluate(config: Config) -> Summary:
         Interrupted: a signal came; what was trained has been saved.
     """
     # What is missing is reported before the long work.
-    need("training by this command", "matplotlib", "PIL", "safetensors", "tqdm")
-    if config.wandb is not None:
-        load_wandb()
+    with loading():
+        need("training by this command", "matplotlib", "PIL", "safetensors", "tqdm")
+        if config.wandb is not None:
+            load_wandb()
     join(config)
     with raise_together():
         check_same_flags(config)

@@ -7,6 +7,7 @@ from functools import partial
 from jml._output import write_err
 from jml.app._command import exit_code
 from jml.app._config import parse
+from jml.app._early_exit import loading
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = "jml train") -> int:
@@ -20,8 +21,8 @@ def _run(words: Sequence[str], program: str) -> None:
     for note in config.notes:
         write_err(f"{program}: note: {note}")
     # JAX loads only now: --help and mistyped flags need not wait for it.
-    from jml.app._train import train_and_evaluate
-    from jml.training import keep_freed_memory
-
+    with loading():
+        from jml.app._train import train_and_evaluate
+        from jml.training import keep_freed_memory
     keep_freed_memory()
     train_and_evaluate(config).check()

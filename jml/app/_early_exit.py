@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM while a command loads: one line, and the process ends at once.
+
+JAX takes some tenths of a second to load. A KeyboardInterrupt that is raised there may
+be lost in a callback, leave an extension module as another error, or crash it. Nothing
+has been begun yet, so the signal's handler itself ends the process.
+
+An entry point imports this module first, and this module almost nothing: what is loaded
+before its handlers are in place is not protected.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], Any]
+_program: str | None = None  # as messages name it; None: jml does not own the process
+
+
+def exit_at_signals(program: str) -> None:
+    """From here on a signal ends the process, which `program` was started for."""
+    global _program
+    _program = program
+    _handle({number: _exit for number in SIGNALS})
+
+
+@contextmanager
+def raising(program: str, on_sigterm: Handler) -> Iterator[None]:
+    """Within it `program` runs: Ctrl-C raises KeyboardInterrupt, SIGTERM what is given.
+
+    Afterwards the handlers are those from before.
+    """
+    global _program
+    handlers = {signal.SIGTERM: on_sigterm}
+    if _program is not None:
+        _program = program
+        handlers[signal.SIGINT] = signal.default_int_handler
+    with _handled(handlers):
+        yield
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Within it modules are loaded: a signal ends the process, if jml owns it."""
+    owned = SIGNALS if _program is not None else ()
+    with _handled({number: _exit for number in owned}):
+        yield
+
+
+@contextmanager
+def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
+    earlier = _handle(handlers)
+    try:
+        yield
+    finally:
+        _handle(earlier)
+
+
+def _handle(handlers: Mapping[signal.Signals, Any]) -> dict[signal.Signals, Any]:
+    """Sets the handlers; returns those before.
+
+    A signal that the process was started to ignore (by nohup, say) stays ignored.
+    """
+    earlier = {}
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            earlier[number] = signal.signal(number, handler)
+    return earlier
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    with suppress(Exception):  # a closed stream
+        sys.stdout.flush()
+    with suppress(OSError):
+        os.write(2, f"{_program}: interrupted.\n".encode())
+    os._exit(128 + number)
