@@ -12,7 +12,7 @@ import jml
 from jml.app import _early_exit
 
 ROOT = Path(jml.__file__).parent.parent
-# Python imports this at its start. A signal comes where the named module is first looked
+# Python imports this at its start. A signal comes where the module named is looked
 # for, and what its handler raises is lost, as in a callback.
 SITECUSTOMIZE = """\
 import os, sys
