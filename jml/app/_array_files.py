@@ -65,14 +65,7 @@ def _load_for_labels(
     labels: Sequence[np.ndarray],
 ) -> list[np.ndarray | None]:
     """An option's array for the queries and, if these have labels, for the gallery."""
-    option, other = f"--{name}", f"--gallery_{name}"
     paths = [getattr(options, name), getattr(options, f"gallery_{name}")]
-    passed = [path is not None for path in paths]
-    if passed not in ([False, False], [True, len(labels) == 2]):
-        raise UserError(
-            f"{option} and {other}: with a gallery pass both; without one, {option}"
-            " alone."
-        )
     return [
         None if path is None else load(path, labels_of_path)
         for path, labels_of_path in zip(paths, labels, strict=False)

@@ -9,6 +9,7 @@ from jml import __version__
 from jml._output import write_out
 from jml.app._command import exit_code
 from jml.app._parser import Parser
+from jml.app._values import suggest
 from jml.errors import UserError
 
 PROGRAM = "jml"
@@ -56,6 +57,16 @@ def _run(words: list[str]) -> None:
     if options.version and not rest:
         write_out(f"jml {__version__}")
         return
-    problem = f"unknown command {rest[0]!r}" if rest else "no command"
     *others, last = COMMANDS
-    raise UserError(f"{problem}; choose {', '.join(others)} or {last}, or see --help.")
+    raise UserError(
+        f"{_problem(rest)}choose {', '.join(others)} or {last}, or see --help."
+    )
+
+
+def _problem(words: list[str]) -> str:
+    if not words:
+        return "no command; "
+    word = words[0].partition("=")[0]
+    if word.startswith("-"):
+        return f"unknown flag {word!r}; {suggest(word, ('--help', '--version'))}"
+    return f"unknown command {word!r}; {suggest(word, tuple(COMMANDS))}"

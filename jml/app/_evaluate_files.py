@@ -35,11 +35,6 @@ def evaluate_files(
             the report cannot be written.
         OSError: the report cannot be written.
     """
-    if len(options.what) not in (2, 4):
-        raise UserError(
-            f"pass embeddings and labels, or those and a gallery's, got"
-            f" {len(options.what)} files."
-        )
     problem = missing_packages()
     if not problem:
         _check_out(Path(options.out), options.overwrite)

@@ -7,6 +7,7 @@ python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alon
 ``jml export`` is the same. JAX needs flatbuffers to write StableHLO, and to read it.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -35,14 +36,13 @@ def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> i
 
 
 def _make_parser(program: str) -> Parser:
-    parser = Parser(
-        prog=program, description="Export a run's network.", allow_abbrev=False
-    )
+    parser = Parser(prog=program, description="Export a run's network.")
     add = parser.add_argument
     add("run", type=Path, help="folder of the run")
     add(
         "--to",
-        choices=SUFFIXES,
+        type=parser.value("to", str, choices=tuple(SUFFIXES)),
+        metavar="|".join(SUFFIXES),
         required=True,
         help="format: a PyTorch state dict, the same in safetensors, or StableHLO",
     )
@@ -57,7 +57,9 @@ def _make_parser(program: str) -> Parser:
 
 
 def _run(arguments: Sequence[str] | None, program: str) -> None:
-    options = _make_parser(program).parse_args(arguments)
+    parser = _make_parser(program)
+    options = parser.read(sys.argv[1:] if arguments is None else arguments)
+    parser.check()
     out = options.out or options.run / f"model{SUFFIXES[options.to]}"
     if out.is_dir():
         raise UserError(f"--out: {str(out)!r} is a folder; pass the name of a file.")

@@ -51,8 +51,20 @@ def test_the_version(capsys):
     ("words", "line"),
     [
         ([], "jml: error: no command; choose train, evaluate or export, or see --help"),
-        (["trian"], "jml: error: unknown command 'trian'; choose train, evaluate or"),
-        (["--loss", "triplet"], "jml: error: unknown command '--loss'; choose train,"),
+        (
+            ["trian"],
+            "jml: error: unknown command 'trian'; did you mean 'train'? choo",
+        ),
+        (
+            ["tain"],
+            "jml: error: unknown command 'tain'; did you mean 'train'? choose",
+        ),
+        (["--loss", "triplet"], "jml: error: unknown flag '--loss'; choose train, eva"),
+        (["--loss=triplet"], "jml: error: unknown flag '--loss'; choose train, evalua"),
+        (
+            ["--versoin"],
+            "jml: error: unknown flag '--versoin'; did you mean '--versi",
+        ),
         (["--version", "x"], "jml: error: unknown command 'x'; choose"),
         (["train", "--loss=tripet"], "jml train: error: --loss: unknown 'tripet'; did"),
         (["evaluate", "nowhere"], "jml evaluate: error: cannot read 'nowhere/config"),

@@ -116,10 +116,11 @@ MISTAKES = {
     "q.npy q-labels.npy g.npy": "got 3 files",
     "q.npy alone.npy": "no query has another item",
     "q.npy q-labels.npy --ks 30": "each of --ks must be an integer from 1 to 29",
-    "q.npy q-labels.npy --map_ks 0": "each of --map_ks must be an integer from 1 to 29",
-    "q.npy q-labels.npy --seed -1": "--seed must be an integer from 0 to",
-    "q.npy q-labels.npy --resamples -1": "--resamples must be an integer from 0 to",
-    "q.npy q-labels.npy --metric taxicab": "--metric: invalid choice: 'taxicab'",
+    "q.npy q-labels.npy --map_ks 0": "error: --map_ks: 0 must be at least 1.",
+    "q.npy q-labels.npy --map_ks 30": "each of --map_ks must be an integer from 1 to",
+    "q.npy q-labels.npy --seed -1": "error: --seed: -1 must be at least 0.",
+    "q.npy q-labels.npy --resamples -1": "--resamples: -1 must be at least 0.",
+    "q.npy q-labels.npy --metric taxicab": "--metric: unknown 'taxicab'; choose from",
     "q.npy q-labels.npy --images flat.npy": "'flat.npy': images must be uint8 [n, side",
     "q.npy q-labels.npy --images g-images.npy": "holds 20 images for 30 labels",
     "q.npy q-labels.npy --class_names no.txt": "--class_names: cannot read 'no.txt'",
@@ -133,7 +134,7 @@ MISTAKES = {
     "run": "cannot read 'run/config.json': No such file",
     "other": "'other/config.json' is not the configuration of a run",
     "": "the following arguments are required",
-    "q.npy q-labels.npy --margin 1": "unrecognized arguments: --margin 1",
+    "q.npy q-labels.npy --margin 1": "error: --margin: unknown argument; did you mean",
     "q.npy q-labels.npy --dataroot x": "--dataroot: is for the folder of a run",
     "run --metric cosine": "--metric: is for files; a run has its own settings",
     "q.npy q-labels.npy --gallery_images no.npy": "with a gallery pass both",
@@ -146,7 +147,7 @@ MISTAKES = {
     "q.npy q-labels.npy g.npy g-labels.npy --groups q-labels.npy": "pass both",
     "run --groups 1": "--groups: is for files; a run has its own settings",
     "q.npy zip.npy": "'zip.npy' is no .npy file of numbers",
-    "q.npy q-labels.npy --seed 4294967296": "--seed must be an integer from 0 to 2147",
+    "q.npy q-labels.npy --seed 4294967296": "--seed: 4294967296 must be at most 2147",
 }
 
 

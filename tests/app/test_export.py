@@ -85,7 +85,7 @@ def test_mistakes_are_one_line(trained, tmp_path, capsys):
     (tmp_path / "there").write_text("mine")
     for arguments, words in (
         ([folder], "the following arguments are required: --to"),
-        ([folder, "--to=onnx"], "--to: invalid choice: 'onnx'"),
+        ([folder, "--to=onnx"], "--to: unknown 'onnx'; choose from torch,"),
         (["nowhere", "--to=torch"], "cannot read 'nowhere/config.json'"),
         ([folder, "--to=torch", f"--out={tmp_path / 'there'}"], "there' exists"),
         (

@@ -1,16 +1,14 @@
 """The command line, made from the fields of ``Config``."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import Field, fields
 from typing import Any, get_args, get_type_hints
 
 from jml.app._parser import Parser
-from jml.errors import UserError
 
-from ._config import Config
+from ._config import Config, problems_of
 from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS
-from ._values import suggest
 
 EXIT_CODES = """\
 exit codes:
@@ -36,13 +34,10 @@ def parse(arguments: Sequence[str], program: str = "jml train") -> Config:
     32
     """
     parser = _make_parser(program)
-    known, unknown = parser.parse_known_args([_underscored(a) for a in arguments])
-    if unknown:
-        flag = unknown[0].partition("=")[0]
-        flags = tuple(f"--{item.name}" for item in fields(Config))
-        hint = suggest(flag, flags) or "see --help. "
-        raise UserError(f"{flag}: unknown argument; {hint}".strip())
-    return Config(**vars(known))
+    settings = vars(parser.read(arguments))
+    parser.problems += problems_of(settings)
+    parser.check()
+    return Config(**settings)
 
 
 def _make_parser(program: str) -> Parser:
@@ -52,7 +47,6 @@ def _make_parser(program: str) -> Parser:
         description="Train a metric-learning model and measure its retrieval.",
         epilog=f"{_defaults_table()}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     kinds = get_type_hints(Config)
     groups: dict[str, Any] = {}
@@ -61,11 +55,11 @@ def _make_parser(program: str) -> Parser:
         group = groups.get(title) or groups.setdefault(
             title, parser.add_argument_group(title)
         )
-        _add_flag(group, item, kinds[item.name])
+        _add_flag(parser, group, item, kinds[item.name])
     return parser
 
 
-def _add_flag(group: Any, item: Field, kind: Any) -> None:
+def _add_flag(parser: Parser, group: Any, item: Field, kind: Any) -> None:
     # In "float | None" the None stands for a default; nobody types it.
     kind = next((k for k in get_args(kind) if k is not type(None)), kind)
     choices = "|".join(item.metadata.get("choices", ())) or None
@@ -77,7 +71,7 @@ def _add_flag(group: Any, item: Field, kind: Any) -> None:
             f"--{item.name}",
             nargs="?",
             const=True,
-            type=_boolean,
+            type=parser.value(item.name, bool),
             metavar="true|false",
             **common,
         )
@@ -90,43 +84,9 @@ def _add_flag(group: Any, item: Field, kind: Any) -> None:
             help=argparse.SUPPRESS,
         )
         return
-    convert = {int: _number(int, "a whole number"), float: _number(float, "a number")}
     metavar = choices or {int: "N", float: "X"}.get(kind, "NAME")
-    group.add_argument(
-        f"--{item.name}", type=convert.get(kind, str), metavar=metavar, **common
-    )
-
-
-def _boolean(text: str) -> bool:
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "false": False,
-        "0": False,
-        "no": False,
-    }
-    if text.lower() not in words:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return words[text.lower()]
-
-
-def _number(kind: Callable[[str], Any], words: str) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        try:
-            return kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {words}") from None
-
-    return convert
-
-
-def _underscored(argument: str) -> str:
-    """Spells a flag with ``_``: ``--batch-size=8`` becomes ``--batch_size=8``."""
-    if not argument.startswith("--"):
-        return argument
-    flag, equals, value = argument[2:].partition("=")
-    return f"--{flag.replace('-', '_')}{equals}{value}"
+    convert = parser.value(item.name, kind)
+    group.add_argument(f"--{item.name}", type=convert, metavar=metavar, **common)
 
 
 def _defaults_table() -> str:

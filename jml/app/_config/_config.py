@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
+from jml.app._values import check_value
+from jml.errors import UserError
+
 from ._consistency import check_consistency, notes
 from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS, canonical_dataset, kind_of
 from ._model_settings import bounds_of
 from ._settings import Settings
-from ._values import check_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +37,9 @@ class Config(Settings):
         """Checks the values, fills in the defaults, and checks their consistency."""
         empty = (item.name for item in fields(self) if getattr(self, item.name) is None)
         object.__setattr__(self, "filled", frozenset(empty))
-        kinds = get_type_hints(Config)
-        for item in fields(self):
-            rules = {**item.metadata, **bounds_of(self.loss, item.name)}
-            value = getattr(self, item.name)
-            check_value(item.name, value, kinds[item.name], rules)
+        settings = {item.name: getattr(self, item.name) for item in fields(self)}
+        if problems := problems_of(settings):
+            raise UserError(" ".join(problems))
         self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
         object.__setattr__(self, "dataset", canonical_dataset(self.dataset))
         self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])
@@ -65,3 +65,19 @@ class Config(Settings):
     def notes(self) -> tuple[str, ...]:
         """One line for each flag that was passed but has no effect in this run."""
         return notes(self)
+
+
+def problems_of(settings: Mapping[str, Any]) -> list[str]:
+    """A sentence for each of these values that its field does not allow."""
+    kinds, problems = get_type_hints(Config), []
+    rules = {item.name: item.metadata for item in fields(Config)}
+    loss = settings.get("loss", Config.loss)
+    for name, value in settings.items():
+        try:
+            bounds = bounds_of(loss, name)
+            check_value(name, value, kinds[name], {**rules[name], **bounds})
+            if name == "dataset" and value is not None:
+                canonical_dataset(value)
+        except UserError as error:
+            problems.append(str(error))
+    return problems

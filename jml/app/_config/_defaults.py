@@ -6,9 +6,8 @@ Only the standard library is imported here (see the package docstring).
 from typing import Any
 
 from jml._loss_specs import SPECS
+from jml.app._values import suggest
 from jml.errors import UserError
-
-from ._values import suggest
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 

@@ -1,14 +1,14 @@
-"""Checks on single values of ``Config``, each ending in one line for the user."""
+"""Checks on the values of single flags, each ending in one line for the user."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
 from jml.errors import UserError
 
 
-def suggest(word: str, known: tuple[str, ...]) -> str:
+def suggest(word: str, known: Sequence[str]) -> str:
     """Returns "did you mean 'x'?" for the nearest known word, or "" if none is near.
 
     >>> suggest("tripet", ("triplet", "lifted"))
