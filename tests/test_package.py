@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import hatch_build
 import jml
 from jml._optional import DISTRIBUTION, EXTRAS, NAMES
 from tests import typing_user
@@ -41,7 +42,7 @@ def test_what_is_not_there_is_an_attribute_error():
 
 
 def test_the_version_is_written_once():
-    assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
+    assert "version" not in PROJECT and "version" in PROJECT["dynamic"]
     (line,) = (
         line
         for line in (ROOT / "jml" / "__init__.py").read_text().splitlines()
@@ -56,7 +57,7 @@ def test_missing_packages_are_advised_by_the_extra_that_brings_them():
     brought = {
         name.partition(">=")[0].partition("[")[0]: extra
         for extra, names in extras.items()
-        if extra != "test"
+        if extra not in ("test", "docs")
         for name in names
     }
     advised = {NAMES.get(module, module): extra for module, extra in EXTRAS.items()}
@@ -67,6 +68,25 @@ def test_missing_packages_are_advised_by_the_extra_that_brings_them():
 def test_extras_name_the_project_itself_and_not_a_stranger():
     for names in PROJECT["optional-dependencies"].values():
         assert not [name for name in names if name.partition("[")[0] == "jml"]
+
+
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [
+        (None, "guide, , [paper](https://x.org), [below](#use)"),
+        (
+            "https://x.org/jml",
+            "[guide](https://x.org/jml/blob/main/docs/a.md#b), "
+            "![page](https://x.org/jml/raw/main/docs/a.png), "
+            "[paper](https://x.org), [below](#use)",
+        ),
+    ],
+)
+def test_links_of_the_readme_lead_somewhere_outside_the_repository(
+    repository, expected
+):
+    text = "[guide](docs/a.md#b), ![page](docs/a.png), [paper](https://x.org)"
+    assert hatch_build.absolute(f"{text}, [below](#use)", repository) == expected
 
 
 def test_the_script_that_the_type_checker_reads_runs_as_well():
