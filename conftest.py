@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests import parity
+from tests import compilation, parity
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
@@ -77,13 +77,12 @@ def x64():
 
 @pytest.fixture(scope="module")
 def quick_compilation():
-    """The same programs, made into slower machine code in half the time.
+    """The same programs, made into slower machine code in a quarter of the time.
 
     For tests that compile much and run little; those of memory keep XLA's full care.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    with compilation.quickly():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,6 +8,7 @@ one device and on all. With ``OUT arrays`` nothing is run.
 import math
 import re
 import sys
+from contextlib import nullcontext
 from functools import partial
 
 import jax
@@ -18,6 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from jml import losses
 from jml.losses._triplet import _mining
+from tests.compilation import quickly
 from tests.losses.cases import LOSSES, PAIR_LOSSES, SPECS, hyperparameters, textbook
 
 BATCHES = {"values": 512, "arrays": 2048}
@@ -149,5 +151,5 @@ def main(out, wanted):
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_disable_most_optimizations", sys.argv[2] == "values")
-    main(*sys.argv[1:])
+    with quickly() if sys.argv[2] == "values" else nullcontext():
+        main(*sys.argv[1:])

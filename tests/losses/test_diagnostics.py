@@ -9,6 +9,8 @@ import pytest
 from jml._loss_specs import SPECS
 from jml.losses._diagnostics import ACTIVE, make_diagnostics
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 MARGIN = 0.4
 
 

@@ -16,6 +16,8 @@ from jml.app._config._settings import Settings
 from jml.losses._objective import function_of, make_objective
 from tests.losses.test_contract import LABELS, PROXIES, X
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SHARED = {"where", "memory", "block_size", "axis_name"}
 every = pytest.mark.parametrize("name", SPECS)
 
