@@ -44,7 +44,7 @@ def test_close_rows_are_not_taken_for_identical(dim, spread):
 @pytest.mark.parametrize(
     "dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)]
 )
-def test_identical_rows_are_at_zero(x64, dtype):
+def test_identical_rows_are_at_distance_zero(x64, dtype):
     rng = np.random.default_rng(0)
     for dim in (1, 3, 128, 512):
         x = 100 * rng.normal(size=(20, dim)).astype(dtype)
@@ -88,7 +88,9 @@ def rows(dtype, number, seed=0):
     ("dtype", "other"),
     [HALVES, HALVES[::-1], (HALVES[0], jnp.float32), DTYPES[1::2], DTYPES[2:]],
 )
-def test_two_dtypes_make_the_wider_and_float32_at_least(x64, dtype, other):
+def test_distances_of_two_dtypes_are_in_the_wider_and_float32_at_least(
+    x64, dtype, other
+):
     """Before anything is rounded; gradients are in the dtype of their rows."""
     x, y = rows(dtype, 7), rows(other, 4, seed=1)
     wide = wide_of(other)
@@ -113,7 +115,7 @@ def test_two_dtypes_make_the_wider_and_float32_at_least(x64, dtype, other):
 
 @quick
 @pytest.mark.parametrize("dtype", HALVES)
-def test_what_is_close_in_half_precision(dtype):
+def test_distances_of_close_rows_in_half_precision(dtype):
     """The last bits of a row are its distance; float16's largest do not overflow."""
     largest = jnp.finfo(dtype).max if dtype == jnp.float16 else 1e18
     x = jnp.asarray([[1, 1], [1 + 2**-7, 1], [largest, -largest]], dtype)
@@ -133,7 +135,7 @@ def test_what_is_close_in_half_precision(dtype):
 
 
 @quick
-def test_gradients_beyond_float16_are_its_largest():
+def test_gradients_of_distances_beyond_float16_are_its_largest():
     """Backward, mapped, forward and twice; infinity still shows."""
     x = jnp.array([[60000, 1], [-60000, 1]], jnp.float16)
 
@@ -151,7 +153,7 @@ def test_gradients_beyond_float16_are_its_largest():
 
 @quick
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
-def test_beyond_the_largest_float(dtype):
+def test_distances_beyond_the_largest_float_are_infinite(dtype):
     x = jnp.asarray([[3e38, 0], [3e38, 0], [-3e38, 1], [1e19, 1e19], [0, 1]], dtype)
 
     def total(x):

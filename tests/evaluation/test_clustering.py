@@ -44,13 +44,13 @@ def same(n):
 @example((np.arange(40) // 2, np.arange(40) // 2 + 3))
 @example((np.arange(40) // 2, np.arange(40)))
 @example((np.arange(40) // 20, np.arange(40) % 2))  # independent
-def test_equals_scikit_learn(score, pair):
+def test_nmi_and_ami_equal_scikit_learn(score, pair):
     assert score(*pair) == pytest.approx(SCORES[score](*pair), abs=1e-9)
     assert score(*pair) == pytest.approx(score(*pair[::-1]), abs=1e-12)
 
 
 @every_score
-def test_equals_scikit_learn_on_many_items(score):
+def test_nmi_and_ami_equal_scikit_learn_on_many_items(score):
     rng = np.random.default_rng(0)
     labels = rng.zipf(1.5, 20_000) % 500 - 2**40  # of all sizes
     parts = np.where(rng.random(20_000) < 0.5, labels, rng.integers(0, 300, 20_000))
@@ -94,6 +94,6 @@ def test_evaluate_clusters_the_queries_into_their_classes():
     assert found.metrics["nmi"] == found.metrics["ami"] == pytest.approx(1)
 
 
-def test_without_clusterings_there_are_no_scores():
+def test_without_clusterings_there_are_no_nmi_and_ami():
     found = evaluate(*clusters(9, 2, 2), clusterings=0)
     assert not {"nmi", "ami"} & (set(found.metrics) | set(found.intervals))

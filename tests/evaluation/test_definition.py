@@ -47,14 +47,14 @@ def check(case, tile, most, metric="euclidean"):
 @settings(max_examples=30)
 @given(among_themselves())
 @example(Case(np.zeros((36, 2), np.float32), np.arange(36) % 9))  # nothing but ties
-def test_equals_the_definition(tile, most, case):
+def test_evaluate_equals_the_definition(tile, most, case):
     check(case, tile, most)
 
 
 @pytest.mark.parametrize("tile", [16, pytest.param(1008, marks=pytest.mark.slow)])
 @settings(max_examples=40)
 @given(with_a_gallery())
-def test_equals_the_definition_in_a_gallery(tile, case):
+def test_evaluate_equals_the_definition_in_a_gallery(tile, case):
     check(case, tile, 0)
 
 
@@ -62,18 +62,18 @@ def test_equals_the_definition_in_a_gallery(tile, case):
 @pytest.mark.parametrize(("tile", "most"), WAYS[:2])
 @settings(max_examples=30)
 @given(among_themselves(directions) | among_themselves(axes))
-def test_equals_the_definition_by_cosine(tile, most, case):
+def test_evaluate_equals_the_definition_by_cosine(tile, most, case):
     check(case, tile, most, metric="cosine")
 
 
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(with_a_gallery(directions) | with_a_gallery(axes))
-def test_equals_the_definition_by_cosine_in_a_gallery(case):
+def test_evaluate_equals_the_definition_by_cosine_in_a_gallery(case):
     check(case, 16, 0, metric="cosine")
 
 
-def test_three_rankings_made_by_hand():
+def test_evaluate_equals_three_rankings_worked_out_by_hand():
     # Ranks of the relevant: 1 and 3; 1 and 3; 3 and 2.
     found = evaluate(
         np.float32([[0], [1], [3], [4]]), np.array([0, 0, 1, 0]), map_ks=(2,)
@@ -113,7 +113,7 @@ def test_default_ks_stop_at_the_number_of_items(n):
 
 
 @pytest.mark.parametrize("most", [_ranks.MAX_TARGETS, 0])
-def test_progress_sees_all_steps(most):
+def test_progress_of_evaluate_sees_all_steps(most):
     seen = []
 
     def progress(steps):

@@ -89,12 +89,12 @@ def check(function, words, *arguments, **options):
 @pytest.mark.parametrize(
     ("arguments", "words"), BAD_ITEMS, ids=[words for _, words in BAD_ITEMS]
 )
-def test_bad_items_are_named(function, arguments, words):
+def test_evaluate_names_bad_items(function, arguments, words):
     check(function, words, *arguments, ks=(1,))
 
 
 @pytest.mark.parametrize(("gallery", "options", "words"), BAD_OPTIONS, ids=case)
-def test_bad_options_are_named(gallery, options, words):
+def test_evaluate_names_bad_options(gallery, options, words):
     check(evaluate, words, X, LABELS, *gallery, **options)
 
 

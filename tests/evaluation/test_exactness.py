@@ -53,7 +53,7 @@ def everything():
 
 
 @pytest.mark.slow
-def test_several_devices_agree_exactly():
+def test_evaluate_on_several_devices_equals_one_exactly():
     program = (
         "import jax, json; from tests.evaluation.test_exactness import everything;"
         "print(jax.device_count()); print(json.dumps(everything()))"
@@ -78,7 +78,7 @@ def test_several_devices_agree_exactly():
     assert ranks[0] == ranks[2]  # both ways of serving
 
 
-def test_keys_are_in_the_order_of_the_distances():
+def test_keys_of_rankings_are_in_the_order_of_the_distances():
     ordering = np.float32([-3e38, -2, -1.0000001, -1, -1e-30, 0, 1e-30, 1, 3e38])
     assert np.all(np.diff(keys(partial_squares(jnp.zeros((1, 9)), ordering))[0]) > 0)
     zeros = partial_squares(jnp.array([[0.0, -0.0, 0.0]]), jnp.array([0.0, 0.0, -0.0]))
@@ -87,7 +87,7 @@ def test_keys_are_in_the_order_of_the_distances():
 
 @every_mode
 @pytest.mark.parametrize("tile", [16, 1008])
-def test_duplicates_tie_in_floating_point_too(most, tile):
+def test_evaluate_ties_duplicates_in_floating_point_too(most, tile):
     # 40 copies of each of 5 vectors, so that every distance comes 40 times, and the
     # neighbours of query i are exactly those of the same vector, lowest index first.
     rng = np.random.default_rng(0)
@@ -121,7 +121,7 @@ def test_duplicates_tie_in_floating_point_too(most, tile):
     ],
     ids=["far", "huge", "huge cosine", "tiny", "tiny cosine"],
 )
-def test_far_huge_and_tiny_embeddings_lose_nothing(change, metric):
+def test_evaluate_loses_no_digits_of_far_huge_and_tiny_embeddings(change, metric):
     x, labels = clusters(400, 4, 40)
     x = (x * 2**10).round() / 2**10  # so that adding 1000 is exact
     y, others = x[:90] + 0.125, labels[:90]
@@ -132,7 +132,7 @@ def test_far_huge_and_tiny_embeddings_lose_nothing(change, metric):
     assert evaluate(change(y), others, change(x), labels, **options).metrics == plain
 
 
-def test_narrow_floats_are_exact():
+def test_evaluate_of_narrow_floats_is_exact():
     x, labels = clusters(400, 4, 40)
     x = jnp.asarray(x, jnp.bfloat16)
     wide = evaluate(np.asarray(x, np.float32), labels, **RETRIEVAL)
@@ -165,7 +165,7 @@ def programs(n, most):
 
 
 @every_mode
-def test_full_precision_and_no_square_matrix(most):
+def test_evaluate_has_full_precision_and_no_square_matrix(most):
     n = 2048
     for lowered in programs(n, most):
         assert "precision = [HIGHEST, HIGHEST]" in lowered.as_text()  # GPUs would round
@@ -176,7 +176,7 @@ def test_full_precision_and_no_square_matrix(most):
 
 
 @every_mode
-def test_other_numbers_are_not_compiled_anew(most):
+def test_evaluate_of_other_embeddings_is_not_compiled_anew(most):
     def run(seed):
         x = clusters(90, 4, 1, seed=seed)[0]
         labels = np.random.default_rng(seed).permutation(np.arange(90) % 18) * 3 - seed
@@ -197,7 +197,7 @@ def test_other_numbers_are_not_compiled_anew(most):
         pytest.param(10**6, id="counted", marks=pytest.mark.slow),
     ],
 )
-def test_memory_does_not_grow_with_the_ranks_of_all_queries(above):
+def test_memory_of_evaluate_does_not_grow_with_the_ranks_of_all_queries(above):
     n = 2048
     y, others = clusters(n, 4, 1)[0], np.arange(n) % 2
     peaks = []

@@ -93,7 +93,7 @@ numbers = st.lists(st.integers(-1, 3), min_size=20, max_size=20).map(np.array)
 @pytest.mark.slow
 @settings(max_examples=15)
 @given(whole_rows(20), numbers, numbers, numbers)
-def test_ids_and_groups_among_the_queries(x, labels, ids, groups):
+def test_evaluate_leaves_out_ids_and_groups_among_the_queries(x, labels, ids, groups):
     same = (ids[:, None] == ids) & (ids >= 0) | np.eye(20, dtype=bool)
     check(x, labels, x, labels, same, ids=ids)
     grouped = (labels[:, None] == labels) & (groups[:, None] == groups) & (groups >= 0)
@@ -105,7 +105,7 @@ def test_ids_and_groups_among_the_queries(x, labels, ids, groups):
 @given(
     st.tuples(whole_rows(20), *[numbers] * 3), st.tuples(whole_rows(20), *[numbers] * 3)
 )
-def test_ids_and_groups_in_a_gallery(query, gallery):
+def test_evaluate_leaves_out_ids_and_groups_in_a_gallery(query, gallery):
     x, labels, ids, groups = query
     y, others, theirs, their_groups = gallery
     same = (ids[:, None] == theirs) & (ids[:, None] >= 0)
@@ -193,7 +193,7 @@ KINDS = {
 
 @pytest.mark.usefixtures("any_arguments")
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-def test_tensors_of_pytorch_are_arrays(kind):
+def test_evaluate_takes_tensors_of_pytorch(kind):
     x, labels, cameras = labelled(20, 0)
     tensor = kind(torch.from_numpy(x))
     numbers = tensor.detach().float().numpy()

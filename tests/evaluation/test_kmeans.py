@@ -26,7 +26,7 @@ def check(x, found, limit=1e-5):
 @pytest.mark.parametrize("k", [1, 3, 12])
 @settings(max_examples=25)
 @given(x=whole_rows(12), seed=st.integers(0, 5))
-def test_clusters_are_those_of_the_nearest_centres(k, x, seed):
+def test_kmeans_clusters_are_those_of_the_nearest_centres(k, x, seed):
     found = kmeans(x, k, seed=seed)
     check(x, found)
     distinct = len(np.unique(x, axis=0))
@@ -37,7 +37,7 @@ def test_clusters_are_those_of_the_nearest_centres(k, x, seed):
         assert found.inertia == pytest.approx(0, abs=1e-4)
 
 
-def test_as_many_clusters_as_items():
+def test_kmeans_with_as_many_clusters_as_items():
     x = clusters(40, 3, 1)[0]
     found = kmeans(x, 40)
     assert sorted(found.clusters) == list(range(40))
@@ -54,7 +54,7 @@ def test_blocks_make_no_difference_to_kmeans():
     assert parts.inertia == pytest.approx(whole.inertia, rel=1e-5)
 
 
-def test_a_seed_gives_the_same_clusters():
+def test_kmeans_gives_the_same_clusters_for_a_seed():
     x = clusters(50, 3, 5)[0]
     runs = [kmeans(x, 5, seed=seed) for seed in (0, 0, 1, 2, 3)]
     assert runs[0].clusters.tolist() == runs[1].clusters.tolist()
@@ -77,14 +77,14 @@ def test_kmeans_is_as_good_as_scikit_learn(spread):
     assert np.mean([found.inertia for found in ours]) < 1.01 * np.mean(theirs)
 
 
-def test_the_start_is_spread_out():
+def test_kmeans_starts_from_spread_out_centres():
     x = np.repeat(clusters(20, 3, 1)[0] * 100, 5, axis=0)
     found = kmeans(x, 20, max_iterations=0)  # twenty spots, and a centre on each
     assert found.iterations == 0
     assert found.inertia == pytest.approx(0, abs=1)
 
 
-def test_iterations_end_as_asked():
+def test_kmeans_iterations_end_as_asked():
     x = clusters(600, 8, 12, spread=1)[0]
     assert kmeans(x, 12, max_iterations=2).iterations == 2
     rough, fine = kmeans(x, 12, tolerance=1), kmeans(x, 12, tolerance=0)
@@ -96,7 +96,7 @@ def test_iterations_end_as_asked():
     np.testing.assert_allclose(fine.centres, means, atol=1e-4)
 
 
-def test_an_empty_cluster_starts_again_at_the_farthest_item():
+def test_an_empty_cluster_of_kmeans_starts_again_at_the_farthest_item():
     x, there = jnp.float32([[0], [1], [9], [5], [0]]), jnp.arange(5) < 4
     clusters, distances = jnp.array([0, 0, 0, 3, 0]), jnp.array([4.0, 1, 49, 9, 99])
     found = _lloyd._means(x, clusters, distances, there, jnp.zeros((4, 1)))
@@ -132,7 +132,7 @@ def test_kmeans_in_float64(x64):
     check(x, found, limit=1e-12)
 
 
-def test_the_inertia_of_tight_clusters_keeps_its_digits():
+def test_the_inertia_of_tight_kmeans_clusters_keeps_its_digits():
     rng = np.random.default_rng(0)
     centres, labels = rng.normal(size=(10, 16)), np.arange(1000) % 10
     x = (centres[labels] + 1e-4 * rng.normal(size=(1000, 16))).astype(np.float32)

@@ -21,7 +21,7 @@ every_tile = pytest.mark.parametrize("tile", [16, 496])
 @every_tile
 @settings(max_examples=25)
 @given(data=st.data())
-def test_others_are_in_the_order_of_the_definition(tile, metric, data):
+def test_nearest_neighbours_are_in_the_order_of_the_definition(tile, metric, data):
     n, k = data.draw(st.sampled_from([(2, 1), (18, 3), (18, 17), (40, 39)]))
     x = data.draw(KINDS[metric](n))
     with patch.object(_nearest, "TILE", tile):
@@ -37,7 +37,9 @@ def test_others_are_in_the_order_of_the_definition(tile, metric, data):
 @every_tile
 @settings(max_examples=25)
 @given(data=st.data())
-def test_a_gallery_is_in_the_order_of_the_definition(tile, metric, data):
+def test_nearest_neighbours_in_a_gallery_are_in_the_order_of_the_definition(
+    tile, metric, data
+):
     n, m, k = data.draw(st.sampled_from([(20, 1, 1), (3, 17, 17), (20, 40, 5)]))
     x, gallery = data.draw(KINDS[metric](n)), data.draw(KINDS[metric](m))
     with patch.object(_nearest, "TILE", tile):
@@ -49,14 +51,14 @@ def test_a_gallery_is_in_the_order_of_the_definition(tile, metric, data):
 
 
 @pytest.mark.usefixtures("any_arguments")
-def test_rows_may_be_a_list():
+def test_nearest_neighbours_of_a_list_of_rows():
     x = clusters(20, 3, 2)[0]
     nearest = nearest_neighbours(x, k=3, rows=[4, 1])
     np.testing.assert_array_equal(nearest, nearest_neighbours(x, k=3)[[4, 1]])
 
 
 @every_tile
-def test_duplicates_tie_in_floating_point_too(tile):
+def test_nearest_neighbours_tie_duplicates_in_floating_point_too(tile):
     rng = np.random.default_rng(0)
     which = rng.permutation(np.arange(200) % 5)
     x = rng.normal(size=(5, 33)).astype(np.float32)[which]
@@ -71,20 +73,20 @@ def test_duplicates_tie_in_floating_point_too(tile):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
-def test_narrow_floats_are_exact(dtype):
+def test_nearest_neighbours_of_narrow_floats_are_exact(dtype):
     x = clusters(60, 8, 5)[0].astype(dtype)
     expected = nearest_neighbours(x.astype(np.float32), k=5)
     np.testing.assert_array_equal(nearest_neighbours(x, k=5), expected)
 
 
-def test_float64_tells_apart_what_float32_does_not(x64):
+def test_nearest_neighbours_in_float64_tell_apart_what_float32_does_not(x64):
     x = np.float64(clusters(60, 8, 5)[0])
     expected = nearest_neighbours(x, k=5)
     found = nearest_neighbours(np.concatenate([1 + 1e-4 * x, 1e-4 * x - 1]), k=5)
     np.testing.assert_array_equal(found, np.concatenate([expected, expected + 60]))
 
 
-def test_to_a_row_of_zeros_all_are_equally_near_by_cosine():
+def test_all_neighbours_of_a_row_of_zeros_are_equally_near_by_cosine():
     y = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
     zeros = np.zeros((1, 5), np.float32)
     found = nearest_neighbours(zeros, y, k=10, metric="cosine")

@@ -59,14 +59,14 @@ def check(case, ref_includes_query=False):
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(among_themselves())
-def test_equals_pytorch_metric_learning(case):
+def test_evaluate_equals_pytorch_metric_learning(case):
     check(case)
 
 
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(st.data())
-def test_equals_pytorch_metric_learning_in_a_gallery(data):
+def test_evaluate_equals_pytorch_metric_learning_in_a_gallery(data):
     ours, theirs = data.draw(st.sampled_from(PAIRS))
     x, y = data.draw(whole_rows(sum(ours))), data.draw(whole_rows(sum(theirs)))
     labels, others = (
@@ -80,7 +80,7 @@ def test_equals_pytorch_metric_learning_in_a_gallery(data):
 
 
 @pytest.mark.parametrize("k", [3, 20])
-def test_equals_pytorch_metric_learning_on_clusters(k):
+def test_evaluate_equals_pytorch_metric_learning_on_clusters(k):
     x, labels = clusters(200, 8, 30)
     check(Case(x, labels))
     cut = peer(["mean_average_precision"], x, labels, k=k)["mean_average_precision"]
@@ -88,7 +88,7 @@ def test_equals_pytorch_metric_learning_on_clusters(k):
     assert metrics[f"map_relevant@{k}"] == pytest.approx(cut, abs=1e-6)
 
 
-def test_equals_the_average_precision_of_scikit_learn():
+def test_map_equals_the_average_precision_of_scikit_learn():
     x, labels = clusters(80, 4, 10)
     found = evaluate(x, labels, clusterings=0, resamples=0).per_query["map"]
     for i, value in enumerate(found):
@@ -108,12 +108,12 @@ def check_neighbours(x, labels):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, jnp.bfloat16])
-def test_equals_the_neighbours_of_scikit_learn(dtype):
+def test_recall_equals_that_of_the_neighbours_of_scikit_learn(dtype):
     x, labels = clusters(700, 16, 40)
     check_neighbours(x.astype(dtype), labels)
 
 
-def test_float64_tells_apart_what_float32_does_not(x64):
+def test_recall_in_float64_tells_apart_what_float32_does_not(x64):
     x, labels = clusters(700, 16, 40)
     x = 1e-4 * x.astype(np.float64)
     check_neighbours(np.concatenate([1 + x, -1 + x]), np.tile(labels, 2))
@@ -132,7 +132,7 @@ ROWS = np.float32([[0], [1], [10], [11]])  # each one's nearest is its neighbour
         ((2**64 - 1, 2**64 - 2), np.uint64),
     ],
 )
-def test_large_labels_stay_apart(labels, dtype):
+def test_evaluate_keeps_large_labels_apart(labels, dtype):
     labels = np.array(labels * 2, dtype)
     found = evaluate(ROWS, labels, ks=[1, 2], clusterings=0, resamples=0)
     assert found.metrics["recall@1"] == 0
@@ -144,7 +144,7 @@ def test_pytorch_metric_learning_merges_large_labels():
     assert peer(["precision_at_1"], ROWS, labels)["precision_at_1"] == 1
 
 
-def test_signed_and_unsigned_labels_meet():
+def test_evaluate_compares_signed_with_unsigned_labels():
     signed = np.array([-1, 2**53, 2**62, 7])
     unsigned = np.array([2**64 - 1, 2**53 + 1, 2**62, 7], np.uint64)
     found = evaluate(ROWS, signed, ROWS + 0.125, unsigned, clusterings=0, resamples=0)

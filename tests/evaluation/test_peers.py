@@ -69,7 +69,7 @@ DEFINITIONS = {
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_each_query_is_worth_what_peers_define(metric):
+def test_metrics_of_each_query_are_those_that_peers_define(metric):
     x, labels = clusters(60, 4, 12)
     options = {"ks": (1, K), "map_ks": (K,), "clusterings": 0, "resamples": 0}
     found = evaluate(x, labels, metric=metric, **options)

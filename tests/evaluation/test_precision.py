@@ -156,7 +156,7 @@ def test_the_first_neighbours_of_two_far_groups():
 
 
 @pytest.mark.parametrize("name", ["many groups", "very tight groups"])
-def test_items_are_with_their_nearest_centre(name):
+def test_kmeans_items_are_with_their_nearest_centre(name):
     x = INPUTS[name].astype(np.float32)
     found = kmeans(x, 60)
     truth = squared(x, found.centres)
@@ -167,7 +167,7 @@ def test_items_are_with_their_nearest_centre(name):
     assert own.max() < 1
 
 
-def test_copies_are_tied_whichever_way_they_are_compared():
+def test_copies_tie_in_rankings_whichever_way_they_are_compared():
     x = INPUTS["copies"].astype(np.float32)
     truth = squared(x, x)
     np.fill_diagonal(truth, np.inf)

@@ -8,7 +8,7 @@ from flax import nnx
 
 from jml import distances, losses
 from jml._loss_specs import variants
-from tests.losses.test_contract import CASES, LABELS, PROXIES, SPEC_OF, X
+from tests.losses.contract import CASES, LABELS, PROXIES, SPEC_OF, X
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 # One case of each function, in its textbook form.
@@ -34,7 +34,7 @@ kinds = pytest.mark.parametrize("kind", [nnx.Param, Box])
 
 @kinds
 @pytest.mark.parametrize("name", EACH)
-def test_every_argument(name, kind):
+def test_losses_take_array_objects_for_every_argument(name, kind):
     x, labels, where = jnp.asarray(X), jnp.asarray(LABELS), jnp.asarray(LABELS > 0)
     memory, number = losses.init_memory(3, 4), jnp.asarray(0.7)
     plain = {"where": where} | dict.fromkeys(SPEC_OF[name].defaults(), number)
@@ -49,7 +49,7 @@ def test_every_argument(name, kind):
 
 
 @kinds
-def test_memories_and_keys(kind):
+def test_memories_and_keys_may_be_array_objects(kind):
     memory = losses.init_memory(3, 4)
     expected = losses.update_memory(memory, X[:2], LABELS[:2])
     for held in (losses.Memory(*map(kind, memory)), kind(memory)):
@@ -63,7 +63,7 @@ def test_memories_and_keys(kind):
 
 
 @kinds
-def test_distances(kind):
+def test_distances_take_array_objects(kind):
     x = jnp.asarray(X)
     squared = distances.squared_distances(x)
     found = distances.squared_distances(kind(x)), distances.normalize(kind(x))
@@ -74,7 +74,7 @@ def test_distances(kind):
     np.testing.assert_array_equal(roots, distances.euclidean_distances(squared))
 
 
-def test_the_gradient_of_a_parameter_is_one():
+def test_the_gradient_of_a_flax_parameter_is_one():
     """With respect to it, inside and outside of Flax's and JAX's transformations."""
 
     def loss(proxies):
@@ -88,6 +88,6 @@ def test_the_gradient_of_a_parameter_is_one():
 
 
 @pytest.mark.parametrize("what", [[1.0], None, "x"])
-def test_a_box_without_an_array_is_refused(what):
+def test_objects_without_an_array_are_refused(what):
     with pytest.raises(ValueError, match=r"`embeddings` must be an array .* got a "):
         losses.contrastive_loss(Box(what), LABELS)

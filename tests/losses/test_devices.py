@@ -46,7 +46,7 @@ WAYS = ("jit", "jit, blocks", "mapped, blocks", "explicit")
     [f"{name}/{way}" for name in LOSSES for way in WAYS]
     + ["triplet_all/sorted", "lifted/inside"],
 )
-def test_values_and_gradients(of_eight, program):
+def test_losses_and_gradients_on_eight_devices_equal_one(of_eight, program):
     assert of_eight["devices"] == 8
     expected = of_eight[f"{program.partition('/')[0]}/one/values"]
     assert_close(of_eight[f"{program}/values"], expected, 1e-12, label=program)
@@ -57,13 +57,13 @@ OPTIONS += ["lifted/options, explicit"]
 
 
 @pytest.mark.parametrize("program", OPTIONS)
-def test_a_memory_and_absent_items(of_eight, program):
+def test_memory_and_absent_items_on_eight_devices_equal_one(of_eight, program):
     """Over two mapped axes at once, and few positives, which are gathered."""
     expected = of_eight[f"{program.partition(',')[0]}/values"]
     assert_close(of_eight[f"{program}/values"], expected, 1e-12, label=program)
 
 
-def test_parts_by_themselves(of_eight):
+def test_without_axis_name_each_device_has_the_loss_of_its_part(of_eight):
     """A loss without `axis_name` is that of a device's own part."""
     size = BATCHES["values"] // 8
     x, labels, numbers = arguments("lifted", None, BATCHES["values"])

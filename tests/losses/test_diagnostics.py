@@ -51,7 +51,7 @@ def pairs(batch):
         if SPECS[n].proxies is None
     ],
 )
-def test_mean_distances(x64, batch, loss):
+def test_diagnostics_hold_mean_distances(x64, batch, loss):
     found = diagnostics_of(batch, loss)
     if SPECS[loss].unit_length:
         x = batch[0]
@@ -106,7 +106,7 @@ def test_active_pairs_of_lifted(x64, batch):
     assert found < 1
 
 
-def test_proxies(x64, batch):
+def test_diagnostics_of_proxies(x64, batch):
     x, labels, proxies = batch
     unit = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (x, proxies)]
     d = distances(*unit)
@@ -122,7 +122,7 @@ def test_proxies(x64, batch):
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", SPECS)
 @pytest.mark.parametrize("labels", [np.zeros(4, int), np.arange(4)])
-def test_where_there_are_no_pairs_nothing_breaks(loss, labels):
+def test_diagnostics_without_pairs_are_complete(loss, labels):
     batch = np.ones((4, 3), np.float32), labels, np.eye(4, 3, dtype=np.float32)
     found = diagnostics_of(batch, loss)
     assert set(found) == {"active", "positive_distance", "negative_distance"}
@@ -149,5 +149,5 @@ def test_a_loss_without_diagnostics_counts_items_with_a_gradient(
     assert 0 <= far["active"] <= measured["active"]
 
 
-def test_every_row_names_diagnostics_that_exist():
+def test_loss_specs_name_diagnostics_that_exist():
     assert {spec.diagnostics for spec in SPECS.values()} <= set(ACTIVE)

@@ -14,7 +14,7 @@ from jml.app._config import Config
 from jml.app._config._model_settings import ModelSettings, bounds_of
 from jml.app._config._settings import Settings
 from jml.losses._objective import function_of, make_objective
-from tests.losses.test_contract import LABELS, PROXIES, X
+from tests.losses.contract import LABELS, PROXIES, X
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -22,13 +22,13 @@ SHARED = {"where", "memory", "block_size", "axis_name"}
 every = pytest.mark.parametrize("name", SPECS)
 
 
-def test_the_table_holds_the_public_losses_and_no_others():
+def test_loss_specs_hold_the_public_losses_and_no_others():
     public = {name for name in losses.__all__ if name.endswith("_loss")}
     assert {f"{name}_loss" for name in SPECS} == public
 
 
 @every
-def test_it_knows_the_signature(name):
+def test_loss_specs_match_the_signatures(name):
     spec = SPECS[name]
     parameters = inspect.signature(function_of(name)).parameters
     first = ["embeddings", "labels"] + ["proxies"] * (spec.proxies is not None)
@@ -43,7 +43,7 @@ def test_it_knows_the_signature(name):
 
 @pytest.mark.slow
 @every
-def test_every_word_of_its_choices_is_one_of_the_function(name):
+def test_losses_take_every_choice_of_their_spec(name):
     spec = SPECS[name]
     numbers = spec.defaults()
     for choice in spec.choices:
@@ -57,7 +57,7 @@ def test_every_word_of_its_choices_is_one_of_the_function(name):
 
 
 @every
-def test_an_objective_is_the_function(name):
+def test_an_objective_equals_its_loss(name):
     spec = SPECS[name]
     numbers = {h.name: 1.5 * h.default for h in spec.hyperparameters}
     arguments = (X, LABELS) if spec.proxies is None else (X, LABELS, PROXIES)
@@ -128,7 +128,7 @@ print(json.dumps(found))
 """
 
 
-def test_a_row_makes_its_flags():
+def test_a_loss_spec_makes_its_flags():
     """The chosen loss's own bounds hold, and its own defaults."""
     trial = ["--loss", "trial", "--batch_size", "96"]
     tried = {

@@ -32,7 +32,9 @@ SHAPES = [(2, 3), (5, 2), (12, 4)]
     lattice=st.booleans(),
     number=st.sampled_from([0.2, 1.0, 3.0]),
 )
-def test_values(name, shape, seed, classes, lattice, number):
+def test_losses_equal_the_formulas_of_their_papers(
+    name, shape, seed, classes, lattice, number
+):
     rng = np.random.default_rng(seed)
     x = rng.integers(-2, 3, shape).astype(float) if lattice else rng.normal(size=shape)
     labels = rng.integers(0, classes, len(x))
@@ -55,7 +57,7 @@ def test_every_loss_has_an_oracle():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAIR_LOSSES)
-def test_gradients(x64, name):
+def test_gradients_equal_differences_of_the_papers_formulas(x64, name):
     """Central differences of the loops, away from kinks."""
     rng = np.random.default_rng(3)
     x, labels = rng.normal(size=(12, 4)), rng.integers(0, 4, 12)
@@ -84,7 +86,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_by_hand(name):
+def test_losses_equal_values_worked_out_by_hand(name):
     """Points 0, 1 and 3 on a line, the first two of one class; margins of 3."""
     x, labels = np.array([[0.0], [1.0], [3.0]], np.float32), np.array([0, 0, 1])
     value, _ = value_and_grad(name, x, labels, 3.0, convention="paper")

@@ -107,7 +107,7 @@ def test_golden_float32(case, name):
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("name", [name for name in REFERENCES if name != "lifted"])
 @every_case
-def test_recorded_values(x64, case, name, margin):
+def test_losses_equal_the_recorded_values(x64, case, name, margin):
     """Straight against the file; lifted needs the exact zeros that the file lacks."""
     x, labels = GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
     expected, expected_grad = golden(case, name, margin)
@@ -139,7 +139,7 @@ def batches(draw):
     exponent=st.integers(-30, 8),
     margin=st.sampled_from([0.1, 0.5, 1.0, 4.0]),
 )
-def test_lattices_float64(name, batch, exponent, margin):
+def test_losses_equal_pytorch_on_lattices_float64(name, batch, exponent, margin):
     points, labels = batch
     with jax.enable_x64(True):
         check(name, points * 2.0**exponent, labels, margin)
@@ -149,7 +149,7 @@ def test_lattices_float64(name, batch, exponent, margin):
 @pytest.mark.parametrize("name", REFERENCES)
 @settings(max_examples=40)
 @given(batch=batches(), margin=st.sampled_from([0.25, 1.0]))
-def test_lattices_float32(name, batch, margin):
+def test_losses_equal_pytorch_on_lattices_float32(name, batch, margin):
     points, labels = batch
     check(name, points.astype(np.float32) / 4, labels, margin)
 
@@ -162,7 +162,7 @@ def test_lattices_float32(name, batch, margin):
     seed=st.integers(0, 2**32 - 1),
     classes=st.integers(1, 12),
 )
-def test_random_float64(name, size, seed, classes):
+def test_losses_equal_pytorch_on_random_batches_float64(name, size, seed, classes):
     """Rounding breaks every tie here; the lattices above have the ties."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(size, 8))
@@ -193,7 +193,7 @@ proxy_value_and_grad = jax.jit(
 
 
 @golden_cases(lambda case: case not in ("duplicates", "pk8x4_raw"))
-def test_proxy_nca_golden(x64, case):
+def test_proxy_nca_equals_the_recorded_values(x64, case):
     key = f"{case}/proxy_nca"
     if f"{key}/loss" not in GOLDEN:
         pytest.skip("the original has no proxies for this case")
@@ -217,7 +217,9 @@ def test_proxy_nca_golden(x64, case):
     scale=st.sampled_from([1.0, 12.0]),
     double=st.booleans(),
 )
-def test_proxy_nca_random(shape, seed, exponent, scale, double):
+def test_proxy_nca_equals_pytorch_on_random_batches(
+    shape, seed, exponent, scale, double
+):
     """Down to rows shorter than the floor of the norm, rows of zeros included."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape) * 2.0**exponent

@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from jml import losses
+from tests.losses.contract import LABELS, PROXIES, X
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-
-LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
-X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
-PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
 
 
 @pytest.mark.parametrize("label", [-1, 9])
@@ -30,7 +27,7 @@ def test_an_item_without_a_proxy_adds_nothing(label):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
-def test_rows_of_zeros_pass_no_gradient(dtype):
+def test_rows_of_zeros_pass_no_gradient_to_proxies(dtype):
     """Neither into the weights behind them nor into a proxy of zeros."""
     proxies = PROXIES.astype(dtype).at[1].set(0)
 
@@ -59,7 +56,7 @@ def test_labels_beyond_the_proxies_are_warned_of(kind):
         losses.proxy_nca_loss(X, labels, PROXIES, where=labels > 4)
 
 
-def test_other_labels_are_not_said():
+def test_labels_that_may_be_right_are_not_warned_of():
     """Traced, absent or -1; any warning is an error here."""
     beyond, absent = LABELS + 1, LABELS < 4
     losses.proxy_nca_loss(X, LABELS, PROXIES)
@@ -82,7 +79,7 @@ def test_labels_beyond_the_proxies_are_warned_of_once():
     assert found[0].filename == __file__
 
 
-def test_init_proxies():
+def test_init_proxies_checks_its_arguments_and_draws_within_bounds():
     with pytest.raises(ValueError, match="init_proxies: `num_classes` must be a posit"):
         losses.init_proxies(jax.random.key(0), num_classes=0, dim=3)
     for key in (0, None, jnp.zeros(2), jax.random.split(jax.random.key(0))):

@@ -39,7 +39,9 @@ def both_gradients(x, labels, valid, margin):
     absent=st.booleans(),
     margin=st.sampled_from([0.0, 1.0, 4.0, -1.0]),
 )
-def test_sorting_and_looping_agree(seed, classes, lattice, absent, margin):
+def test_sorting_and_looping_over_triplets_agree(
+    seed, classes, lattice, absent, margin
+):
     """To the last bit, ties at the hinge included: both only count."""
     rng = np.random.default_rng(seed)
     shape = SIZE, 2
@@ -56,7 +58,7 @@ def useless(pair_gradients, *_):
 
 
 @pytest.mark.parametrize(("cost", "taken"), [(0.3, "sorted"), (100, "loop")])
-def test_the_way_is_chosen_from_the_data(x64, monkeypatch, cost, taken):
+def test_triplets_are_sorted_or_looped_over_by_cost(x64, monkeypatch, cost, taken):
     """The other way would give NaN. No other test has these shapes in its cache."""
     monkeypatch.setattr(_mining, "SORT_COST_ON_CPU", cost)
     if taken == "sorted":
@@ -90,21 +92,21 @@ every = pytest.mark.parametrize("name", LOSSES)
 
 @pytest.mark.slow
 @every
-def test_no_more_than_six_matrices(name):
+def test_a_loss_holds_no_more_than_six_matrices(name):
     memory = step_of(name, 1024, 16, block_size=1024)
     assert memory.temp_size_in_bytes <= 6 * 4 * 1024**2
 
 
 @pytest.mark.slow
 @every
-def test_blocks_hold_a_large_batch(name):
+def test_losses_of_65536_items_hold_half_a_gigabyte(name):
     memory = step_of(name, 65536, 128)
     held = memory.argument_size_in_bytes + memory.output_size_in_bytes
     assert held + memory.temp_size_in_bytes < 2**29
 
 
 @pytest.mark.slow
-def test_float32_sums_over_triplets():
+def test_float32_sums_over_many_triplets_are_exact():
     rng = np.random.default_rng(0)
     size = 8192
     labels = np.arange(size) // 4

@@ -1,5 +1,6 @@
 """The cross-batch memory, against loops over the pairs that it adds."""
 
+import re
 from collections import deque
 from functools import partial
 
@@ -68,7 +69,9 @@ def evaluate(name, x, labels, memory, *, numbers=None, **options):
 @pytest.mark.parametrize("classes", [4, 1, 30])
 @pytest.mark.parametrize("block_size", [None, pytest.param(4, marks=slow)])
 @every
-def test_values(x64, name, options, block_size, classes, seed):
+def test_losses_with_a_memory_equal_loops_over_pairs(
+    x64, name, options, block_size, classes, seed
+):
     x, labels = make_case(seed, classes)
     memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
     expected = oracle(name, options)(x, labels, batch=BATCH)
@@ -79,7 +82,7 @@ def test_values(x64, name, options, block_size, classes, seed):
 
 @slow
 @every
-def test_derivatives(x64, name, options):
+def test_derivatives_with_a_memory_equal_differences(x64, name, options):
     """Of the batch alone: nothing flows into the memory."""
     x, labels = make_case(1)
     memory = remember(x[BATCH:], labels[BATCH:])
@@ -119,7 +122,7 @@ def test_many_positives_in_the_memory(x64, name):
     assert_close(value, expected, 1e-12, label=name)
 
 
-def test_the_ring_keeps_the_latest():
+def test_a_memory_keeps_the_latest_items():
     rng = np.random.default_rng(0)
     memory, kept = losses.init_memory(7, 1), deque(maxlen=7)
     update = jax.jit(losses.update_memory)
@@ -136,39 +139,73 @@ def test_the_ring_keeps_the_latest():
         assert sorted(found) == sorted(kept)
 
 
-def test_errors():
-    x, labels = np.zeros((2, 3), np.float32), np.zeros(2, int)
-    with pytest.raises(ValueError, match="init_memory: `size` must be a positive int"):
-        losses.init_memory(0, 3)
-    with pytest.raises(ValueError, match="`dim` must be a positive integer"):
-        losses.init_memory(4, 2.5)
-    with pytest.raises(ValueError, match="of 3 numbers, as the batch has, got 4"):
-        losses.update_memory(losses.init_memory(4, 4), x, labels)
-    with pytest.raises(ValueError, match="lifted_loss: `memory` must hold embeddings"):
-        losses.lifted_loss(x, labels, memory=losses.init_memory(4, 4))
-    with pytest.raises(ValueError, match="must come from `init_memory`, got a tuple"):
-        losses.triplet_loss(x, labels, memory=(x, labels))
-    memory = losses.init_memory(4, 3)
-    with pytest.raises(ValueError, match="update_memory: `labels` must be integer"):
-        losses.update_memory(memory, x, labels / 2)
-    with pytest.raises(
-        ValueError, match="`labels` must fit the memory's int32, got ui"
-    ):
-        losses.update_memory(memory, x, labels.astype(np.uint32))
-    with pytest.raises(ValueError, match=r"`memory\.next` must be integer, got float"):
-        losses.lifted_loss(x, labels, memory=memory._replace(next=jnp.zeros(())))
-    with pytest.raises(ValueError, match="must come from `init_memory`, got None"):
-        losses.update_memory(None, x, labels)
-    with pytest.raises(ValueError, match=r"`memory\.filled` must have one entry for"):
-        losses.lifted_loss(x, labels, memory=memory._replace(filled=memory.filled[:2]))
-    with pytest.raises(ValueError, match=r"`memory\.labels` must be integer"):
-        losses.lifted_loss(x, labels, memory=memory._replace(labels=memory.labels / 2))
-    for dtype in (jnp.int32, "flaot", None, np.float64):
-        with pytest.raises(ValueError, match="init_memory: `dtype` must be a float"):
-            losses.init_memory(4, 3, dtype=dtype)
+BATCH_OF_TWO = np.zeros((2, 3), np.float32), np.zeros(2, int)
+EMPTY = losses.init_memory(4, 3)
+ERRORS = [
+    *(
+        (losses.init_memory, (4, 3), {"dtype": dtype}, "`dtype` must be a float")
+        for dtype in (jnp.int32, "flaot", None, np.float64)
+    ),
+    (losses.init_memory, (0, 3), {}, "`size` must be a positive int"),
+    (losses.init_memory, (4, 2.5), {}, "`dim` must be a positive integer"),
+    (
+        losses.update_memory,
+        (losses.init_memory(4, 4), *BATCH_OF_TWO),
+        {},
+        "of 3 numbers, as the batch has, got 4",
+    ),
+    (
+        losses.update_memory,
+        (EMPTY, BATCH_OF_TWO[0], np.zeros(2)),
+        {},
+        "`labels` must be integer",
+    ),
+    (
+        losses.update_memory,
+        (EMPTY, BATCH_OF_TWO[0], np.zeros(2, np.uint32)),
+        {},
+        "`labels` must fit the memory's int32, got ui",
+    ),
+    (
+        losses.update_memory,
+        (None, *BATCH_OF_TWO),
+        {},
+        "must come from `init_memory`, got None",
+    ),
+    *(
+        (losses.lifted_loss, BATCH_OF_TWO, {"memory": memory}, message)
+        for memory, message in (
+            (losses.init_memory(4, 4), "`memory` must hold embeddings"),
+            (BATCH_OF_TWO, "must come from `init_memory`, got a tuple"),
+            (
+                EMPTY._replace(next=jnp.zeros(())),
+                "`memory.next` must be integer, got float",
+            ),
+            (
+                EMPTY._replace(filled=EMPTY.filled[:2]),
+                "`memory.filled` must have one entry for",
+            ),
+            (
+                EMPTY._replace(labels=EMPTY.labels / 2),
+                "`memory.labels` must be integer",
+            ),
+        )
+    ),
+]
 
 
-def test_one_anchor(x64):
+@pytest.mark.parametrize(
+    ("function", "arguments", "options", "message"),
+    ERRORS,
+    ids=[f"{function.__name__}, {message}" for function, *_, message in ERRORS],
+)
+def test_errors_of_memories_name_the_argument(function, arguments, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        function(*arguments, **options)
+    assert str(caught.value).startswith(f"{function.__name__}: ")
+
+
+def test_lifted_of_one_anchor_and_a_memory(x64):
     """The original counts ordered pairs, so that this one counts whole."""
     x, labels = np.array([[0.0], [1.0], [2.0]]), np.array([0, 1, 2])
     memory = remember(x[1:], labels[1:], size=2)
@@ -177,7 +214,7 @@ def test_one_anchor(x64):
     assert_close(value, (repulsion + 1e-8) ** 2 / 2, 1e-12, label="lifted")
 
 
-def test_items_left_out_are_no_positives():
+def test_absent_items_are_no_positives():
     """Empty places share a label, and would be the longest run of all."""
     x, labels = make_case(4)
     memory = losses.init_memory(500, DIM)
@@ -190,7 +227,7 @@ def test_items_left_out_are_no_positives():
     assert sizes.tolist() == own + [0] * (len(x) - 12)
 
 
-def test_wide_and_narrow(x64):
+def test_a_memory_takes_wider_and_narrower_types(x64):
     """Labels and embeddings that do not fit each other's types."""
     x, labels = make_case(5)
     expected = losses.contrastive_loss(

@@ -22,7 +22,7 @@ TOPIC = "torch_ref and the original, float64"
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("loss", [name for name in REFERENCES if name != "lifted"])
 @pytest.mark.parametrize("case", GOLDEN_CASES)
-def test_equals_the_original(case, loss, margin):
+def test_the_reference_equals_the_original(case, loss, margin):
     value, grad = golden(case, loss, margin)
     ours, our_grad = torch_value_and_grad(
         REFERENCES[loss](float(margin)),
@@ -39,7 +39,7 @@ def test_equals_the_original(case, loss, margin):
 
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("case", GOLDEN_CASES)
-def test_lifted_equals_the_original(case, margin):
+def test_the_reference_of_lifted_equals_the_original(case, margin):
     """To 1e-12, but for what rounding leaves on the diagonal.
 
     The squared distance of an item to itself is rounding noise: about 1e-16 here, 0
@@ -65,7 +65,7 @@ def test_lifted_equals_the_original(case, margin):
 
 
 @pytest.mark.parametrize("case", GOLDEN_CASES)
-def test_proxy_nca_equals_the_original(case):
+def test_the_reference_of_proxy_nca_equals_the_original(case):
     key = f"{case}/proxy_nca"
     if f"{key}/loss" not in GOLDEN:
         pytest.skip("the original has no proxies for this case")
@@ -80,7 +80,7 @@ def test_proxy_nca_equals_the_original(case):
     assert_close(module.proxies.grad, GOLDEN[f"{key}/proxies_grad"], RTOL, TOPIC)
 
 
-def test_device_and_dtype_follow_the_input():
+def test_the_reference_follows_the_dtype_of_its_input():
     x = torch.rand(4, 3, dtype=torch.float64)
     labels = torch.tensor([0, 0, 1, 1])
     modules = [reference(0.5) for reference in REFERENCES.values()]
@@ -89,6 +89,6 @@ def test_device_and_dtype_follow_the_input():
         assert module(x.float(), labels).dtype == torch.float32
 
 
-def test_unknown_mining_is_refused():
+def test_the_reference_refuses_unknown_mining():
     with pytest.raises(ValueError, match="mining must be hardest, semi or all"):
         torch_ref.TripletLoss(0.5, mining="hard")
