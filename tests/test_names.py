@@ -75,10 +75,11 @@ def test_any_stream_takes_any_name(monkeypatch, encoding, expected):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_output_that_cannot_be_written():
     program = (
-        "import sys\n"
+        "import io, sys\n"
         "from jml._output import write_err, write_out\n"
         "from jml.app._command import exit_code, leave\n"
-        "sys.stderr, kept = open('/dev/full', 'w'), sys.stderr\n"
+        "kept, full = sys.stderr, open('/dev/full', 'wb', 0)\n"
+        "sys.stderr = io.TextIOWrapper(full, write_through=True)\n"
         "write_err('lost')\n"
         "sys.stderr = kept\n"
         "leave(exit_code('it', lambda: write_out('lost')))\n"
