@@ -37,7 +37,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 project = "JML"
 version = release = jml.__version__
-project_copyright = "the authors of JML"
+author = "The JML authors"
+project_copyright = f"2026 {author}"
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
@@ -72,11 +73,14 @@ toc_object_entries_show_parents = "hide"
 # The site: nothing of it comes from elsewhere.
 html_theme = "sphinx_book_theme"
 html_title = "JML"
+html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
+    "footer_content_items": ["copyright"],
+    "navbar_persistent": [],
     "show_toc_level": 2,
     "use_download_button": False,
     "use_fullscreen_button": False,

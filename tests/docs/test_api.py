@@ -10,7 +10,9 @@ import jml
 
 API = Path(__file__).parents[2] / "docs" / "api"
 PACKAGES = [name for name in jml.__all__ if name != "__version__"]
-TABLE = re.compile(r"^\.\. autosummary::\n\n((?:   \w+\n)+)", flags=re.MULTILINE)
+TABLE = re.compile(
+    r"^\.\. autosummary::\n   :signatures: none\n\n((?:   \w+\n)+)", flags=re.MULTILINE
+)
 VALUE = re.compile(r"^\.\. py:data:: (\w+)$", flags=re.MULTILINE)
 
 

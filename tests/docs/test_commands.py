@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jml.app import _evaluate, _export
+from jml.app import _evaluate_flags, _export
 from jml.app._config import parse
 from jml.errors import UserError
 
@@ -73,12 +73,11 @@ def check(words):
     elif command == "train":
         parse(rest)
     elif command == "evaluate":
-        parser = _evaluate._make_parser("jml evaluate")
-        options = parser.parse_args(rest)
-        of_run = len(options.what) == 1 and Path(options.what[0]).suffix != ".npy"
-        _evaluate._check_flags(parser, options, of_run)
+        _evaluate_flags.parse(rest, "jml evaluate")
     elif command == "export":
-        _export._make_parser("jml export").parse_args(rest)
+        parser = _export._make_parser("jml export")
+        parser.read(rest)
+        parser.check()
     else:
         raise UserError(f"unknown command {command!r}")
 
