@@ -8,10 +8,14 @@ is printed.
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+# A lone surrogate as `repr` has it. Backslashes of the name itself come in pairs.
+_ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89a-f][0-9a-f]{2})")
 
 
 def name_bytes(name: str) -> bytes:
@@ -33,6 +37,16 @@ def shown(name: object) -> str:
     'caf\ufffd'
     """
     return name_bytes(str(name)).decode("utf-8", "replace")
+
+
+def shown_line(text: str) -> str:
+    r"""A line to print, in which names may stand as they are or as `repr` has them.
+
+    >>> name = "caf\udce9"
+    >>> shown_line(f"{name!r} is no file")
+    "'caf\ufffd' is no file"
+    """
+    return shown(_ESCAPED.sub(lambda m: m[1] + chr(int(m[2], 16)), text))
 
 
 def shell_line(words: Sequence[str]) -> str:

@@ -122,3 +122,28 @@ def test_all_output_goes_where_any_name_can():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
         assert "print" not in calls or path.name == "_output.py", path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quoted_name_is_shown_as_any_other(name, capsys):
+    kept = os.fsdecode(name)
+    write_err(f"no such file: {kept!r}")
+    shown_name = shown(kept)
+    expected = repr(shown_name)
+    assert capsys.readouterr().err == f"no such file: {expected}\n"
+
+
+def test_a_backslash_of_the_user_s_own_stays(capsys):
+    write_out(repr(r"C:\udce9"))
+    assert capsys.readouterr().out == "'C:\\\\udce9'\n"
+
+
+def test_an_error_about_a_file_shows_its_name(tmp_path, monkeypatch, capsys):
+    from jml.app._console import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "caf\udce9"]) == 2
+    line = "jml evaluate: error: cannot read 'caf\ufffd/config.json': No such file or"
+    assert capsys.readouterr().err.startswith(line)
+    assert main(["train", "--loss=caf\udce9"]) == 2
+    assert "--loss: unknown 'caf\ufffd'; choose" in capsys.readouterr().err

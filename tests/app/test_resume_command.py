@@ -126,7 +126,8 @@ def test_what_fails_beside_and_after_the_training_costs_nothing_else(
     assert err.count("plot.png: RuntimeError: broken; the run goes on\n") == 1
     last = err.splitlines()[-1]
     assert last.startswith(
-        f"train_jax.py: error: trained, and what could be written is in {str(cut)!r}; "
+        "train_jax.py: error: trained, and what could be written is in"
+        f" '{shown(cut)}'; "
         "wandb, plot.png: RuntimeError: broken; checkpoints: full; report.html: "
     )
     assert "Is a directory; fix this, and --resume" in last
@@ -222,7 +223,7 @@ def test_a_folder_that_another_run_is_writing_is_refused(train, cut, capsys):
     other = RunFolder.claim(config)
     for flag in ("--resume", "--overwrite"):
         err = refused(train, cut.parent, capsys, flag)
-        assert "another run is writing" in err and repr(str(cut)) in err
+        assert "another run is writing" in err and repr(shown(cut)) in err
     other.release()
 
 
