@@ -9,7 +9,7 @@ import pytest
 
 from jml._optional import need
 from jml.errors import UserError
-from tests.test_readme import BLOCKS
+from tests.readme import BLOCKS
 
 EXTRAS = {
     *("PIL", "array_record", "cykooz_resizer", "flatbuffers", "fontTools"),

@@ -1,17 +1,16 @@
 """The README's Python runs as printed."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```\n(.*?)```)?", flags=re.DOTALL)
-BLOCKS = BLOCK.findall(README.read_text())
+from tests.readme import BLOCKS, README
 
 
 @pytest.mark.parametrize(("block", "output"), BLOCKS, ids=range(len(BLOCKS)))
-def test_block(block, output, capsys, tmp_path, monkeypatch):
+def test_a_block_of_the_readme_runs_as_printed(
+    block, output, capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, str(README), "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ from jml.app._config import Config
 from jml.app._objective import objective_of
 from jml.errors import UserError
 from jml.models import Model
-from tests.training.test_step import HYPER, make_params
+from tests.training.one_layer import HYPER, make_params
 
 
 def test_a_batch_that_devices_do_not_divide():

@@ -98,7 +98,7 @@ def test_both_ways_to_train_are_the_same_command(program, name):
 def test_an_evaluation_says_how_to_repeat_it(tmp_path, monkeypatch):
     import numpy as np
 
-    from tests.report.test_files import data_of
+    from tests.report.page import data_of
 
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.eye(4, dtype=np.float32)[np.arange(12) // 3])

@@ -8,8 +8,9 @@ import pytest
 
 from jml.errors import UserError
 from tests.data import layouts
-from tests.report.test_files import data_of
+from tests.report.page import data_of
 
+pytestmark = pytest.mark.usefixtures("short_network")
 FLAGS = [
     "--arch=resnet18",
     "--weights=none",

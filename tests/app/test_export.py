@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from functools import partial
 
 import jax
 import numpy as np
@@ -16,6 +17,9 @@ from jml.app._config import Config
 from jml.app._export import main
 from jml.data import center_crop_normalize
 from jml.models import create, embed, save_weights
+
+# As in tests/models/test_parity.py: compiled sooner, and the same sums.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,8 @@ def trained(tmp_path_factory):
     save_weights(folder / "weights.safetensors", model.params, stats)
     images = move.integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
     inputs = center_crop_normalize(images, crop=32)
-    expected, _ = embed(model.graphdef, model.params, stats, inputs, train=False)
+    run = jax.jit(partial(embed, model.graphdef, train=False), compiler_options=QUICK)
+    expected, _ = run(model.params, stats, inputs)
     return folder, images, np.asarray(inputs), np.asarray(expected)
 
 
@@ -55,7 +60,6 @@ def test_torchvision_gives_the_same_embeddings(trained, tmp_path, kind, capsys):
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
     pytest.importorskip("flatbuffers")

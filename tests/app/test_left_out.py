@@ -10,7 +10,7 @@ from jml.app._inputs import load_dataset
 from jml.app._report import report_run
 from jml.data import decode, table
 from jml.errors import UserError
-from tests.report.test_files import data_of
+from tests.report.page import data_of
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from jml.app._logging import Journal, WandbLog
 from jml.app._logging._event_file import EventFile, _varint
 from jml.app._run_folder import RunFolder
 from jml.errors import UserError
+from tests.app.fake_wandb import FakeWandb
 
 
 def read(folder):
@@ -66,22 +66,6 @@ def test_varints(value):
     encoded = _varint(value)
     assert all(byte & 128 for byte in encoded[:-1]) and not encoded[-1] & 128
     assert sum((byte & 127) << 7 * i for i, byte in enumerate(encoded)) == value
-
-
-class FakeWandb(types.ModuleType):
-    def __init__(self):
-        super().__init__("wandb")
-        self.started, self.logged, self.finished = [], [], 0
-
-    def init(self, **options):
-        self.started.append(options)
-        return self
-
-    def log(self, values, *, step):
-        self.logged.append((step, values))
-
-    def finish(self):
-        self.finished += 1
 
 
 def journal_in(path, **options):

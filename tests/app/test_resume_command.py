@@ -16,14 +16,15 @@ from jml.app._logging import _journal as journal
 from jml.app._run_folder import RunFolder
 from jml.errors import UserError
 from jml.training import Checkpoints
-from tests.app.conftest import SMALL_RUN
-from tests.app.test_logs import FakeWandb
+from tests.app.fake_wandb import FakeWandb
+from tests.app.runs import SMALL_RUN
 
+pytestmark = pytest.mark.usefixtures("short_network")
 FLAGS = [*SMALL_RUN, "--maxiter=12", "--eval_interval=5", "--name=a"]
 
 
 @pytest.fixture(scope="module")
-def train(images, main):
+def train(images, main, short_network):
     """Runs the command in a folder."""
 
     def train(place, *more):

@@ -20,7 +20,7 @@ from jml.report._page_data import (
 )
 
 from .conftest import RECORDS, items, write
-from .test_files import data_of
+from .page import data_of
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])

@@ -1,7 +1,6 @@
 """The files of a report: whole in themselves, of bounded size, never half-written."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -15,11 +14,7 @@ from jml.report._page import as_json
 from jml.report._thumbnails import BUDGET, SIDE, sheets, thumbnails
 
 from .conftest import NASTY, RECORDS, items, write
-
-
-def data_of(page):
-    (text,) = re.findall(r'id="data">(.*?)</script>', page.read_text())
-    return json.loads(text)
+from .page import data_of
 
 
 def test_the_page_refers_to_nothing_outside_itself(report):

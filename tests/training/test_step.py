@@ -18,9 +18,7 @@ from jml.training import (
     make_step,
 )
 from jml.training import _network_loss as network_loss
-
-RATES = Rates(lr=0.1, head_lr=0.1, proxies_lr=0.2, decay_gamma=0.5, decay_iter_step=2)
-HYPER = Hyper(RATES, {"margin": 0.5, "scale": 1.0}, ema=0.5)
+from tests.training.one_layer import HYPER, RATES, make_params
 
 
 def embed(graphdef, params, batch_stats, images, *, train):
@@ -38,16 +36,6 @@ def small_network(monkeypatch):
 def batch():
     rng = np.random.default_rng(0)
     return rng.normal(size=(8, 3)).astype(np.float32), np.repeat(np.arange(4), 2)
-
-
-def make_params(*, proxies=False):
-    rng = np.random.default_rng(1)
-    kernel = jnp.asarray(rng.normal(size=(3, 2)), jnp.float32)
-    backbone = {"bn": {"weight": jnp.ones(3)}}
-    params = {"model": {"backbone": backbone, "fc": {"weight": kernel}}}
-    if proxies:
-        params["proxies"] = jnp.asarray(rng.normal(size=(4, 2)), jnp.float32)
-    return params
 
 
 def compiled(params, loss="contrastive", *, augment=None, skip_nan=False, **flags):
