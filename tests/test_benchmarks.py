@@ -40,14 +40,14 @@ def run(monkeypatch, capsys):
         (["--peers", "--out", __file__], f"--out: {__file__} cannot be a folder"),
     ],
 )
-def test_a_mistake_is_one_line(run, arguments, says):
+def test_a_mistake_in_a_benchmark_is_one_line(run, arguments, says):
     code, _, errors = run(*arguments)
     assert code == 2
     assert errors.startswith(f"losses.py: error: {says}")
     assert errors.count("\n") == 1
 
 
-def test_a_missing_peer_is_named(run, monkeypatch):
+def test_a_missing_peer_of_a_benchmark_is_named(run, monkeypatch):
     import loss_options
 
     monkeypatch.setattr(loss_options, "find_spec", {"jax": True}.get)
@@ -57,7 +57,7 @@ def test_a_missing_peer_is_named(run, monkeypatch):
 
 
 @pytest.mark.slow
-def test_results_are_kept_and_never_replaced(run, tmp_path):
+def test_results_of_benchmarks_are_kept_and_never_replaced(run, tmp_path):
     arguments = (*TINY, "--peers", "torch_ref", "--out", str(tmp_path / "out"))
     code, _, errors = run(*arguments)
     assert (code, errors) == (0, "")
@@ -74,7 +74,9 @@ def test_results_are_kept_and_never_replaced(run, tmp_path):
     assert (tmp_path / "out" / "losses.json").read_text() == text
 
 
-def test_what_was_measured_before_an_interruption_is_kept(run, tmp_path, monkeypatch):
+def test_results_of_benchmarks_before_an_interruption_are_kept(
+    run, tmp_path, monkeypatch
+):
     import losses
 
     def tables(options):

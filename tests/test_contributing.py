@@ -28,7 +28,7 @@ def page():
     return names
 
 
-def test_the_loss_equals_its_oracle(page, x64):
+def test_the_loss_of_contributing_equals_its_oracle(page, x64):
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(12, 3)), np.arange(12) % 4
     for block_size in (None, 5):
@@ -42,7 +42,7 @@ def test_the_loss_equals_its_oracle(page, x64):
     assert_close(value, page["radius_oracle"](x, labels, 4.0, batch=7), 1e-14)
 
 
-def test_the_examples_keep_to_the_layers(tmp_path):
+def test_the_examples_of_contributing_keep_to_the_layers(tmp_path):
     shutil.copytree(PAGE.parent / "jml", tmp_path / "jml")
     for name, block, export in (
         ("losses/_radius.py", LOSS, "radius_loss"),
@@ -58,7 +58,7 @@ def test_the_examples_keep_to_the_layers(tmp_path):
     assert layers.upward(edges) == layers.circles(edges) == []
 
 
-def test_a_row_of_the_table_makes_objective_and_diagnostics(page, monkeypatch):
+def test_the_row_of_contributing_makes_objective_and_diagnostics(page, monkeypatch):
     monkeypatch.setitem(SPECS, "radius", page["ROW"]["radius"])
     monkeypatch.setattr(losses, "radius_loss", page["radius_loss"], raising=False)
     x, labels = jnp.array([[0.0], [0.5], [0.6]]), jnp.array([0, 0, 1])
@@ -69,7 +69,7 @@ def test_a_row_of_the_table_makes_objective_and_diagnostics(page, monkeypatch):
     assert measured.keys() == {"active", "positive_distance", "negative_distance"}
 
 
-def test_the_network(page, monkeypatch):
+def test_the_network_of_contributing_embeds_and_trains(page, monkeypatch):
     monkeypatch.setitem(_embedding.BACKBONES, "tinynet", page["TinyNet"])
     model = models.create("tinynet", embedding_dim=4)
     images = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
@@ -84,7 +84,7 @@ def test_the_network(page, monkeypatch):
         assert (np.asarray(leaf) != np.asarray(start)).any() == changed
 
 
-def test_the_data_set(page, tmp_path):
+def test_the_data_set_of_contributing_is_decoded(page, tmp_path):
     (tmp_path / "images").mkdir()
     lines = []
     for number in range(8):

@@ -22,10 +22,10 @@ def test_the_command_line_does_not_wait_for_jax():
     assert not (HEAVY | {"jax"}) & modules_after("import train_jax")
 
 
-def test_nothing_imports_torch():
+def test_importing_jml_does_not_import_torch():
     everything = "import jml.data, jml.evaluation, jml.models, jml.app._train"
     assert "torch" not in modules_after(everything)
 
 
-def test_the_reference_does_not_see_jml():
+def test_torch_ref_does_not_import_jml():
     assert not {"jax", "jml"} & modules_after("import torch_ref")

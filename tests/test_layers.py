@@ -22,7 +22,7 @@ def test_packages_import_each_other_by_their_public_names():
     assert all(allowed.values())  # no permission that nobody needs
 
 
-def test_front_doors_are_a_few_lines():
+def test_front_door_modules_are_a_few_lines():
     for name in layers.DOORS:
         if name in FILES:
             assert len(FILES[name].read_text().splitlines()) <= 30, name
@@ -64,7 +64,7 @@ def test_losses_need_jax_numpy_and_jaxtyping_alone():
         ),
     ],
 )
-def test_the_reader_of_imports(files, wrong, circle, tmp_path):
+def test_the_reader_of_imports_sees_every_form(files, wrong, circle, tmp_path):
     (tmp_path / "jml").mkdir()
     for name in ("__init__", "losses", "distances", "app", *files):
         (tmp_path / "jml" / f"{name}.py").write_text(files.get(name, ""))

@@ -20,14 +20,14 @@ NAMES = [LATIN, b"caf\xe8", GBK, "鶴".encode(), b"it's $HOME \\x41\t", b"\xe9a\
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_keeps_its_bytes_and_can_be_printed(name):
+def test_a_file_name_keeps_its_bytes_and_can_be_printed(name):
     kept = os.fsdecode(name)
     assert name_bytes(kept) == name
     assert shown(kept) == name.decode("utf-8", "replace")
     shown(kept).encode()
 
 
-def test_half_a_pair_of_windows_is_a_name_too():
+def test_half_a_surrogate_pair_is_a_file_name():
     assert name_bytes("\ud83d") != name_bytes("\ud83c")
     assert "\ufffd" in shown("\ud83d")
 
@@ -42,7 +42,7 @@ def test_a_shell_reads_the_names_that_were_written():
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's /proc")
-def test_there_is_a_way_in_utf8_for_any_process(tmp_path):
+def test_a_path_in_utf8_leads_to_any_file(tmp_path):
     folder = tmp_path / os.fsdecode(GBK) / "runs" / os.fsdecode(LATIN) / "plain"
     with utf8_path(folder) as way:
         str(way).encode()
@@ -64,7 +64,7 @@ def test_there_is_a_way_in_utf8_for_any_process(tmp_path):
         ("utf-8", "caf\ufffd 鶴".encode()),
     ],
 )
-def test_any_stream_takes_any_name(monkeypatch, encoding, expected):
+def test_any_output_stream_takes_any_file_name(monkeypatch, encoding, expected):
     for name, write in (("stdout", write_out), ("stderr", write_err)):
         stream = io.TextIOWrapper(io.BytesIO(), encoding)
         monkeypatch.setattr(sys, name, stream)
@@ -73,7 +73,7 @@ def test_any_stream_takes_any_name(monkeypatch, encoding, expected):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_output_that_cannot_be_written():
+def test_output_that_cannot_be_written_ends_the_command():
     program = (
         "import io, sys\n"
         "from jml._output import write_err, write_out\n"
@@ -93,7 +93,7 @@ def test_output_that_cannot_be_written():
     )
 
 
-def test_a_part_that_fails_is_reported_once_and_taken_off_when_it_succeeds():
+def test_a_failing_attempt_is_reported_once_and_taken_off_when_it_succeeds():
     lines: list[str] = []
     attempts = Attempts(lines.append)
     for reason in ("full", "full", "broken", None):
@@ -113,7 +113,7 @@ def test_a_part_that_fails_is_reported_once_and_taken_off_when_it_succeeds():
     assert attempts.problems == {"one": "'to': File exists"}
 
 
-def test_all_output_goes_where_any_name_can():
+def test_all_output_goes_to_streams_that_take_any_file_name():
     root = Path(jml.__file__).parent
     for path in sorted(root.rglob("*.py")):
         calls = [

@@ -29,13 +29,13 @@ def test_public_modules_are_imported_when_they_are_used():
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_every_public_module_is_there():
+def test_every_public_module_of_jml_is_there():
     for name in set(jml.__all__) - {"__version__"}:
         assert getattr(jml, name) is import_module(f"jml.{name}")
         assert name in dir(jml)
 
 
-def test_what_is_not_there_is_an_attribute_error():
+def test_an_unknown_name_in_jml_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'jml' has no attribute 'loss'"):
         getattr(jml, "loss")  # noqa: B009
     assert not hasattr(jml, "torch_ref")

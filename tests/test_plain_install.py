@@ -93,7 +93,7 @@ ERRORS = [
 ]
 
 
-def test_without_extras(tmp_path):
+def test_jml_works_without_extras_and_names_them(tmp_path):
     labels = np.arange(12) // 3
     np.save(tmp_path / "x.npy", np.eye(4, dtype=np.float32)[labels])
     np.save(tmp_path / "labels.npy", labels)
@@ -126,7 +126,7 @@ def test_without_extras(tmp_path):
     }
 
 
-def test_a_package_that_lacks_another_itself(tmp_path, monkeypatch):
+def test_an_extra_that_lacks_a_package_itself_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "upper.py").write_text("import lower")
     monkeypatch.syspath_prepend(tmp_path)
     words = r"^x needs upper, which cannot be imported \(No module named 'lower'\); run"

@@ -14,7 +14,7 @@ from jml.models import Model
 from tests.training.one_layer import HYPER, make_params
 
 
-def test_a_batch_that_devices_do_not_divide():
+def test_a_batch_that_devices_do_not_divide_is_refused():
     config = Config(batch_size=96, microbatch=12)
     check_divides(config, 4)
     with pytest.raises(UserError) as error:
@@ -50,7 +50,7 @@ def test_objectives_are_those_of_the_configuration():
     assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
 
 
-def test_flags_reach_what_they_are_for(monkeypatch):
+def test_flags_reach_the_functions_that_they_set(monkeypatch):
     model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
     monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
     given = {}
@@ -100,7 +100,7 @@ def test_flags_reach_what_they_are_for(monkeypatch):
 
 
 @pytest.mark.parametrize(("flags", "flip"), [({}, False), ({"dataroot": "x"}, True)])
-def test_characters_are_not_mirrored(monkeypatch, flags, flip):
+def test_training_mirrors_photographs_and_not_characters(monkeypatch, flags, flip):
     model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
     augments = []
     monkeypatch.setattr(build_module, "create", lambda *args, **options: model)

@@ -115,7 +115,7 @@ def fixed(*arguments):
         (weights_of_another_network, ["other.safetensors", "missing: bn1.bias"]),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
+def test_a_mistake_in_a_flag_is_one_line_and_leaves_the_disk_alone(
     make, words, main, write_images, tmp_path, monkeypatch, capsys
 ):
     arguments = make(tmp_path, write_images)
@@ -133,7 +133,7 @@ def test_a_mistake_is_one_line_and_leaves_the_disk_alone(
 
 
 @pytest.mark.parametrize("where", ["device", "host"])
-def test_no_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
+def test_a_lack_of_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
     import jax
 
     from jml.app import _train as loop
@@ -151,7 +151,7 @@ def test_no_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
     assert contents(tmp_path) == {}
 
 
-def test_the_mistake_is_one_line_from_another_directory(script, tmp_path):
+def test_a_mistake_is_one_line_from_another_directory(script, tmp_path):
     command = [sys.executable, str(script), "--loss", "tripet"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
@@ -160,7 +160,7 @@ def test_the_mistake_is_one_line_from_another_directory(script, tmp_path):
     assert "did you mean 'triplet'?" in done.stderr
 
 
-def test_help_does_not_load_jax(script, tmp_path):
+def test_help_of_train_does_not_load_jax(script, tmp_path):
     program = (
         "import runpy, sys\n"
         f"sys.argv = [{str(script)!r}, '--help']\n"

@@ -76,11 +76,11 @@ def test_original_flags_in_every_spelling():
         ([], False),
     ],
 )
-def test_switches(arguments, value):
+def test_switches_are_on_by_their_name_or_by_a_value(arguments, value):
     assert parse(arguments).freeze_bn is value
 
 
-def test_every_default_is_filled_in():
+def test_config_fills_in_every_default():
     for dataset, root in (("glyphs", None), ("folder", "photos"), ("SOP", "sop")):
         kind = "glyphs" if dataset == "glyphs" else PHOTOGRAPHS
         for loss in BY_LOSS:
@@ -100,7 +100,7 @@ def test_the_learning_rate_goes_by_the_weights():
     assert Config(dataroot="photos").lr == Config(weights="some.pth").lr == 1e-5
 
 
-def test_spellings_of_data_sets():
+def test_data_sets_have_several_spellings():
     for given, meant in {
         "cub200": "CUB-200-2011",
         "CUB-200-2011": "CUB-200-2011",
@@ -115,7 +115,7 @@ def test_the_samplers_of_the_original_take_any_batch_size():
     assert Config(sampler="cub", batch_size=83).batch_size == 83
 
 
-def test_given_values_win_over_defaults():
+def test_values_that_are_passed_win_over_defaults():
     config = Config(dataroot="photos", lr=0.5, loss="triplet", mining="all", margin=2.0)
     assert (config.dataset, config.lr) == ("folder", 0.5)
     assert (config.mining, config.margin) == ("all", 2.0)
@@ -167,7 +167,7 @@ def test_given_values_win_over_defaults():
         (["--on_bad_image", "x"], ["--on_bad_image", "error, skip"]),
     ],
 )
-def test_mistakes_get_one_line(arguments, words):
+def test_a_mistake_in_a_config_is_one_line(arguments, words):
     with pytest.raises(UserError) as caught:
         parse(arguments)
     message = str(caught.value)
@@ -176,7 +176,7 @@ def test_mistakes_get_one_line(arguments, words):
         assert word in message
 
 
-def test_wrong_types_from_python():
+def test_config_refuses_values_of_a_wrong_type():
     with pytest.raises(UserError, match="--batch_size: '8' is not a number"):
         Config(batch_size="8")
     with pytest.raises(UserError, match=r"--maxiter: 2\.5 is not a whole number"):
@@ -194,13 +194,13 @@ def test_flags_without_effect_are_noted():
     assert [note.split()[0] for note in notes] == ["--margin", "--mining", "--dataroot"]
 
 
-def test_nested_is_for_folders():
+def test_the_flag_nested_is_for_folders_only():
     assert parse(["--dataroot", "x", "--nested"]).notes == ()
     (note,) = parse(["--dataset=csv", "--dataroot=x.csv", "--nested"]).notes
     assert note == "--nested has no effect with --dataset csv"
 
 
-def test_what_earlier_versions_saved_is_the_default(tmp_path):
+def test_settings_that_an_earlier_version_lacked_have_their_defaults(tmp_path):
     """A run of before these flags goes on as it began, and not otherwise."""
     import json
     from dataclasses import asdict
@@ -226,7 +226,7 @@ def test_a_flag_without_effect_does_not_stop_a_resume():
     assert differences(Config(loss="multi_similarity"), saved)
 
 
-def test_help_names_every_flag(capsys):
+def test_help_names_every_flag_of_training(capsys):
     with pytest.raises(SystemExit) as caught:
         parse(["--help"])
     assert caught.value.code == 0
@@ -236,7 +236,7 @@ def test_help_names_every_flag(capsys):
     assert "defaults that depend on another flag" in text
 
 
-def test_names_agree_with_the_modules_they_stand_for():
+def test_choices_of_flags_are_those_of_the_library():
     from jml import models
     from jml.app._build import AUGMENTS
     from jml.app._inputs import READERS, SAMPLERS
@@ -275,12 +275,12 @@ def test_the_command_of_a_configuration_gives_it_again(loss, dataset, weights):
         ({"dataroot": 5}, "--dataroot: 5 is not text"),
     ],
 )
-def test_values_of_another_kind_are_named(value, words):
+def test_config_names_the_setting_whose_value_is_of_another_kind(value, words):
     with pytest.raises(UserError, match=words):
         Config(**value)
 
 
-def test_what_hangs_on_the_starting_weights_comes_with_the_checkpoint():
+def test_a_resumed_config_takes_its_starting_weights_and_rate_from_the_run():
     photos = {"dataroot": "photos"}
     began = asdict(Config(**photos, weights="none"))
     for given, lr in (({}, 7e-4), ({"lr": 1e-5}, 1e-5), ({"lr": 0.5}, 0.5)):

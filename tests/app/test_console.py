@@ -19,7 +19,7 @@ def run(*words, program=("-m", "jml")):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
-def test_help_lists_the_commands_and_loads_nothing_heavy():
+def test_help_of_the_console_lists_the_commands_and_loads_nothing_heavy():
     code = (
         "import sys; from jml.app._console import main\n"
         "try:\n    main(['--help'])\n"
@@ -42,7 +42,7 @@ def test_each_command_has_help_under_its_name(name, capsys):
     assert f"usage: jml {name} " in capsys.readouterr().out
 
 
-def test_the_version(capsys):
+def test_the_console_prints_the_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"jml {jml.__version__}\n"
 
@@ -95,7 +95,7 @@ def test_both_ways_to_train_are_the_same_command(program, name):
 
 
 @pytest.mark.slow
-def test_an_evaluation_says_how_to_repeat_it(tmp_path, monkeypatch):
+def test_an_evaluation_prints_how_to_repeat_it(tmp_path, monkeypatch):
     import numpy as np
 
     from tests.report.page import data_of

@@ -28,7 +28,7 @@ def records(place):
 
 
 @pytest.mark.slow
-def test_cub_as_the_original(main, tmp_path, capsys):
+def test_the_command_trains_on_cub_as_the_original_does(main, tmp_path, capsys):
     layouts.cub200(tmp_path / "birds")
     data = ["--dataset=CUB-200-2011", f"--dataroot={tmp_path / 'birds'}"]
     place = f"--checkpoints_path={tmp_path / 'runs'}"
@@ -40,7 +40,9 @@ def test_cub_as_the_original(main, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_in_shop_as_the_original_and_streamed(main, tmp_path, capsys):
+def test_the_command_trains_on_in_shop_as_the_original_does_and_streamed(
+    main, tmp_path, capsys
+):
     layouts.in_shop(tmp_path / "clothes", trained=(6, 6, 1))
     for path in (tmp_path / "clothes" / "img").rglob("id_00000000/00_front.jpg"):
         path.write_text("no image")
@@ -71,7 +73,7 @@ def test_a_bad_image_met_in_training_is_one_line(main, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_classes_with_one_image(main, tmp_path, capsys):
+def test_the_command_trains_on_classes_with_one_image(main, tmp_path, capsys):
     """They fill their places in training; in testing they are no queries."""
     root = tmp_path / "x"
     for split, counts in {"Train": (1, 1, 1), "TEST": (3, 2, 1)}.items():
@@ -96,7 +98,7 @@ def test_classes_with_one_image(main, tmp_path, capsys):
     assert "--singletons was views, is skip" in capsys.readouterr().err
 
 
-def test_classes_that_are_never_drawn_have_no_number():
+def test_classes_that_are_never_drawn_are_not_numbered_for_training():
     from jml.app._config import Config
     from jml.app._inputs import make_batches
     from jml.data import Split
@@ -113,7 +115,7 @@ def test_classes_that_are_never_drawn_have_no_number():
             assert [known[c] for c in classes] == labels[rows].tolist()
 
 
-def test_one_image_gives_different_views():
+def test_augmentation_gives_different_views_of_one_image():
     from jml.data import augment
 
     image = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), np.uint8)
@@ -152,7 +154,7 @@ def toy(tmp_path_factory):
     return place / "data"
 
 
-def test_a_data_set_of_tfds(toy, tmp_path):
+def test_tfds_reads_a_prepared_data_set(toy, tmp_path):
     import sys
 
     from jml.data import decode, tfds
@@ -170,7 +172,7 @@ def test_a_data_set_of_tfds(toy, tmp_path):
     assert np.bincount(listing.labels).tolist() == [6, 6, 6, 6]
 
 
-def test_the_split_of_stanford_online_products_is_its_own(tmp_path):
+def test_tfds_keeps_the_split_of_stanford_online_products(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     from jml.data import tfds as read
 
@@ -213,7 +215,7 @@ def test_the_split_of_stanford_online_products_is_its_own(tmp_path):
     )
 
 
-def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
+def test_a_tfds_builder_that_needs_tensorflow_is_one_line(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     from tensorflow_datasets.core.utils import lazy_imports_utils
 
@@ -243,7 +245,7 @@ def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_on_tfds(toy, main, tmp_path, capsys):
+def test_the_command_trains_on_a_data_set_of_tfds(toy, main, tmp_path, capsys):
     flags = [*FLAGS, f"--dataroot={toy}", "--dataset=tfds:toy", "--batch_size=8"]
     assert main([*flags, f"--checkpoints_path={tmp_path}"]) == 0
     for name, words in (

@@ -21,12 +21,12 @@ def joining(process, port, *, processes=3, seconds=1):
     return Config(coordinator=f"127.0.0.1:{port}", **numbers)
 
 
-def test_a_process_that_never_joins_is_named():
+def test_a_process_that_never_joins_the_run_is_named():
     with pytest.raises(UserError, match=r"have not joined within 1 s: 1, 2; start"):
         join(joining(0, free_port()))
 
 
-def test_the_others_hear_who_is_missing():
+def test_all_processes_report_which_one_is_missing():
     from concurrent.futures import ThreadPoolExecutor
 
     port = free_port()
@@ -38,7 +38,7 @@ def test_the_others_hear_who_is_missing():
 
 
 @pytest.mark.slow
-def test_two_processes_of_one_number_are_an_error():
+def test_two_processes_with_one_number_are_an_error():
     from concurrent.futures import ThreadPoolExecutor
 
     port = free_port()
@@ -48,13 +48,13 @@ def test_two_processes_of_one_number_are_an_error():
     assert "--process: 1 was passed to two processes; number them" in problems[0]
 
 
-def test_a_coordinator_that_does_not_answer():
+def test_a_coordinator_that_does_not_answer_is_one_line():
     port = free_port()
     with pytest.raises(UserError, match=f"process 0 does not answer at .*:{port}"):
         join(joining(1, port))
 
 
-def test_a_port_that_is_taken():
+def test_a_port_of_the_coordinator_that_is_taken_is_one_line():
     with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(UserError, match=f"--coordinator: port {port} cannot be"):
@@ -80,7 +80,7 @@ for more in ({}, {"lr": 0.1 + number}):
 """
 
 
-def test_a_mistake_of_one_process_stops_all():
+def test_a_mistake_of_one_process_stops_all_processes():
     address = f"127.0.0.1:{free_port()}"
     program = [sys.executable, "-c", ONE_OF_TWO, address]
     both = [

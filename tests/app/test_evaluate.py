@@ -39,7 +39,7 @@ def files(tmp_path, monkeypatch):
 QUICK = ["--resamples=20", "--clusterings=1"]
 
 
-def test_the_table_is_the_evaluation(files, capsys):
+def test_the_table_of_the_command_is_the_evaluation(files, capsys):
     pair = ["q.npy", "q-labels.npy", "g.npy", "g-labels.npy"]
     images = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
     more = ["--ks", "1", "10", "--map_ks", "5", "--metric=cosine", "--seed=3"]
@@ -60,7 +60,9 @@ def test_the_table_is_the_evaluation(files, capsys):
     assert "--metric=cosine" in data["reproduce"][0][1]
 
 
-def test_groups_leave_out_items_of_the_query_s_class_and_group(files, capsys):
+def test_an_evaluation_leaves_out_items_of_the_class_and_group_of_the_query(
+    files, capsys
+):
     rng = np.random.default_rng(0)
     parts = [np.load(f"{name}.npy") for name in ("q", "q-labels", "g", "g-labels")]
     groups = [rng.integers(-1, 2, len(labels)) for labels in parts[1::2]]
@@ -93,7 +95,7 @@ def test_groups_leave_out_items_of_the_query_s_class_and_group(files, capsys):
         ("a\u2028b\n".encode(), {0: "a\u2028b"}),
     ],
 )
-def test_class_names_from_any_editor(tmp_path, content, names):
+def test_class_names_are_read_as_any_editor_saves_them(tmp_path, content, names):
     (tmp_path / "names.txt").write_bytes(content)
     assert load_class_names(str(tmp_path / "names.txt")) == names
 
@@ -153,7 +155,9 @@ MISTAKES = {
 
 @pytest.mark.usefixtures("any_arguments")
 @pytest.mark.parametrize("arguments", MISTAKES)
-def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
+def test_a_mistake_in_an_evaluation_is_one_line_and_writes_nothing(
+    files, capsys, arguments
+):
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
     assert main([*QUICK * ("npy" in arguments), *arguments.split()]) == 2
     out, err = capsys.readouterr()
@@ -166,7 +170,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(files, capsys, arguments):
 
 
 @pytest.mark.slow
-def test_images_of_two_sizes_and_huge_embeddings(files):
+def test_images_of_two_sizes_and_huge_embeddings_are_evaluated(files):
     np.save("q.npy", np.load("q.npy").astype(np.float64) * 1e200)
     np.save("g.npy", np.load("g.npy").astype(np.float64) * 1e200)
     large = np.repeat(np.repeat(np.load("q-images.npy"), 2, axis=1), 2, axis=2)

@@ -44,7 +44,9 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
-def test_torchvision_gives_the_same_embeddings(trained, tmp_path, kind, capsys):
+def test_torchvision_gives_the_same_embeddings_with_exported_weights(
+    trained, tmp_path, kind, capsys
+):
     folder, _, inputs, expected = trained
     out = tmp_path / "n\udce9t"
     assert main([str(folder), f"--to={kind}", f"--out={out}"]) == 0
@@ -84,7 +86,7 @@ def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
     )
 
 
-def test_mistakes_are_one_line(trained, tmp_path, capsys):
+def test_a_mistake_in_an_export_is_one_line(trained, tmp_path, capsys):
     folder = str(trained[0])
     (tmp_path / "there").write_text("mine")
     for arguments, words in (
@@ -104,7 +106,7 @@ def test_mistakes_are_one_line(trained, tmp_path, capsys):
     assert (tmp_path / "there").read_text() == "mine"
 
 
-def test_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):
+def test_an_export_to_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):
     def full(*arguments):
         raise RuntimeError("[enforce fail at inline_container.cc]\nfile write failed")
 

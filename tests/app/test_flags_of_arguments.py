@@ -46,31 +46,31 @@ def test_an_argument_becomes_its_flag(message, expected):
         "",
     ],
 )
-def test_what_is_no_argument_of_a_command_stays(message):
+def test_words_that_are_no_argument_of_a_command_stay(message):
     assert with_flags(message) == message
 
 
-def test_what_the_user_called_something_stays():
+def test_names_that_the_user_gave_stay_in_messages():
     named = with_flags("`root`: no `root`; pass `nested=True`", names=["`root`: no"])
     assert named == "`root`: no --dataroot; pass --nested"
     quoted = with_flags("the run's `cache` is 'a`root`b', the images' `root`")
     assert quoted == "the run's --cache is 'a`root`b', the images' --dataroot"
 
 
-def test_every_flag_is_one_of_the_command():
+def test_every_flag_for_an_argument_is_one_of_its_command():
     names = {f"--{item.name}" for item in fields(Config)}
     for flag in FLAGS.values():
         assert flag.split()[0] in names
     assert names == {flag.split()[0] for flag in FLAGS.values()}
 
 
-def test_a_command_may_have_a_table_of_its_own():
+def test_a_command_may_have_its_own_flags_for_arguments():
     flags = {"embeddings": "'x.npy'", "ks": "--ks"}
     message = with_flags("`embeddings` of `ks`, `seed`", flags)
     assert message == "'x.npy' of --ks, `seed`"
 
 
-def test_a_call_may_have_flags_of_its_own():
+def test_a_call_may_have_its_own_flags_for_arguments():
     with pytest.raises(UserError, match=r"^--dataset: unknown; pass --dataroot$") as it:
         with flags_for(name="--dataset", root="--dataroot"):
             raise UserError("`name`: unknown; pass `root`") from OSError("gone")
@@ -95,7 +95,7 @@ def test_a_call_may_have_flags_of_its_own():
         ),
     ],
 )
-def test_a_command_prints_flags(error, code, line, capsys):
+def test_a_command_prints_flags_in_place_of_arguments(error, code, line, capsys):
     def run():
         raise error
 

@@ -71,7 +71,7 @@ def rankings(folder, rows):
 
 @pytest.mark.parametrize("grouped", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("among_themselves", [False, True])
-def test_all_that_measures_leaves_out_the_same(
+def test_pixels_recalls_and_report_leave_out_the_same_images(
     tmp_path, rows, grouped, among_themselves, monkeypatch
 ):
     monkeypatch.setattr("jml.report._report.save_plots", lambda *parts: None)
@@ -112,7 +112,9 @@ def test_all_that_measures_leaves_out_the_same(
     assert ("left out of each ranking" in facts) == grouped
 
 
-def test_nothing_to_find_is_reported_before_and_after_decoding(tmp_path, rows):
+def test_queries_without_relevant_images_are_reported_before_and_after_decoding(
+    tmp_path, rows
+):
     query = [("q0", "0", "query", ""), ("q0", "0", "gallery", "")]
     listed = {"dataset": "csv", "dataroot": str(tmp_path / "t.csv"), "image_size": 16}
     (tmp_path / "bad").write_text("no image")
@@ -125,7 +127,7 @@ def test_nothing_to_find_is_reported_before_and_after_decoding(tmp_path, rows):
             load_dataset(Config(**listed, **options))
 
 
-def test_no_query_with_anything_to_find_is_one_line(tmp_path, rows):
+def test_a_data_set_without_relevant_images_is_one_line(tmp_path, rows):
     train, query = rows[:4], rows[4]
     copies = [("g0", "0", "gallery", "1"), ("g1", "0", "gallery", "2")]
     others = [("g30", "0", "gallery", "2"), ("g31", "1", "gallery", "")]

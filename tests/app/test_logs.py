@@ -62,7 +62,7 @@ def test_a_resumed_run_replaces_what_came_after_its_checkpoint(tmp_path):
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_varints(value):
+def test_varints_of_event_files_decode_to_their_value(value):
     encoded = _varint(value)
     assert all(byte & 128 for byte in encoded[:-1]) and not encoded[-1] & 128
     assert sum((byte & 127) << 7 * i for i, byte in enumerate(encoded)) == value
@@ -80,7 +80,7 @@ def journal_in(path, **options):
         raise
 
 
-def test_weights_and_biases(tmp_path, monkeypatch):
+def test_weights_and_biases_gets_what_is_logged(tmp_path, monkeypatch):
     wandb = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     journal, run = journal_in(tmp_path, wandb="birds")
@@ -131,7 +131,9 @@ def test_a_tracker_that_fails_is_left_alone(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_weights_and_biases_that_is_not_there(tmp_path, monkeypatch, broken):
+def test_weights_and_biases_that_is_not_installed_is_one_line(
+    tmp_path, monkeypatch, broken
+):
     wandb = FakeWandb() if broken else None
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     if broken:

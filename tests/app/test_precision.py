@@ -39,21 +39,21 @@ def losses():
 
 
 @pytest.mark.slow
-def test_ten_steps_stay_within_two_percent(losses):
+def test_ten_steps_in_bfloat16_stay_within_two_percent(losses):
     full, half = losses["float32"][0], losses["bfloat16"][0]
     assert full != half
     np.testing.assert_allclose(half, full, rtol=0.02)
 
 
 @pytest.mark.slow
-def test_parameters_and_statistics_are_in_float32(losses):
+def test_training_in_bfloat16_keeps_parameters_and_statistics_in_float32(losses):
     _, state = losses["bfloat16"]
     dtypes = {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_stats))}
     assert dtypes == {jnp.dtype("float32")}
 
 
 @pytest.mark.slow
-def test_embeddings_are_float32_and_near():
+def test_embeddings_by_bfloat16_kernels_are_float32_and_near():
     graphdef, params, stats = create("resnet18", embedding_dim=8, l2norm=True)
     images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
     run = jax.jit(partial(embed, graphdef, train=False))

@@ -90,7 +90,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(runs, train, cut, ca
 
 
 @pytest.mark.slow
-def test_what_has_no_checkpoint_needs_the_starting_weights(
+def test_a_run_without_a_checkpoint_needs_the_starting_weights(
     train, cut, tmp_path, capsys
 ):
     gone = f"--weights={tmp_path / 'gone.pth'}"
@@ -101,7 +101,7 @@ def test_what_has_no_checkpoint_needs_the_starting_weights(
 
 
 @pytest.mark.slow
-def test_what_fails_beside_and_after_the_training_costs_nothing_else(
+def test_a_failure_beside_or_after_the_training_costs_nothing_else(
     runs, train, cut, capsys, monkeypatch
 ):
     def broken(*arguments, **options):
@@ -197,7 +197,7 @@ def refused(train, place, capsys, *flags):
 
 
 @pytest.mark.slow
-def test_another_configuration_is_refused(train, cut, capsys):
+def test_a_resume_with_another_configuration_is_refused(train, cut, capsys):
     flags = ["--resume", "--lr=0.5", "--margin=0.3", "--nworkers=1"]
     err = refused(train, cut.parent, capsys, *flags)
     assert "--margin was 0.2, is 0.3; --lr was 0.0007, is 0.5; pass" in err
@@ -212,7 +212,9 @@ def test_a_checkpoint_of_another_configuration_is_refused(train, cut, runs, caps
 
 
 @pytest.mark.slow
-def test_a_run_on_other_images_is_refused(train, cut, write_images, tmp_path, capsys):
+def test_a_resume_on_other_images_is_refused(
+    train, cut, write_images, tmp_path, capsys
+):
     write_images(tmp_path / "others", classes=24, per_class=11)
     flags = ["--resume", f"--dataroot={tmp_path / 'others'}"]
     assert "was trained on other images" in refused(train, cut.parent, capsys, *flags)
@@ -241,7 +243,7 @@ def test_a_folder_of_another_program_is_refused(train, cut, capsys):
     assert "config.json" in err and "is not the configuration of a run" in err
 
 
-def test_resume_finds_the_latest_run_without_a_name(tmp_path):
+def test_a_resume_without_a_name_takes_the_latest_run(tmp_path):
     place = {"checkpoints_path": str(tmp_path), "loss": "triplet"}
     assert not RunFolder.claim(Config(**place, resume=True)).resumed
     for name in ("20250101-000000", "20250102-000000-2", "20250103-000000"):

@@ -107,7 +107,7 @@ def test_release_leaves_no_trace_of_a_run_that_never_started(tmp_path):
     assert (tmp_path / "mine" / "config.json").exists()
 
 
-def test_a_path_through_a_file_is_one_line(tmp_path):
+def test_a_run_folder_below_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     for place in ("file", "file/runs"):
         with pytest.raises(UserError, match=r"--checkpoints_path: cannot write .*file"):
@@ -116,7 +116,7 @@ def test_a_path_through_a_file_is_one_line(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_one_line(tmp_path):
+def test_a_run_folder_that_is_read_only_is_one_line(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match=r"--checkpoints_path: .*Permission denied"):
         RunFolder.claim(config_in(tmp_path))
@@ -154,7 +154,7 @@ def test_a_full_disk_keeps_the_last_whole_files_and_is_noted(tmp_path, monkeypat
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_while_logging_is_one_line(tmp_path):
+def test_a_disk_that_fills_while_logging_is_one_line(tmp_path):
     config = config_in(tmp_path, name="mine")
     run = RunFolder.claim(config)
     run._metrics = open("/dev/full", "w")  # every write to it fails

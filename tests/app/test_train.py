@@ -80,7 +80,7 @@ def test_the_weights_reload_to_the_network_that_was_measured(run, records):
     assert recalls[2] == pytest.approx(records[-1]["recall@2"], abs=0.02)
 
 
-def test_the_best_weights_stay(run, records):
+def test_the_best_weights_of_a_run_stay(run, records):
     tested = {
         r["step"]: r["recall@1"] for r in records if r.get("step") and "recall@1" in r
     }
@@ -90,7 +90,9 @@ def test_the_best_weights_stay(run, records):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_written(images, main, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_keeps_what_a_run_has_written(
+    images, main, tmp_path, monkeypatch, capsys
+):
     step = journal_module.Journal.step
 
     def interrupted(self, record):
@@ -160,7 +162,9 @@ def test_classes_that_look_alike_stay_apart_in_the_report(run):
 
 
 @pytest.mark.slow
-def test_a_run_whose_images_have_moved(run, images, tmp_path, capsys):
+def test_a_run_whose_images_have_moved_is_evaluated_with_dataroot(
+    run, images, tmp_path, capsys
+):
     moved = tmp_path / "run"
     shutil.copytree(run, moved)
     config = json.loads((run / "config.json").read_text())
@@ -172,7 +176,7 @@ def test_a_run_whose_images_have_moved(run, images, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
-def test_a_run_folder_that_lacks_a_file(run, tmp_path, capsys, name):
+def test_a_run_folder_that_lacks_a_file_is_one_line(run, tmp_path, capsys, name):
     lacking = tmp_path / "run"
     shutil.copytree(run, lacking)
     (lacking / name).unlink()
@@ -181,7 +185,7 @@ def test_a_run_folder_that_lacks_a_file(run, tmp_path, capsys, name):
     assert name in error and str(lacking) in error
 
 
-def test_weights_of_another_run(run, tmp_path, capsys):
+def test_weights_of_another_run_are_refused(run, tmp_path, capsys):
     other = tmp_path / "run"
     shutil.copytree(run, other)
     config = json.loads((run / "config.json").read_text())

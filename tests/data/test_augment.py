@@ -40,7 +40,7 @@ def places(image, square):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_each_image_is_cut_and_mirrored_on_its_own(flip):
+def test_augment_crops_and_mirrors_each_image_on_its_own(flip):
     images = np.tile(random_images(1), (400, 1, 1, 1))
     squares = levels(augment(KEY, images, crop=8, flip=flip))
     found = [places(images[0], square) for square in squares]
@@ -50,12 +50,12 @@ def test_each_image_is_cut_and_mirrored_on_its_own(flip):
     assert counts.max() < 60 if not flip else counts.max() < 35
 
 
-def test_whole_image():
+def test_augment_without_cropping_keeps_the_whole_image():
     images = random_images()
     assert (levels(augment(KEY, images, crop=11, flip=False)) == images).all()
 
 
-def test_pure_function_of_the_key_also_under_jit():
+def test_augment_is_a_pure_function_of_its_key_also_under_jit():
     images = random_images()
     one = augment(KEY, images, crop=8, flip=True)
     again = jax.jit(augment, static_argnames=("crop", "flip"))(
@@ -79,7 +79,7 @@ def test_centre_crop_is_torchvisions(side, crop):
     np.testing.assert_allclose(got, expected.permute(0, 2, 3, 1).numpy(), atol=2e-6)
 
 
-def test_rank_promotion_is_not_needed():
+def test_augmentation_needs_no_rank_promotion():
     with jax.numpy_rank_promotion("raise"):
         augment(KEY, random_images(), crop=8, flip=True)
         center_crop_normalize(random_images(), crop=8)
@@ -96,7 +96,7 @@ def test_rank_promotion_is_not_needed():
         (random_images()[..., :1], 8, "n s s 3"),
     ],
 )
-def test_bad_input_is_named(images, crop, words):
+def test_bad_arguments_of_augmentation_are_named(images, crop, words):
     for function in (
         lambda: augment(KEY, images, crop=crop, flip=False),
         lambda: center_crop_normalize(images, crop=crop),
@@ -114,7 +114,7 @@ def from_torch(images):
     return images.permute(0, 2, 3, 1).numpy()
 
 
-def test_colours_change_as_torchvisions():
+def test_colours_are_changed_as_torchvision_does():
     images = random_images(3).astype(np.float32)
     factors = np.float32([[0.8, 1.2, 0.9], [1.25, 0.75, 1.1], [1, 1, 1]])
     got = np.asarray(change_colours(images, factors))
@@ -128,7 +128,7 @@ def test_colours_change_as_torchvisions():
         np.testing.assert_allclose(ours / 255, from_torch(expected)[0], atol=1e-6)
 
 
-def test_whole_images_are_resized_as_torchvisions():
+def test_whole_images_are_resized_as_torchvision_does():
     images = random_images(2, 40).astype(np.float32)
     whole = np.full((2, 2), 40, np.float32)
     got = resize_boxes(images, 0 * whole, whole, crop=16)
@@ -136,7 +136,7 @@ def test_whole_images_are_resized_as_torchvisions():
     np.testing.assert_allclose(got, from_torch(expected), atol=1e-3)
 
 
-def test_boxes_are_resized_as_torchvisions_but_for_their_edges():
+def test_boxes_are_resized_as_torchvision_does_but_for_their_edges():
     images = random_images(1, 40).astype(np.float32)
     got = resize_boxes(images, np.float32([[3, 2]]), np.float32([[30, 33]]), crop=16)
     expected = functional.resized_crop(

@@ -45,7 +45,7 @@ def read_one(tmp_path, path):
     return load(base, image_size=16).train.images[0]
 
 
-def test_classes_labels_and_split(root):
+def test_a_folder_has_classes_labels_and_split(root):
     data = load(root, image_size=8)
     assert data.name == "birds"
     assert data.class_names == ("0.kind", "1.kind", "2.kind", "3.kind", "4.kind")
@@ -62,7 +62,7 @@ def test_classes_labels_and_split(root):
         assert (split.images[:] == np.array(expected)[:, None, None]).all()
 
 
-def test_other_files_and_hidden_ones_are_passed_over(root):
+def test_other_files_and_hidden_ones_are_skipped(root):
     (root / "readme.txt").write_text("hello")
     (root / "0.kind" / "notes.txt").write_text("hello")
     (root / "0.kind" / "._0.png").write_text("what a Mac leaves behind")
@@ -72,7 +72,7 @@ def test_other_files_and_hidden_ones_are_passed_over(root):
 
 
 @pytest.mark.parametrize("splits", [["train", "test"], ["train", "query", "gallery"]])
-def test_folders_of_splits(tmp_path, splits):
+def test_folders_named_after_splits_are_splits(tmp_path, splits):
     for c, split in enumerate(splits):
         for name in ("a", "b") if split == "train" else ("c", "d"):
             images = 1 if split in ("query", "gallery") else 2
@@ -99,13 +99,13 @@ def test_train_and_test_among_other_folders_are_classes(tmp_path):
     assert data.class_names == ("bus", "test", "train", "tram")
 
 
-def test_links_are_followed(root, tmp_path):
+def test_links_among_images_are_followed(root, tmp_path):
     os.rename(root / "1.kind", tmp_path / "elsewhere")
     (root / "1.kind").symlink_to(tmp_path / "elsewhere")
     assert len(load(root, image_size=8).train.labels) == 9
 
 
-def test_any_number_of_workers_and_progress(root):
+def test_any_number_of_workers_decodes_the_same_and_reports_progress(root):
     counts = []
 
     def progress(images, count):
@@ -119,7 +119,7 @@ def test_any_number_of_workers_and_progress(root):
     assert (one.query.images[:] == many.query.images[:]).all()
 
 
-def test_resize_is_torchvisions(tmp_path):
+def test_images_are_resized_as_torchvision_does(tmp_path):
     rng = np.random.default_rng(0)
     image = np.kron(rng.integers(0, 256, (9, 14, 3)), np.ones((5, 5, 1)))
     save(tmp_path / "x.png", image)
@@ -172,7 +172,7 @@ def see_through():
     ],
     ids=["grey", "bit", "grey16", "tif16", "cmyk", "alpha", "palette", "upper-case"],
 )
-def test_kinds_of_images(tmp_path, image, suffix, top, bottom):
+def test_every_kind_of_image_is_decoded(tmp_path, image, suffix, top, bottom):
     options = {"transparency": image.getpixel((0, 15))} if image.mode == "P" else {}
     image.save(tmp_path / f"x{suffix}", **options)
     got = read_one(tmp_path, tmp_path / f"x{suffix}")
@@ -188,7 +188,7 @@ def error(root, argument="root"):
     return message
 
 
-def test_a_wrong_root_is_named(tmp_path, root):
+def test_a_wrong_root_of_class_folders_is_named(tmp_path, root):
     assert "no such directory" in error(tmp_path / "nowhere")
     assert "nowhere" in error(tmp_path / "nowhere")
     assert "not a directory" in error(root / "0.kind" / "0.png")
@@ -198,7 +198,7 @@ def test_a_wrong_root_is_named(tmp_path, root):
     ("classes", "words"),
     [(0, "no class"), (1, "a single class"), (2, "two classes"), (3, "three classes")],
 )
-def test_too_few_classes(tmp_path, classes, words):
+def test_too_few_class_folders_are_one_line(tmp_path, classes, words):
     for c in range(classes):
         for i in range(2):
             save(tmp_path / f"{c}" / f"{i}.png", np.zeros((4, 4, 3)))
@@ -246,6 +246,6 @@ def test_a_broken_image_is_named(root, damage, words):
         assert words in message and str(path) in message
 
 
-def test_a_decompression_bomb_is_named(root, monkeypatch):
+def test_a_decompression_bomb_among_images_is_named(root, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     assert "more than 40 pixels" in error(root, "listing")

@@ -27,7 +27,7 @@ def numbers(note):
     return [int(word) for word in re.findall(r"\d+", note)]
 
 
-def test_ids_and_notes_are_those_of_comparing_every_file_with_every_other(tmp_path):
+def test_ids_are_those_of_comparing_every_file_with_every_other(tmp_path):
     rng = np.random.default_rng(0)
     ends = [bytes(5000), bytes(4999) + b"x"]
     pool = [head + end for head in (b"1", b"2", b"1" * 9) for end in ends] + [b"1"]
@@ -105,7 +105,7 @@ def test_within_test_a_path_listed_twice_is_one_item_and_copies_are_counted(tmp_
     )
 
 
-def test_in_shop_leaves_out_the_same_path_only(tmp_path):
+def test_in_shop_leaves_out_copies_of_the_same_path_only(tmp_path):
     layouts.in_shop(tmp_path)
     place = "img/WOMEN/Dresses/id_{:08}/{:02}_front.jpg"
     copied = tmp_path / place.format(3, 0)
@@ -124,7 +124,7 @@ def test_in_shop_leaves_out_the_same_path_only(tmp_path):
     assert "2 of 7 test images more than once in test" in kept
 
 
-def test_files_that_cannot_be_read_are_like_no_other(tmp_path):
+def test_files_that_cannot_be_read_are_copies_of_no_other(tmp_path):
     write_files(tmp_path, **PLAIN, e=b"", f=b"")
     for name in ("pipe", "pipe2"):
         os.mkfifo(tmp_path / name)  # reading it would wait for ever

@@ -34,7 +34,7 @@ def entries(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_every_cache_holds_the_same(listing, folder):
+def test_every_cache_of_images_holds_the_same(listing, folder):
     host, disk, none = (
         all_images(decode(listing, image_size=8, cache=cache, cache_folder=folder))
         for cache in ("host", "disk", "none")
@@ -44,7 +44,7 @@ def test_every_cache_holds_the_same(listing, folder):
             np.testing.assert_array_equal(one, two)
 
 
-def test_any_rows_in_any_order(listing, folder):
+def test_cached_images_are_read_by_any_rows_in_any_order(listing, folder):
     for cache in ("host", "disk", "none"):
         data = decode(listing, image_size=8, cache=cache, cache_folder=folder)
         images = data.query.images
@@ -66,7 +66,7 @@ def decoded(monkeypatch):
     return count
 
 
-def test_the_next_run_decodes_nothing(listing, folder, decoded):
+def test_a_run_with_a_cache_decodes_nothing(listing, folder, decoded):
     for _ in range(2):
         decode(listing, image_size=8, cache="disk", cache_folder=folder)
         assert len(decoded) == 18
@@ -118,14 +118,14 @@ def test_a_damaged_cache_is_made_anew(listing, folder, decoded, damage, capsys):
     assert "is damaged: decoding anew" in capsys.readouterr().err
 
 
-def test_a_failed_run_leaves_nothing(listing, folder):
+def test_decoding_that_fails_leaves_no_cache(listing, folder):
     Path(listing.images[17].path).write_text("no image")
     with pytest.raises(UserError, match="cannot read the image"):
         decode(listing, image_size=8, cache="disk", cache_folder=folder)
     assert entries(folder) == []
 
 
-def test_what_a_killed_run_left_is_removed(listing, folder):
+def test_a_cache_that_a_killed_run_left_is_removed(listing, folder):
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     decode(listing, image_size=8, cache="disk", cache_folder=folder)
@@ -138,7 +138,7 @@ def test_what_a_killed_run_left_is_removed(listing, folder):
     assert entries(folder) == [name, alive]
 
 
-def test_a_full_disk_is_one_line(listing, folder, monkeypatch):
+def test_a_cache_on_a_full_disk_is_one_line(listing, folder, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_line(listing, folder, monkeypatch):
     assert entries(folder) == []
 
 
-def test_a_folder_that_is_a_file_is_one_line(listing, tmp_path):
+def test_a_cache_folder_that_is_a_file_is_one_line(listing, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="`cache`: cannot write"):
         decode(
@@ -174,7 +174,7 @@ def test_bad_images_are_skipped_and_counted(listing, folder, cache):
         assert listing.images[1].name in data.notes[-1]
 
 
-def test_what_a_cache_left_out_is_an_error_to_the_next_run(listing, folder):
+def test_images_that_a_cache_lacks_are_an_error_to_the_next_run(listing, folder):
     Path(listing.images[1].path).write_text("no image")
     options = {"image_size": 8, "cache": "disk", "cache_folder": folder}
     decode(listing, **options, skip_bad=True)
@@ -182,7 +182,7 @@ def test_what_a_cache_left_out_is_an_error_to_the_next_run(listing, folder):
         decode(listing, **options)
 
 
-def test_absent_and_bad_images_are_errors_otherwise(listing, folder):
+def test_absent_and_bad_images_are_errors_unless_skipped(listing, folder):
     os.unlink(listing.images[5].path)
     for cache in ("host", "disk"):
         with pytest.raises(UserError) as caught:
@@ -232,7 +232,7 @@ def test_a_split_of_bad_images_only_is_an_error(listing):
         decode(listing, image_size=8, cache="host", skip_bad=True)
 
 
-def test_caches_chosen_by_size(listing, folder, monkeypatch):
+def test_the_kind_of_cache_is_chosen_by_size(listing, folder, monkeypatch):
     def chosen():
         decode(listing, image_size=8, cache_folder=folder)
         return folder.exists()
@@ -245,7 +245,7 @@ def test_caches_chosen_by_size(listing, folder, monkeypatch):
     assert chosen()
 
 
-def test_a_note_cannot_point_outside(listing, folder):
+def test_a_note_in_a_cache_cannot_point_outside(listing, folder):
     decode(listing, image_size=8, cache="disk", cache_folder=folder)
     note = next(folder.iterdir()) / "cache.json"
     content = json.loads(note.read_text())

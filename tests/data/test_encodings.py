@@ -44,7 +44,7 @@ def root(request, tmp_path):
     return tmp_path, names
 
 
-def test_every_reader_finds_the_images(root):
+def test_lists_in_every_encoding_name_their_images(root):
     place, names = root
     for listing in (table(place / "table.csv"), folder(place / "images")):
         assert {os.fsencode(name) for name in listing.class_names} == set(names)

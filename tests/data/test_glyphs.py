@@ -16,7 +16,7 @@ def class_of(names):
     return {char: number for number, name in enumerate(names) for char in name}
 
 
-def test_size_and_split(full_set):
+def test_glyphs_have_their_size_and_split(full_set):
     train, test = full_set.train, full_set.query
     for split in (train, test):
         n = len(split.labels)
@@ -35,7 +35,7 @@ def test_size_and_split(full_set):
     assert 26_000 < len(labels) < 27_000
 
 
-def test_without_tiles_and_font_mistakes(full_set):
+def test_glyphs_have_no_tiles_and_no_mistakes_of_fonts(full_set):
     points = {ord(char) for char in class_of(full_set.class_names)}
     assert points.isdisjoint(_fonts.MISDRAWN) and points.isdisjoint(_fonts.TILES)
     # One of the mistakes: an Iota with breve, drawn as a plain Iota in Serif Italic.
@@ -44,7 +44,7 @@ def test_without_tiles_and_font_mistakes(full_set):
     assert 0x399 in points
 
 
-def test_both_halves_hold_every_script(full_set):
+def test_both_splits_of_glyphs_hold_every_script(full_set):
     cut = full_set.train.labels.max() + 1
     halves = "".join(full_set.class_names[:cut]), "".join(full_set.class_names[cut:])
     for low, high in [(0x41, 0x7A), (0x391, 0x3C9), (0x410, 0x44F), (0x2190, 0x21FF)]:
@@ -88,7 +88,7 @@ def test_characters_that_look_the_same_are_one_class(full_set, same):
     ],
     ids=ascii,
 )
-def test_characters_that_differ_are_not(full_set, different):
+def test_characters_that_differ_are_different_classes(full_set, different):
     classes = {class_of(full_set.class_names)[char] for char in different}
     assert len(classes) == len(different)
 
@@ -115,13 +115,13 @@ def test_characters_of_one_outline_are_one_class(full_set, style):
 
 
 @pytest.mark.slow
-def test_pixels_do_badly_but_not_hopelessly(full_set):
+def test_pixels_of_glyphs_retrieve_badly_but_not_hopelessly(full_set):
     pixels = full_set.query.images[..., 0].reshape(len(full_set.query.labels), -1)
     recall = recall_at_k(pixels.astype(np.float32), full_set.query.labels, ks=(1,))[1]
     assert 0.05 < recall < 0.25
 
 
-def test_every_image_shows_something(full_set):
+def test_every_glyph_is_visible(full_set):
     for split in (full_set.train, full_set.query):
         grey = split.images[..., 0].astype(np.float32)
         assert (split.images == split.images[..., :1]).all()
@@ -137,7 +137,7 @@ def few(monkeypatch):
     return lambda **options: glyphs(**{"image_size": 32} | options)
 
 
-def test_the_seed_decides_the_images_and_nothing_else(few):
+def test_the_seed_of_glyphs_decides_the_images_and_nothing_else(few):
     one, again, other = few(seed=1), few(seed=1), few(seed=2)
     for a, b, c in zip(one[1:3], again[1:3], other[1:3], strict=True):
         assert (a.images == b.images).all()
@@ -148,7 +148,7 @@ def test_the_seed_decides_the_images_and_nothing_else(few):
     assert (styles[0] != styles[1]).mean() > 0.5
 
 
-def test_distortion_keeps_the_ink_in_the_image(monkeypatch):
+def test_distortion_of_glyphs_keeps_the_ink_in_the_image(monkeypatch):
     # At scale 1 every step keeps areas, so what is missing was pushed over the edge.
     monkeypatch.setattr(_glyphs, "SCALE", (1.0, 1.0))
     files = font_files()
@@ -162,7 +162,7 @@ def test_distortion_keeps_the_ink_in_the_image(monkeypatch):
     assert (kept > 0.9).mean() > 0.97
 
 
-def test_without_variation_an_image_is_its_drawing_halved(monkeypatch):
+def test_a_glyph_without_variation_is_its_drawing_halved(monkeypatch):
     for name, value in {"SCALE": (1, 1), "STRETCH": 1, "ROTATION": 0}.items():
         monkeypatch.setattr(_glyphs, name, value)
     for name in ("SHIFT", "SHEAR"):
@@ -173,7 +173,7 @@ def test_without_variation_an_image_is_its_drawing_halved(monkeypatch):
     assert np.abs(got - halved).max() <= 1
 
 
-def test_drawings_keep_the_line_and_fit():
+def test_drawings_of_characters_keep_the_line_and_fit():
     files = font_files()
     points = [ord(char) for char in "o_-Oǻ\u2031\u23a7"]
     low, under, hyphen, capital, *tall = draw(files[0], points, 60)
@@ -195,7 +195,7 @@ def noise_drawings(styles, n, side=12):
     return rng.integers(0, 256, (styles, n, side, side), dtype=np.uint8)
 
 
-def test_one_style_and_a_chain_are_enough_to_look_alike():
+def test_characters_look_alike_by_one_style_or_by_a_chain():
     drawings = noise_drawings(3, 7)
     drawings[1, 4] = drawings[1, 2]  # 2 = 4 in one style, 4 = 5 in another
     drawings[2, 5] = drawings[2, 4]
@@ -203,7 +203,7 @@ def test_one_style_and_a_chain_are_enough_to_look_alike():
     assert lookalike_classes(drawings).tolist() == [0, 1, 2, 3, 2, 2, 6]
 
 
-def test_the_tolerance_is_a_share_of_the_ink():
+def test_the_tolerance_of_lookalikes_is_a_share_of_the_ink():
     drawings = np.zeros((1, 3, 20, 20), np.uint8)
     drawings[0, :, :10] = 255  # 200 pixels; one may differ by 0.01 * 200 = 2
     drawings[0, 1, 10, :2] = 255
@@ -211,12 +211,12 @@ def test_the_tolerance_is_a_share_of_the_ink():
     assert lookalike_classes(drawings).tolist() == [0, 0, 2]
 
 
-def test_too_small_images():
+def test_too_small_glyphs_are_one_line():
     with pytest.raises(UserError, match=r"`image_size`: 15 .* 16 or more"):
         glyphs(image_size=15)
 
 
-def test_missing_fonts(monkeypatch):
+def test_missing_fonts_of_glyphs_are_one_line(monkeypatch):
     monkeypatch.setattr(_fonts, "STYLES", ("DejaVuSans", "Nonesuch"))
     with pytest.raises(UserError, match=r"^drawing glyphs needs .*Nonesuch"):
         glyphs(image_size=24)

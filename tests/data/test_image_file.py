@@ -32,7 +32,7 @@ def square(path, side=256):
 
 @pytest.mark.parametrize("side", [256, 64, 500, 32])
 @pytest.mark.parametrize("path", PHOTOGRAPHS, ids=lambda path: path.stem)
-def test_photographs_are_torchvisions(fast, path, side):
+def test_photographs_are_decoded_as_torchvision_does(fast, path, side):
     crop = side * 7 // 8
     expected = transforms.Compose(
         [
@@ -47,12 +47,12 @@ def test_photographs_are_torchvisions(fast, path, side):
     assert difference.mean() <= 0.05
 
 
-def test_there_are_photographs():
+def test_there_are_photographs_to_compare_with_torchvision():
     assert len(PHOTOGRAPHS) >= 2
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "turned", "progressive"])
-def test_every_kind_of_jpeg_is_the_same_to_both(tmp_path, monkeypatch, mode):
+def test_every_kind_of_jpeg_is_the_same_to_both_decoders(tmp_path, monkeypatch, mode):
     photograph = Image.open(PHOTOGRAPHS[0])
     options = {"progressive": True} if mode == "progressive" else {}
     if mode == "turned":
@@ -69,7 +69,7 @@ def test_every_kind_of_jpeg_is_the_same_to_both(tmp_path, monkeypatch, mode):
     assert np.abs(one - other).mean() <= 0.05
 
 
-def test_a_plain_jpeg_takes_the_fast_way(monkeypatch):
+def test_a_plain_jpeg_is_decoded_by_simplejpeg(monkeypatch):
     import simplejpeg
 
     decoded = []
@@ -81,7 +81,7 @@ def test_a_plain_jpeg_takes_the_fast_way(monkeypatch):
     assert decoded
 
 
-def test_a_cut_jpeg_is_an_error_either_way(fast, tmp_path):
+def test_a_cut_jpeg_is_an_error_to_both_decoders(fast, tmp_path):
     data = PHOTOGRAPHS[0].read_bytes()
     (tmp_path / "x.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(module.BadImageError, match="truncated"):

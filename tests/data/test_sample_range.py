@@ -57,7 +57,7 @@ DECLARED = {
 
 @pytest.mark.parametrize("endian", "<>")
 @pytest.mark.parametrize("name", DECLARED)
-def test_the_declared_range_goes_from_black_to_white(name, endian):
+def test_the_declared_range_of_samples_goes_from_black_to_white(name, endian):
     samples, *tags = DECLARED[name]
     if name == "int8":
         samples = samples.astype("i1")
@@ -77,7 +77,7 @@ def test_uint32_beyond_int32_and_12_bits_that_are_packed():
     assert not dark
 
 
-def test_white_is_zero_and_turned():
+def test_images_whose_white_is_zero_or_that_are_turned():
     upright = tiff(ramp("f4", 1), *declares(0, 1), photometric=0)
     np.testing.assert_allclose(row_of(upright)[0], LEVELS[::-1], atol=1)
     sixteen = tiff(ramp("u2", 65535), photometric=0)
@@ -87,7 +87,7 @@ def test_white_is_zero_and_turned():
     np.testing.assert_allclose(pixels[:, 4, 0], LEVELS, atol=1)
 
 
-def test_what_lies_beyond_the_range_is_black_or_white():
+def test_samples_beyond_the_declared_range_are_black_or_white():
     samples = np.array([[-np.inf, -3, 0, 0.5, 1, 9, np.inf]] * 7, "f4")
     pixels, _ = decode_square(Bytes(tiff(samples, *declares(0, 1))), 7)
     assert pixels[0, :, 0].tolist() == [0, 0, 0, 128, 255, 255, 255]
@@ -136,7 +136,7 @@ SIXTEEN = {
 
 
 @pytest.mark.parametrize("name", SIXTEEN)
-def test_16_bits_go_to_65535_and_12_are_dark(name):
+def test_samples_of_16_bits_go_to_65535_and_12_bits_are_dark(name):
     row, dark = row_of(SIXTEEN[name](ramp("u2", 65535)))
     np.testing.assert_allclose(row, LEVELS, atol=1)
     assert not dark
@@ -146,7 +146,7 @@ def test_16_bits_go_to_65535_and_12_are_dark(name):
     assert not row_of(SIXTEEN[name](ramp("u2", 4096)))[1]
 
 
-def test_other_files_are_as_they_were():
+def test_images_without_a_declared_range_keep_their_samples():
     eight = ramp("u1", 255)
     for data in (
         tiff(eight),
@@ -209,7 +209,7 @@ REFUSED = {
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Metadata Warning")
 @pytest.mark.parametrize("name", REFUSED)
-def test_the_rest_is_refused_in_one_line(name):
+def test_samples_without_a_known_range_are_one_line(name):
     data, words = REFUSED[name]
     with pytest.raises(BadImageError) as caught:
         decode_square(Bytes(data), 9)

@@ -25,7 +25,7 @@ def draws(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(draws(), st.integers(0, 2**31 - 1), st.integers(0, 10**6))
-def test_p_classes_of_k_images(case, seed, step):
+def test_the_sampler_draws_p_classes_of_k_images(case, seed, step):
     labels, p, k = case
     batch = pk_batch(labels, seed=seed, step=step, batch_size=p * k, images_per_class=k)
     assert batch.shape == (p * k,)
@@ -45,7 +45,7 @@ LABELS = np.repeat(np.arange(40), 12)
 OPTIONS = {"batch_size": 32, "images_per_class": 4}
 
 
-def test_a_pure_function_of_seed_and_step():
+def test_the_sampler_is_a_pure_function_of_seed_and_step():
     def batch(seed, step):
         return pk_batch(LABELS, seed=seed, step=step, **OPTIONS).tolist()
 
@@ -56,7 +56,7 @@ def test_a_pure_function_of_seed_and_step():
     assert len(distinct) == 16  # (0, 1) and (1, 0) differ too
 
 
-def test_every_image_comes_up_equally_often():
+def test_the_sampler_draws_every_image_equally_often():
     steps = 3000
     counts = np.zeros(len(LABELS), int)
     for step in range(steps):
@@ -79,7 +79,9 @@ def test_every_image_comes_up_equally_often():
         (np.arange(10) // 5, 9, 3, ("9", "6 is the only one")),
     ],
 )
-def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, words):
+def test_a_batch_size_that_does_not_fit_is_answered_by_one_that_does(
+    labels, batch_size, k, words
+):
     with pytest.raises(UserError) as caught:
         pk_batch(labels, seed=0, step=0, batch_size=batch_size, images_per_class=k)
     message = str(caught.value)
@@ -87,7 +89,7 @@ def test_a_batch_that_does_not_fit_names_one_that_does(labels, batch_size, k, wo
     assert all(word in message for word in words)
 
 
-def test_classes_with_one_image():
+def test_the_sampler_skips_or_repeats_classes_with_one_image():
     labels = np.array([5, 7, 7, 9, 7, 3, 3, 3, 3, 7])
     options = {"seed": 0, "batch_size": 8, "images_per_class": 4}
     drawn = set()
@@ -133,7 +135,9 @@ def test_classes_with_one_image():
         ([1, 1, 1], 16, 4, True, ["3 images in 3 classes", "and 12 is the largest"]),
     ],
 )
-def test_errors_say_which_sizes_work(counts, batch_size, k, views, words):
+def test_errors_of_the_sampler_name_sizes_that_work(
+    counts, batch_size, k, views, words
+):
     labels = np.repeat(np.arange(len(counts)), counts)
     options = {"batch_size": batch_size, "images_per_class": k}
     options["singletons"] = "views" if views else "skip"
@@ -149,7 +153,7 @@ UNEVEN = np.repeat(np.arange(30), np.arange(30) % 15 + 1)  # 1 to 15 images
 
 @pytest.mark.parametrize("sampler", [cub_batch, in_shop_batch])
 @pytest.mark.parametrize("step", range(20))
-def test_the_originals_samplers(sampler, step):
+def test_the_samplers_of_the_original_draw_as_it_does(sampler, step):
     batch = sampler(UNEVEN, seed=1, step=step, batch_size=64)
     assert batch.tolist() == sampler(UNEVEN, seed=1, step=step, batch_size=64).tolist()
     assert len(batch) == len(set(batch.tolist())) == 64
@@ -166,7 +170,7 @@ def test_the_originals_samplers(sampler, step):
 
 
 @pytest.mark.parametrize("sampler", [cub_batch, in_shop_batch])
-def test_the_originals_samplers_reach_both_ends(sampler):
+def test_the_samplers_of_the_original_reach_both_ends(sampler):
     labels = np.repeat(np.arange(20), 12)
     counts = set()
     for step in range(300):
@@ -193,7 +197,7 @@ def test_classes_that_may_not_fill_the_batch(sampler, counts, batch_size, words)
         sampler(labels, seed=0, step=0, batch_size=batch_size)
 
 
-def test_quick_enough_to_draw_in_the_training_loop():
+def test_the_sampler_is_quick_enough_for_the_training_loop():
     labels = np.repeat(np.arange(1000), 13)
     options = {"seed": 0, "batch_size": 128, "images_per_class": 4}
     times = []

@@ -22,7 +22,7 @@ def sorted_names(listing, rows):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_layout_decodes_to_disjoint_classes(case, tmp_path):
+def test_every_layout_of_a_data_set_decodes_to_disjoint_classes(case, tmp_path):
     write, read = CASES[case]
     listing = read(write(tmp_path / "data"))
     data = decode(listing, image_size=8, cache="host")
@@ -40,7 +40,7 @@ def test_every_layout_decodes_to_disjoint_classes(case, tmp_path):
         assert np.ptp(image.reshape(-1, 3), axis=0).max() <= 2
 
 
-def test_cub(tmp_path):
+def test_cub_is_read_from_its_lists(tmp_path):
     listing = cub200(layouts.cub200(tmp_path))
     assert sorted_names(listing, listing.train) == ["001.Bird", "002.Bird", "100.Bird"]
     assert sorted_names(listing, listing.query) == ["101.Bird", "102.Bird", "200.Bird"]
@@ -51,13 +51,13 @@ def test_cub(tmp_path):
     assert "query" in listing.notes[1] and "5,924" in listing.notes[1]
 
 
-def test_cub_from_the_folder_above(tmp_path):
+def test_cub_is_read_from_the_folder_above(tmp_path):
     layouts.cub200(tmp_path / "CUB_200_2011")
     assert len(cub200(tmp_path).images) == 18
 
 
 @pytest.mark.parametrize("write", [layouts.cars_ims, layouts.cars_devkit])
-def test_cars(tmp_path, write):
+def test_cars_is_read_in_both_layouts(tmp_path, write):
     listing = cars196(write(tmp_path / "cars"))
     assert sorted_names(listing, listing.train) == ["Car 1", "Car 98"]
     assert sorted_names(listing, listing.query) == ["Car 196", "Car 99"]
@@ -65,14 +65,14 @@ def test_cars(tmp_path, write):
     assert "8,054 in 98" in listing.notes[0] and "8,131 in 98" in listing.notes[1]
 
 
-def test_sop(tmp_path):
+def test_sop_is_read_from_its_lists(tmp_path):
     listing = sop(layouts.sop(tmp_path))
     assert sorted_names(listing, listing.train) == ["1", "2", "3"]
     assert sorted_names(listing, listing.query) == ["11319", "11320"]
     assert "59,551 in 11,318" in listing.notes[0]
 
 
-def test_in_shop(tmp_path):
+def test_in_shop_has_query_and_gallery(tmp_path):
     listing = in_shop(layouts.in_shop(tmp_path))
     assert [len(rows) for rows in listing[4:7]] == [6, 3, 3]
     assert listing.images[listing.gallery[0]].name.endswith("01_front.jpg")
@@ -94,7 +94,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("case", LISTS)
-def test_lists_from_any_editor(case, tmp_path):
+def test_lists_of_images_are_read_as_any_editor_saves_them(case, tmp_path):
     write, reader = CASES[case]
     root = write(tmp_path / "x")
     expected = reader(root)
@@ -134,7 +134,7 @@ LABELLED = "cars_test_annos_withlabels.mat"
         ("cars devkit", [(LABELLED, f"devkit/{LABELLED}")]),
     ],
 )
-def test_data_sets_however_they_are_unpacked(case, moves, tmp_path):
+def test_data_sets_are_read_however_they_are_unpacked(case, moves, tmp_path):
     """Unpacked in other places, and one or two folders further down."""
     write, reader = CASES[case]
     (root := tmp_path / "x" / "archive").mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_data_sets_however_they_are_unpacked(case, moves, tmp_path):
         assert listing.labels.tolist() == expected.labels.tolist()
 
 
-def test_cars_read_the_layout_whose_images_are_there(tmp_path):
+def test_cars_is_read_in_the_layout_whose_images_are_there(tmp_path):
     root = layouts.cars_ims(layouts.cars_devkit(tmp_path / "x"))
     assert all("/car_ims/" in image.name for image in cars196(root).images)
     move(root, ("car_ims", "../gone"))
@@ -183,7 +183,7 @@ def test_a_layout_that_is_none_names_those_that_are(case, gone, words, tmp_path)
         assert "car_ims and cars_annos.mat; or with cars_train, cars_test" in message
 
 
-def test_a_folder_inside_or_two_of_a_kind(tmp_path):
+def test_a_part_of_a_data_set_or_two_of_a_kind_are_refused(tmp_path):
     layouts.cub200(tmp_path / "one")
     with pytest.raises(UserError, match=r"one/images' is a part .* pass '.*/one'"):
         cub200(tmp_path / "one" / "images")
@@ -194,7 +194,7 @@ def test_a_folder_inside_or_two_of_a_kind(tmp_path):
         cub200(tmp_path)
 
 
-def test_problems_of_lists_come_together(tmp_path):
+def test_all_problems_of_lists_are_one_error(tmp_path):
     layouts.sop(tmp_path)
     (tmp_path / "Ebay_test.txt").unlink()
     with (tmp_path / "Ebay_train.txt").open("a") as file:
@@ -239,7 +239,7 @@ def spoil(path, old, new):
         ("csv", "table.csv", ("a,", ","), ["line 2", "path or label is empty"]),
     ],
 )
-def test_a_broken_list_is_named(tmp_path, case, file, change, words):
+def test_a_broken_list_of_images_is_named(tmp_path, case, file, change, words):
     write, read = CASES[case]
     root = write(tmp_path)
     if change is None:

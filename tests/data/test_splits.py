@@ -57,7 +57,7 @@ def error(root, **options):
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else None,
 )
-def test_splits_in_any_spelling(tmp_path, names, tested, note):
+def test_split_folders_have_any_spelling(tmp_path, names, tested, note):
     listing = folder(splits(tmp_path / "x", *names))
     assert classes_of(listing, listing.train) == {f"{names[0][0]}{c}" for c in "ab"}
     assert classes_of(listing, listing.query) == {f"{tested}{c}" for c in "ab"}
@@ -67,7 +67,7 @@ def test_splits_in_any_spelling(tmp_path, names, tested, note):
     assert note is None or note in said[0]
 
 
-def test_a_gallery_in_any_spelling(tmp_path):
+def test_a_gallery_folder_has_any_spelling(tmp_path):
     root = classes(tmp_path / "x", "Train")
     fill(root, "QUERY/c", "QUERY/d", "Gallery/c", "Gallery/d", "validation/e")
     listing = folder(root)
@@ -88,13 +88,13 @@ def test_a_gallery_in_any_spelling(tmp_path):
         (["train", "val", "Valid"], "of which several mean the same"),
     ],
 )
-def test_splits_that_are_none_name_those_that_are(tmp_path, names, words):
+def test_unknown_split_folders_are_answered_by_known_ones(tmp_path, names, words):
     message = error(splits(tmp_path, *names))
     assert words in message and all(repr(name) in message for name in names)
     assert "several" in words or "train and test (or val), or train, query" in message
 
 
-def test_a_layout_that_is_none_says_what_is_there(tmp_path):
+def test_an_unknown_layout_of_folders_is_answered_by_what_is_there(tmp_path):
     fill(tmp_path / "flat", "train", "test")
     message = error(tmp_path / "flat")
     assert "train' holds no folder of a class, but 2 images" in message
@@ -107,7 +107,7 @@ def test_a_layout_that_is_none_says_what_is_there(tmp_path):
     assert "3 images beside" in message
 
 
-def test_what_is_left_out_is_counted(tmp_path):
+def test_files_that_a_folder_leaves_out_are_counted(tmp_path):
     root = fill(tmp_path / "x", "a", "b", "c", "d", "a/deep/er", "c/deep", "b/.thumbs")
     fill(root, "__MACOSX/a", ".git", images=1)
     (root / "e").symlink_to("gone")
@@ -163,7 +163,7 @@ def test_classes_are_split_before_those_with_one_image_are_left_out(tmp_path):
     )
 
 
-def test_queries_without_anything_to_find(tmp_path):
+def test_queries_without_relevant_images_are_noted(tmp_path):
     root = classes(tmp_path / "x", "train")
     fill(root, "query/a", "query/b", "gallery/b", "gallery/c", images=1)
     assert folder(root).notes == (

@@ -65,14 +65,14 @@ def read(path):
         ({}, lambda text: text.replace("train", " Train").replace("test", "TEST ")),
     ],
 )
-def test_tables_from_anywhere(tmp_path, options, edit):
+def test_tables_are_read_as_any_program_writes_them(tmp_path, options, edit):
     path = write(tmp_path, **options)
     if edit is not None:
         change(path, edit)
     assert read(path) == [(str(tmp_path / place), *rest) for place, *rest in ROWS]
 
 
-def test_a_path_inside_by_any_spelling(tmp_path):
+def test_a_path_inside_the_folder_of_a_table_has_any_spelling(tmp_path):
     root = tmp_path / "root"
     (root / "p" / "a").mkdir(parents=True)
     (tmp_path / "link").symlink_to(root)
@@ -89,7 +89,7 @@ def test_a_path_inside_by_any_spelling(tmp_path):
         assert names[-4:] == [f"{start}/p/store/y.jpg"] * 4
 
 
-def test_a_path_outside_is_refused(tmp_path):
+def test_a_path_outside_the_folder_of_a_table_is_refused(tmp_path):
     root = tmp_path / "root"
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     root.mkdir()
@@ -104,7 +104,7 @@ def test_a_path_outside_is_refused(tmp_path):
     assert message.count("leaves the data root") == len(outside) - 1
 
 
-def test_all_problems_come_together(tmp_path):
+def test_all_problems_of_a_table_are_one_error(tmp_path):
     rows = [("p/x.jpg", "a", "tset"), ("", "a", "train"), ("p/x.jpg", "", "test")]
     rows += [("/x.jpg", "a", "test")] * 20
     message = error(write(tmp_path, ROWS + rows))
@@ -127,12 +127,12 @@ def test_all_problems_come_together(tmp_path):
         ("path,label,split\na,b,query\n", "there is no train and no gallery"),
     ],
 )
-def test_a_table_that_is_none(tmp_path, content, words):
+def test_a_file_that_is_no_table_is_one_line(tmp_path, content, words):
     (tmp_path / "t.csv").write_text(content)
     assert words in error(tmp_path / "t.csv")
 
 
-def test_validation_images(tmp_path):
+def test_validation_images_of_a_table_are_left_out_or_used(tmp_path):
     rows = [(f"v{i}.jpg", "v", "Validation") for i in range(2)]
     listing = table(write(tmp_path, ROWS + rows))
     assert len(listing.images) == len(ROWS) and "v" not in listing.class_names
@@ -144,7 +144,7 @@ def test_validation_images(tmp_path):
     assert listing.notes == ("t: there is no test set: val is tested on",)
 
 
-def test_classes_with_one_image_are_noted(tmp_path):
+def test_classes_of_a_table_with_one_image_are_noted(tmp_path):
     listing = table(write(tmp_path, ROWS[1:-1]))
     assert [len(listing.train), len(listing.query)] == [3, 3]
     assert [note.partition(" have")[0] for note in listing.notes] == [

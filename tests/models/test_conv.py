@@ -98,7 +98,7 @@ def test_pooling_equals_torch(x64, side, ties):
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-14)
 
 
-def test_a_tie_gives_all_to_the_first_in_reading_order():
+def test_pooling_gives_the_gradient_of_a_tie_to_the_first_in_reading_order():
     gradient = jax.grad(lambda x: _pool.max_pool(x).sum())(jnp.ones((1, 2, 2, 1)))
     np.testing.assert_array_equal(gradient[0, :, :, 0], [[1, 0], [0, 0]])
 

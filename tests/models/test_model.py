@@ -36,7 +36,7 @@ def test_evaluation_embeds_each_image_on_its_own(model, run):
     jax.tree.map(np.testing.assert_array_equal, stats, model.batch_stats)
 
 
-def test_training_moves_every_statistic(model, run):
+def test_training_moves_every_batch_statistic(model, run):
     _, stats = run(model[1:], images(4), True)
     moved = jax.tree.map(lambda a, b: bool((a != b).all()), stats, model.batch_stats)
     assert jax.tree.all(moved)
@@ -56,7 +56,7 @@ def test_running_variance_is_the_unbiased_one():
     np.testing.assert_allclose(layer.running_var[...], 0.9 + 0.1 * var, rtol=1e-6)
 
 
-def test_statistics_of_half_precision_are_float32():
+def test_batch_statistics_of_half_precision_are_float32():
     layer, x = BatchNorm(1), np.random.default_rng(0).normal(100, 1, (64, 4, 4, 1))
     y = layer(jnp.asarray(x, jnp.bfloat16), train=True)
     assert y.dtype == jnp.bfloat16
@@ -66,13 +66,13 @@ def test_statistics_of_half_precision_are_float32():
     np.testing.assert_allclose(layer.running_var[...], expected, rtol=1e-4)
 
 
-def test_one_value_per_channel_has_no_variance():
+def test_batch_norm_refuses_one_value_per_channel():
     with pytest.raises(ValueError, match="more than one value per channel"):
         BatchNorm(3)(jnp.ones((1, 1, 1, 3)), train=True)
     assert BatchNorm(3)(jnp.ones((1, 1, 1, 3)), train=False).shape == (1, 1, 1, 3)
 
 
-def test_the_mask_marks_batch_norms_only(model):
+def test_the_mask_of_batch_norms_marks_them_only(model):
     marked = jax.tree.leaves_with_path(batch_norm_mask(model.params))
     assert len(marked) == len(jax.tree.leaves(model.params))
     for path, value in marked:
@@ -96,7 +96,7 @@ def test_initial_weights_are_distributed_as_torchvisions(arch):
             np.testing.assert_array_equal(x, 1 if name == "weight" else 0)
 
 
-def test_the_seed_alone_decides_the_weights():
+def test_the_seed_alone_decides_the_initial_weights():
     first, again, other = (
         create("resnet18", embedding_dim=4, seed=seed).params["fc"]["weight"]
         for seed in (0, 0, 1)

@@ -56,7 +56,7 @@ def torch_results(net: torch.nn.Module, train: bool) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("arch", "train"), modes(("resnet18", True)))
-def test_float64(x64, arch, train):
+def test_a_network_equals_torchvisions_in_float64(x64, arch, train):
     net = random_net(arch)
     graphdef, params, stats = same_model(arch, net)
     images, weights = inputs()
@@ -85,7 +85,7 @@ def test_float64(x64, arch, train):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", [a for a in ARCHITECTURES if a not in BLOCKS])
-def test_outputs_in_eval_float64(x64, arch):
+def test_outputs_of_evaluation_equal_torchvisions_in_float64(x64, arch):
     net = random_net(arch)
     run = jax.jit(partial(embed, train=False), static_argnums=0, compiler_options=QUICK)
     outputs, _ = run(*same_model(arch, net), inputs()[0])
@@ -94,7 +94,7 @@ def test_outputs_in_eval_float64(x64, arch):
 
 
 @pytest.mark.parametrize(("arch", "train"), modes(("resnet50", False)))
-def test_float32(arch, train):
+def test_a_network_equals_torchvisions_in_float32(arch, train):
     # With full branches, rounding alone puts PyTorch's float32 7e-4 from its float64 in
     # ResNet-152; trained networks have small ones, and there 1e-4 says something.
     net = random_net(arch, gain=0.25).float()

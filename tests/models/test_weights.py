@@ -41,7 +41,7 @@ def assert_same(ours, theirs):
         for arch in ARCHITECTURES
     ],
 )
-def test_both_directions_keep_every_bit(arch):
+def test_state_dicts_keep_every_bit_in_both_directions(arch):
     net = random_net(arch).float()
     _, params, stats = same_model(arch, net, np.float32)
     state = to_state_dict(params, stats)
@@ -76,7 +76,7 @@ def fails(weights, arch="resnet18", dim=EMBEDDING_DIM) -> str:
     return message
 
 
-def test_torchvision_loads_what_is_saved(saved):
+def test_torchvision_loads_saved_weights(saved):
     net = torchvision.models.resnet18()
     net.fc = torch.nn.Linear(512, EMBEDDING_DIM)
     state = {name: torch.tensor(x) for name, x in load_file(saved).items()}
@@ -84,7 +84,7 @@ def test_torchvision_loads_what_is_saved(saved):
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_file_fills_the_whole_model(model, saved, suffix):
+def test_a_weights_file_fills_the_whole_model(model, saved, suffix):
     if suffix == ".pth":
         state = {name: torch.tensor(x) for name, x in load_file(saved).items()}
         saved = saved.with_suffix(suffix)
@@ -93,7 +93,7 @@ def test_a_file_fills_the_whole_model(model, saved, suffix):
     assert_same(loaded[1:], model[1:])
 
 
-def test_saving_leaves_nothing_else_behind(saved):
+def test_saving_weights_leaves_no_other_file(saved):
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
@@ -118,19 +118,19 @@ def test_an_imagenet_head_is_left_out(tmp_path):
     np.testing.assert_array_equal(whole.params["fc"]["bias"], net.fc.bias.detach())
 
 
-def test_another_embedding_dim_is_an_error(saved):
+def test_weights_of_another_embedding_dim_are_an_error(saved):
     message = fails(saved, dim=7)
     assert "fc.weight (5, 512) instead of (7, 512)" in message
     assert "`embedding_dim`" in message
 
 
-def test_the_wrong_network_is_an_error(saved):
+def test_weights_of_another_network_are_an_error(saved):
     message = fails(saved, arch="resnet34")
     assert re.search(r"missing: layer1\.2\.bn1\.bias, .* and \d+ more", message)
     assert "'" + str(saved) + "' does not fit resnet34" in message
 
 
-def test_every_kind_of_misfit_is_listed(model, tmp_path):
+def test_every_kind_of_misfit_of_weights_is_listed(model, tmp_path):
     state = to_state_dict(*model[1:])
     del state["bn1.bias"]
     state["bn9.bias"] = np.zeros(3, np.float32)
@@ -143,7 +143,7 @@ def test_every_kind_of_misfit_is_listed(model, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("content", ["empty", "noise", "half"])
-def test_damaged_files(saved, suffix, content):
+def test_damaged_weights_files_are_one_line(saved, suffix, content):
     path = saved.with_name(f"damaged{suffix}")
     if suffix == ".pth":
         torch.save({"fc.bias": torch.ones(9999)}, path)
@@ -163,7 +163,7 @@ class Trap:
         return Path.touch, (Path("sprung"),)
 
 
-def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
+def test_code_in_a_weights_file_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"fc.bias": Trap()}, "trap.pth")
     Path("bare.pth").write_bytes(pickle.dumps(Trap()))
@@ -172,14 +172,14 @@ def test_code_in_a_file_is_not_run(tmp_path, monkeypatch):
     assert not Path("sprung").exists()
 
 
-def test_files_that_cannot_be_weights(tmp_path):
+def test_files_that_cannot_be_weights_are_one_line(tmp_path):
     assert "no such file" in fails(tmp_path / "none.pth")
     assert "neither 'none', 'imagenet'" in fails("imagenett")
     torch.save([torch.ones(3)], tmp_path / "list.pth")
     assert "no plain state dict" in fails(tmp_path / "list.pth")
 
 
-def test_pth_without_torch(tmp_path, monkeypatch):
+def test_a_pth_file_without_torch_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "w.pth").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "needs PyTorch" in fails(tmp_path / "w.pth")
@@ -191,7 +191,7 @@ def test_imagenet_files_are_torchvisions():
         assert IMAGENET[arch] == weights.url
 
 
-def test_a_network_without_imagenet_weights(monkeypatch):
+def test_a_network_without_imagenet_weights_is_one_line(monkeypatch):
     monkeypatch.delitem(IMAGENET, "resnet18")
     assert fails("imagenet") == (
         "`weights`: there are no ImageNet weights of 'resnet18'; pass a file, or"
@@ -214,7 +214,7 @@ def server(tmp_path, monkeypatch):
     return digits, serve
 
 
-def test_imagenet_is_downloaded_once_and_checked(server, model, tmp_path):
+def test_imagenet_weights_are_downloaded_once_and_checked(server, model, tmp_path):
     digits, serve = server
     serve(f"resnet18-{digits}.pth")
     first = load_weights("imagenet", "resnet18", *model[1:])
@@ -222,7 +222,7 @@ def test_imagenet_is_downloaded_once_and_checked(server, model, tmp_path):
     assert_same(load_weights("imagenet", "resnet18", *model[1:]), first)
 
 
-def test_a_download_that_fails(server):
+def test_a_download_of_weights_that_fails_is_one_line(server):
     _, serve = server
     serve("resnet18-00000000.pth")
     message = fails("imagenet")
@@ -233,7 +233,7 @@ def test_a_download_that_fails(server):
 
 
 @pytest.mark.filterwarnings("ignore")  # all of it is deprecated, and in use
-def test_programs_are_refused_and_not_run(tmp_path, monkeypatch):
+def test_programs_in_place_of_weights_are_refused_and_not_run(tmp_path, monkeypatch):
     def run(*arguments, **options):
         raise AssertionError("run")
 

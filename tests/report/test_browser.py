@@ -58,7 +58,7 @@ def visit(browser):
 
 
 @pytest.mark.slow
-def test_a_visitor_uses_everything(visit, report):
+def test_a_visitor_uses_everything_on_the_page_of_the_report(visit, report):
     page = visit(report)
     assert page.title() == page.locator("h1").inner_text() == NASTY
     assert page.locator(".card").count() == 10
@@ -90,7 +90,7 @@ def test_a_visitor_uses_everything(visit, report):
     assert "python again.py" in page.locator("#reproduce").inner_text()
 
 
-def test_marks_and_images_are_those_of_the_data(visit, report):
+def test_marks_and_images_of_the_page_are_those_of_the_data(visit, report):
     page = visit(report)
     page.locator("#class").fill("wren")
     item = page.locator("#rows .item.right .thumb").first
@@ -119,7 +119,7 @@ def middle_pixel(png):
     return pixels[pixels.shape[0] // 2, pixels.shape[1] // 2]
 
 
-def test_the_map_zooms_moves_and_names_points(visit, report):
+def test_the_map_of_the_page_zooms_moves_and_names_points(visit, report):
     page = visit(report)
     canvas, tip = page.locator("canvas"), page.locator(".tip")
     canvas.scroll_into_view_if_needed()
@@ -154,7 +154,7 @@ def test_the_map_zooms_moves_and_names_points(visit, report):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_light_dark_wide_and_narrow(visit, report, scheme, width):
+def test_the_page_fits_light_dark_wide_and_narrow_windows(visit, report, scheme, width):
     page = visit(report, width=width, color_scheme=scheme)
     read = "getComputedStyle(document.body).backgroundColor"
     dark = "rgb(18, 22, 28)"
@@ -174,7 +174,7 @@ def tick_labels(page, points):
     return page.evaluate(draw, points)
 
 
-def test_steps_are_ticked_at_whole_numbers_from_0(visit, report):
+def test_training_curves_have_ticks_at_whole_steps_from_0(visit, report):
     page = visit(report)
     ticks = page.locator("#recall text[text-anchor=middle]").all_text_contents()
     assert ticks == ["0", "5", "10", "15", "20", "25", "30", "step"]
@@ -189,7 +189,7 @@ def test_steps_are_ticked_at_whole_numbers_from_0(visit, report):
 
 
 @pytest.mark.parametrize("width", [390, 320])
-def test_the_menu_is_whole_and_leads_below_itself(visit, report, width):
+def test_the_menu_of_the_page_is_whole_and_leads_below_itself(visit, report, width):
     page = visit(report, width=width)
     links = page.locator("nav a")
     assert links.count() == 8
@@ -206,7 +206,7 @@ def test_the_menu_is_whole_and_leads_below_itself(visit, report, width):
 
 
 @pytest.mark.slow
-def test_a_report_without_images_and_training(visit, tmp_path):
+def test_the_page_of_a_report_without_images_and_training(visit, tmp_path):
     path = write(tmp_path, items(9, 3, images=False), items(7, 3, seed=1))
     page = visit(path)
     assert not page.locator("#training").is_visible()
@@ -214,7 +214,7 @@ def test_a_report_without_images_and_training(visit, tmp_path):
 
 
 @pytest.mark.slow
-def test_6000_images_stay_small(visit, tmp_path):
+def test_the_page_of_6000_images_stays_small(visit, tmp_path):
     rng = np.random.default_rng(0)
     query = items(6000, 100)
     query = query._replace(images=rng.integers(0, 256, (6000, 64, 64, 3), np.uint8))

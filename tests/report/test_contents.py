@@ -24,7 +24,7 @@ from .page import data_of
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])
-def test_the_measured_queries_are_searched_for(with_gallery):
+def test_the_report_searches_for_the_queries_that_were_measured(with_gallery):
     query = items(40, 7)
     query.labels[3] = 99  # alone
     gallery = items(30, 7, seed=1) if with_gallery else None
@@ -50,11 +50,11 @@ def made_up(n, k=2, seed=0):
     )
 
 
-def test_all_queries_are_shown_where_there_is_room():
+def test_the_report_shows_all_queries_if_there_is_room():
     assert choose_shown(made_up(50), np.arange(50) % 5).tolist() == list(range(50))
 
 
-def test_of_many_queries_best_worst_and_every_class_are_shown(monkeypatch):
+def test_the_report_shows_best_worst_and_every_class_of_many_queries(monkeypatch):
     monkeypatch.setattr(_contents, "MAX_IMAGES", 90)
     monkeypatch.setattr(_contents, "MAX_POINTS", 0)
     results, labels = made_up(200), np.repeat(np.arange(10), 20)
@@ -77,7 +77,7 @@ def test_confusions_count_both_directions():
     assert confusions(nothing, labels) == []
 
 
-def test_tables():
+def test_tables_of_the_report_hold_the_evaluation():
     query = items(40, 7)
     query.labels[3] = 99
     evaluation = evaluate(*query[:2], map_ks=(5,), clusterings=0, resamples=20)
@@ -94,7 +94,7 @@ def test_tables():
     assert [k for k, _ in cmc_points(evaluation.cmc)][-1] == 39
 
 
-def test_training_curves():
+def test_training_curves_are_those_of_the_records():
     curves = training_curves(RECORDS)
     assert curves["loss"] == [(i, pytest.approx(1 / i)) for i in range(1, 31)]
     assert curves["recall"] == [(0, 0.1), (30, 0.6)]
@@ -116,7 +116,7 @@ def test_a_query_that_is_in_the_gallery_is_not_its_own_neighbour():
     assert results.right[:, 0].mean() == pytest.approx(evaluation.metrics["recall@1"])
 
 
-def test_every_class_is_in_the_table_and_labels_of_any_size_keep_apart(tmp_path):
+def test_every_class_is_in_the_report_and_labels_of_any_size_keep_apart(tmp_path):
     query, gallery = items(30, 15), items(20, 15, seed=1)
     query = query._replace(labels=query.labels.astype(np.int64) + 2**60)
     gallery = gallery._replace(labels=gallery.labels.astype(np.uint64) + 2**60)

@@ -69,7 +69,7 @@ class Gone(np.ndarray):
         raise UserError("cannot read the image 'a.png'")
 
 
-def test_a_part_that_fails_costs_no_other(tmp_path, monkeypatch):
+def test_a_part_of_the_report_that_fails_costs_no_other(tmp_path, monkeypatch):
     for path in (tmp_path / name for name in FILES):
         path.parent.mkdir(exist_ok=True)
         path.write_text("earlier")
@@ -119,7 +119,7 @@ def test_a_report_without_images_with_odd_names_and_of_two_items(tmp_path):
     assert data_of(write(tmp_path / "b", two))["map"]["points"]
 
 
-def test_thumbnails_are_the_images():
+def test_thumbnails_show_their_images():
     rng = np.random.default_rng(0)
     parts = [items(30, 3), items(20, 3, seed=1)]
     wanted = np.array([0, 7, 29, 30, 49])
@@ -133,7 +133,7 @@ def test_thumbnails_are_the_images():
 
 
 @pytest.mark.slow
-def test_sheets_keep_to_their_budget():
+def test_sheets_of_thumbnails_keep_to_their_budget():
     noise = np.random.default_rng(0).integers(0, 256, (3000, SIDE, SIDE, 3), np.uint8)
     encoded = sheets(noise)
     assert len(encoded) == 3

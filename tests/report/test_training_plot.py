@@ -26,7 +26,7 @@ def draw(tmp_path, monkeypatch, recalls, pixels, losses):
 
 
 @pytest.mark.parametrize("losses", [[0.5], [0.9, 0.5], [0.9, 0.7, 0.5]], ids=len)
-def test_short_runs_have_whole_steps(tmp_path, monkeypatch, losses):
+def test_the_plot_of_a_short_run_has_whole_steps(tmp_path, monkeypatch, losses):
     recalls = [0.2] * (len(losses) + 1)
     figure = draw(tmp_path, monkeypatch, recalls, 0.1, losses)
     for axes, first in zip(figure.axes, (1, 0), strict=True):
@@ -39,7 +39,7 @@ def test_short_runs_have_whole_steps(tmp_path, monkeypatch, losses):
     ("last", "pixels"),
     [(0.0, 0.0), (0.0, 0.02), (0.26, 0.3), (0.5, 0.5), (0.89, 0.93), (1.0, 0.97)],
 )
-def test_no_words_lie_over_others(tmp_path, monkeypatch, last, pixels):
+def test_no_words_of_the_training_plot_overlap(tmp_path, monkeypatch, last, pixels):
     figure = draw(tmp_path, monkeypatch, [0.1, last], pixels, [0.5, 0.4])
     renderer = figure.canvas.get_renderer()
     boxes = {}

@@ -43,7 +43,9 @@ def computed(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", ["8", "2x4"])
 @pytest.mark.parametrize(("dtype", "limit"), [("float32", 1e-5), ("float64", 1e-10)])
-def test_more_devices_give_the_numbers_of_one(computed, devices, dtype, limit):
+def test_losses_and_gradients_on_more_devices_are_those_of_one(
+    computed, devices, dtype, limit
+):
     expected, found = computed["1"], computed[devices]
     assert found["devices"] == 8 and expected["devices"] == 1
     names = [name for name in expected if name.startswith(dtype)]

@@ -37,7 +37,7 @@ slow = [name for name in SPECS if name != "proxy_nca"]
     "loss",
     [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in SPECS],
 )
-def test_the_gradient_is_the_whole_batchs(x64, loss):
+def test_the_gradient_of_microbatches_is_that_of_the_whole_batch(x64, loss):
     keys = jax.random.split(jax.random.key(0), 3)
     images, params, proxies = (
         jax.random.normal(key, shape, float)
@@ -66,7 +66,7 @@ def leaves(tree):
 
 
 @pytest.mark.slow
-def test_batch_norm_sees_each_piece_by_itself(x64):
+def test_batch_norm_sees_each_microbatch_by_itself(x64):
     graphdef, *trees = create("resnet18", embedding_dim=8, l2norm=True)
     params, stats = jax.tree.map(lambda a: a.astype(float), trees)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)))
@@ -93,7 +93,7 @@ def test_batch_norm_sees_each_piece_by_itself(x64):
     assert_close(leaves(gradients), leaves(expected), 1e-10)
 
 
-def test_memory_is_that_of_a_piece():
+def test_the_memory_of_microbatches_is_that_of_one():
     def step(params, images, size):
         def loss(params):
             embeddings, _ = embed_in_pieces(net, params, (), images, size=size)
@@ -110,7 +110,7 @@ def test_memory_is_that_of_a_piece():
 
 
 @pytest.mark.parametrize("flag", ["batch_size", "microbatch"])
-def test_one_image_must_not_shrink_to_one_pixel(flag):
+def test_config_refuses_one_image_that_shrinks_to_one_pixel(flag):
     """Config refuses, in one line, the pieces that BatchNorm cannot normalise."""
     flags = {"sampler": "cub", "loss": "proxy_nca", "batch_size": 6, flag: 1}
     with pytest.raises(UserError, match=rf"^--{flag}: 1 image of --image_size 32 is"):
@@ -119,7 +119,7 @@ def test_one_image_must_not_shrink_to_one_pixel(flag):
         Config(**{"image_size": 32, **flags, **others})
 
 
-def test_which_images_shrink_to_one_pixel():
+def test_one_image_that_shrinks_to_one_pixel_cannot_be_normalised():
     """What Config refuses is what cannot be run."""
     model = create("resnet18", embedding_dim=8)
 
@@ -134,7 +134,7 @@ def test_which_images_shrink_to_one_pixel():
     assert trace(2, 32) == (2, 8)
 
 
-def test_pieces_must_divide_the_batch():
+def test_microbatches_must_divide_the_batch():
     for size in (0, 3, 9):
         with pytest.raises(ValueError, match=f"must divide the 8 images, got {size}"):
             embed_in_pieces(net, jnp.eye(4), (), jnp.ones((8, 4)), size=size)

@@ -69,7 +69,7 @@ def close(found, expected):
 
 
 @pytest.mark.parametrize("name", TORCH)
-def test_optimizers_of_pytorch(x64, start, name):
+def test_an_optimizer_that_pytorch_has_equals_it(x64, start, name):
     params = {k: torch.tensor(v, requires_grad=True) for k, v in start[0].items()}
     groups = [
         {"params": [params[k]], "lr": getattr(RATES, rate)}
@@ -92,7 +92,7 @@ def lion(p, g, m, lr):
 
 
 @pytest.mark.parametrize("name", ["lion", "lamb"])
-def test_optimizers_pytorch_does_not_have(x64, start, name):
+def test_an_optimizer_that_pytorch_lacks_equals_its_formula(x64, start, name):
     expected = dict(start[0])
     for key, rate in LABELS.items():
         p, m, v = expected[key], np.zeros(SIZE), np.zeros(SIZE)
@@ -114,7 +114,7 @@ def test_every_optimizer_is_tested():
     assert {*TORCH, "lion", "lamb"} == set(OPTIMIZERS)
 
 
-def test_clipping_is_pytorchs(x64, start):
+def test_clipping_of_gradients_is_pytorchs(x64, start):
     params = {k: torch.tensor(v, requires_grad=True) for k, v in start[0].items()}
     optimizer = torch.optim.SGD(params.values(), lr=0.03)
     norms = []

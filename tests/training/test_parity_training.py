@@ -187,7 +187,7 @@ def jax_run(start):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_ten_steps_follow_pytorch(name, start, jax_run):
+def test_ten_training_steps_equal_pytorchs(name, start, jax_run):
     expected_losses, expected = torch_run(name, CASES[name][1], start)
     losses, tensors = jax_run(name)
     # The steps did something: a frozen network would follow a frozen network.
@@ -204,5 +204,5 @@ def test_ten_steps_follow_pytorch(name, start, jax_run):
         assert tensors[key].dtype == np.float64
 
 
-def test_every_loss_with_a_reference_is_trained_beside_it():
+def test_every_loss_with_a_reference_is_trained_beside_pytorch():
     assert set(CASES) >= set(REFERENCES)

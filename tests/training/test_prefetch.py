@@ -8,7 +8,7 @@ from jml.training import prefetch
 from jml.training._prefetch import AHEAD
 
 
-def test_order_and_a_bounded_number_ahead():
+def test_prefetch_keeps_the_order_and_is_a_bounded_number_ahead():
     made = []
 
     def batch(step):
@@ -21,7 +21,7 @@ def test_order_and_a_bounded_number_ahead():
     assert made == list(range(5, 25))
 
 
-def test_batches_are_made_while_the_last_is_used():
+def test_prefetch_makes_a_batch_while_the_last_is_used():
     second = threading.Event()
 
     def batch(step):
@@ -35,7 +35,7 @@ def test_batches_are_made_while_the_last_is_used():
     batches.close()
 
 
-def test_errors_arrive_with_their_batch():
+def test_prefetch_raises_an_error_in_place_of_its_batch():
     def batch(step):
         if step == 2:
             raise OSError("no such picture")
@@ -47,6 +47,6 @@ def test_errors_arrive_with_their_batch():
         next(batches)
 
 
-def test_fewer_steps_than_are_prefetched():
+def test_prefetch_of_fewer_batches_than_it_may_hold():
     assert list(prefetch(str, range(0))) == []
     assert list(prefetch(str, range(1))) == ["0"]

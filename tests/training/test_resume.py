@@ -52,7 +52,7 @@ def kill_at_a_random_moment(folder, rng):
 
 
 @slow
-def test_twenty_kills_leave_the_end_as_it_was(tmp_path, capsys):
+def test_a_run_that_is_killed_twenty_times_ends_as_an_unharmed_one(tmp_path, capsys):
     with child(tmp_path / "whole") as whole:
         expected = whole.stdout.read().splitlines()[-1]
     rng, folder, cut = random.Random(0), tmp_path / "killed", 0
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_skipped_and_put_aside(
 
 
 @slow
-def test_if_no_checkpoint_can_be_read_nothing_changes(trained, tmp_path):
+def test_a_resume_without_a_readable_checkpoint_changes_nothing(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     for step in saved(folder):
         for path in (folder / str(step)).rglob("*"):
@@ -168,7 +168,7 @@ def test_a_checkpoint_of_another_network_is_refused(trained):
     checkpoints.close()
 
 
-def test_the_last_and_the_best_are_kept(tmp_path):
+def test_the_last_and_the_best_checkpoints_are_kept(tmp_path):
     scores = {4: 0.1, 8: 0.9, 12: 0.3, 16: 0.2, 20: 0.5}
     for steps in (12, 20):  # the second run knows the scores of the first
         evaluate = lambda step, state: {"recall@1": scores[step]}  # noqa: E731
@@ -177,7 +177,7 @@ def test_the_last_and_the_best_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends(trained, tmp_path, number):
+def test_a_signal_saves_a_checkpoint_and_ends_the_run(trained, tmp_path, number):
     def log(record):
         if record["step"] == 5:
             signal.raise_signal(number)
@@ -189,7 +189,7 @@ def test_a_signal_saves_and_ends(trained, tmp_path, number):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
-def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
+def test_a_signal_during_evaluation_saves_a_checkpoint(trained, tmp_path):
     def evaluate(step, state):
         if step == 8:
             signal.raise_signal(signal.SIGTERM)
@@ -201,7 +201,7 @@ def test_a_signal_during_evaluation_saves_too(trained, tmp_path):
     equal(run(tmp_path / "c", steps=20), trained[1])
 
 
-def test_a_second_signal_ends_at_once(tmp_path, request):
+def test_a_second_signal_ends_the_run_at_once(tmp_path, request):
     # A job in the background of a shell ignores SIGINT: nothing would end this.
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, earlier))
@@ -232,7 +232,9 @@ def test_a_signal_at_the_very_end_is_not_lost(tmp_path):
     assert saved(tmp_path / "c") == [4]
 
 
-def test_a_failure_of_what_is_passed_saves_first(trained, tmp_path):
+def test_an_error_of_a_function_passed_to_fit_saves_a_checkpoint_first(
+    trained, tmp_path
+):
     def fail(step):
         if step == 6:
             raise ValueError("no room")
@@ -255,7 +257,7 @@ def test_a_failure_of_what_is_passed_saves_first(trained, tmp_path):
     equal(run(tmp_path / "0", steps=20), trained[1])
 
 
-def test_what_follows_an_evaluation_is_not_interrupted(tmp_path):
+def test_a_signal_does_not_interrupt_after_evaluation(tmp_path):
     done = []
 
     def after_evaluation(step, state):
@@ -286,7 +288,7 @@ def test_a_checkpoint_may_get_its_score_later(tmp_path):
     assert saved(tmp_path / "c") == [0, 2]
 
 
-def test_earlier_checkpoints_are_not_ignored(trained, tmp_path):
+def test_a_checkpoint_of_the_same_step_is_not_replaced(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "c")
     _, state = own_network.start()
     checkpoints = Checkpoints(folder)
@@ -306,7 +308,7 @@ def nan_at(*steps):
     return batch
 
 
-def test_a_nan_stops_with_the_state_before_it(trained, tmp_path):
+def test_a_nan_stops_the_run_with_the_state_before_it(trained, tmp_path):
     logged = []
     with pytest.raises(NotFinite, match=r"the loss is nan .* at step 7;") as error:
         run(tmp_path / "c", steps=20, batches=nan_at(6), log=logged.append)
@@ -326,7 +328,7 @@ def test_steps_that_are_not_finite_are_skipped_if_asked(tmp_path):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
 
-def test_an_iterator_in_place_of_a_function(trained, tmp_path):
+def test_batches_may_be_an_iterator_in_place_of_a_function(trained, tmp_path):
     def batches():
         return map(own_network.batch, range(20))
 
@@ -335,7 +337,7 @@ def test_an_iterator_in_place_of_a_function(trained, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/shm"), reason="needs a small file system")
-def test_a_full_disk_is_one_line(tmp_path):
+def test_a_checkpoint_on_a_full_disk_is_one_line(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(

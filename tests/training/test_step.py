@@ -75,7 +75,7 @@ def moved(before, after):
     return jax.tree.map(lambda a, b: bool((a != b).any()), before, after)
 
 
-def test_everything_trains_by_default(batch):
+def test_a_step_trains_all_parameters_by_default(batch):
     before, state, losses = take_steps(batch, "proxy_nca")
     assert all(jax.tree.leaves(moved(before, state.params)))
     assert (state.batch_stats["mean"] != 0).all()
@@ -83,7 +83,7 @@ def test_everything_trains_by_default(batch):
     assert losses[-1] < losses[0]
 
 
-def test_freeze_bn_leaves_its_parameters_and_statistics(batch):
+def test_freeze_bn_keeps_batch_norm_as_it_is(batch):
     before, state, _ = take_steps(batch, freeze_bn=True)
     model = moved(before, state.params)["model"]
     assert model == {"backbone": {"bn": {"weight": False}}, "fc": {"weight": True}}
@@ -104,7 +104,7 @@ def test_fixed_proxies_stay_where_they_were_drawn(batch):
         for name in SPECS
     ],
 )
-def test_hyperparameters_are_traced(batch, loss):
+def test_another_value_of_a_hyperparameter_compiles_no_other_step(batch, loss):
     traces = []
 
     def augment(key, images):
@@ -142,7 +142,7 @@ def test_a_layer_can_be_frozen(batch):
 @pytest.mark.parametrize(
     ("layer", "words"), [("fc2", "choose from bn, fc"), ("bn.x", "choose from bn.")]
 )
-def test_an_unknown_layer_is_one_line(layer, words):
+def test_an_unknown_layer_to_freeze_is_one_line(layer, words):
     with pytest.raises(UserError, match=f"`freeze`: no layer {layer!r}; {words}"):
         label_groups(make_params(), freeze=(layer,))
 
@@ -177,7 +177,7 @@ def test_skip_nan_skips_and_counts_a_step_that_is_not_finite(batch):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_the_average_follows_its_definition(batch):
+def test_the_average_of_parameters_follows_its_definition(batch):
     states = [take_steps(batch, count=n)[1] for n in range(4)]
     expected = states[0].params, states[0].batch_stats
     for number, state in enumerate(states[1:]):
