@@ -39,7 +39,8 @@ def test_the_loss_of_contributing_equals_its_oracle(page, x64):
         losses.init_memory(5, 3, dtype=jnp.float64), x[7:], labels[7:]
     )
     value = page["radius_loss"](x[:7], labels[:7], radius=4.0, memory=memory)
-    assert_close(value, page["radius_oracle"](x, labels, 4.0, batch=7), 1e-14)
+    expected = page["radius_oracle"](x, labels, 4.0, batch=7)
+    assert_close(value, expected, 1e-14, label="memory")
 
 
 def test_the_examples_of_contributing_keep_to_the_layers(tmp_path):

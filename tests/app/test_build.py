@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml import losses
 from jml.app import _build as build_module
 from jml.app._build import check_divides
 from jml.app._config import Config
@@ -27,27 +28,34 @@ def test_a_batch_that_devices_do_not_divide_is_refused():
 
 
 @pytest.mark.slow
-def test_objectives_are_those_of_the_configuration():
-    from jml.losses import contrastive_loss, proxy_nca_loss, triplet_loss
-
+@pytest.mark.parametrize(
+    ("settings", "function", "arguments"),
+    [
+        *(
+            ({"convention": word}, "contrastive_loss", {"convention": word})
+            for word in ("original", "paper")
+        ),
+        *(
+            ({"loss": "triplet", "mining": word}, "triplet_loss", {"mining": word})
+            for word in ("hardest", "semi", "all")
+        ),
+        ({"loss": "proxy_nca"}, "proxy_nca_loss", {}),
+    ],
+    ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,
+)
+def test_the_objective_is_that_of_the_configuration(settings, function, arguments):
     rng = np.random.default_rng(0)
-    embeddings = jnp.asarray(rng.normal(size=(8, 3)), jnp.float32)
-    labels = jnp.arange(8) // 2
+    embeddings = jnp.asarray(rng.normal(size=(8, 2)), jnp.float32)
+    labels, proxies = jnp.arange(8) // 2, None
     hyper = HYPER._replace(loss={"margin": 0.7, "scale": 3.0})
-    for convention in ("original", "paper"):
-        objective = objective_of(Config(convention=convention))
-        expected = contrastive_loss(
-            embeddings, labels, margin=0.7, convention=convention
-        )
-        assert objective(embeddings, labels, None, hyper) == expected
-    for mining in ("hardest", "semi", "all"):
-        objective = objective_of(Config(loss="triplet", mining=mining))
-        expected = triplet_loss(embeddings, labels, margin=0.7, mining=mining)
-        assert objective(embeddings, labels, None, hyper) == expected
-    proxies = make_params(proxies=True)["proxies"]
-    expected = proxy_nca_loss(embeddings[:, :2], labels, proxies, scale=3.0)
-    objective = objective_of(Config(loss="proxy_nca"))
-    assert objective(embeddings[:, :2], labels, proxies, hyper) == expected
+    inputs, arguments = (embeddings, labels), {"margin": 0.7, **arguments}
+    if function == "proxy_nca_loss":
+        proxies = make_params(proxies=True)["proxies"]
+        inputs, arguments = (*inputs, proxies), {"scale": 3.0}
+    expected = getattr(losses, function)(*inputs, **arguments)
+    assert objective_of(Config(**settings))(embeddings, labels, proxies, hyper) == (
+        expected
+    )
 
 
 def test_flags_reach_the_functions_that_they_set(monkeypatch):

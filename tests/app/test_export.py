@@ -86,23 +86,29 @@ def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
     )
 
 
-def test_a_mistake_in_an_export_is_one_line(trained, tmp_path, capsys):
-    folder = str(trained[0])
-    (tmp_path / "there").write_text("mine")
-    for arguments, words in (
-        ([folder], "the following arguments are required: --to"),
-        ([folder, "--to=onnx"], "--to: unknown 'onnx'; choose from torch,"),
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{run}"], "the following arguments are required: --to"),
+        (["{run}", "--to=onnx"], "--to: unknown 'onnx'; choose from torch,"),
         (["nowhere", "--to=torch"], "cannot read 'nowhere/config.json'"),
-        ([folder, "--to=torch", f"--out={tmp_path / 'there'}"], "there' exists"),
+        (["{run}", "--to=torch", "--out={place}/there"], "there' exists"),
         (
-            [folder, "--to=torch", "--out=/dev/null/x"],
+            ["{run}", "--to=torch", "--out=/dev/null/x"],
             "--out: '/dev/null' is no folder",
         ),
-    ):
-        assert main(arguments) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("python -m jml.export: error: ") and words in error
-        assert error.count("\n") == 1
+    ],
+    ids=["no --to", "unknown --to", "no run", "a file that exists", "no folder"],
+)
+def test_a_mistake_in_an_export_is_one_line(
+    trained, tmp_path, capsys, arguments, words
+):
+    (tmp_path / "there").write_text("mine")
+    places = {"run": trained[0], "place": tmp_path}
+    assert main([argument.format(**places) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("python -m jml.export: error: ") and words in error
+    assert error.count("\n") == 1
     assert (tmp_path / "there").read_text() == "mine"
 
 

@@ -109,7 +109,7 @@ def test_a_network_equals_torchvisions_in_float32(arch, train):
         x = torch.tensor(images.transpose(0, 3, 1, 2))
         expected = net.train(train)(x)
     topic = f"ResNet, {mode(train)}, float32"
-    assert_close(outputs, expected, 1e-4, topic)
+    assert_close(outputs, expected, 1e-4, topic, label="outputs")
     theirs = numpy_state(net)
     for name, statistic in to_state_dict({}, new).items():
         if "running" in name:

@@ -1,6 +1,6 @@
-"""A small training with the library, in a process of its own: ``FOLDER STEPS EVERY``.
+"""A small training with the library, here or in a process: ``FOLDER STEPS EVERY``.
 
-It prints the steps it takes and the checksum of the state at the end.
+The process prints the steps it takes and the checksum of the state at the end.
 """
 
 import sys
@@ -58,6 +58,35 @@ def checksum(state):
     for leaf in jax.tree.leaves(state):
         found = zlib.crc32(np.asarray(leaf).tobytes(), found)
     return found
+
+
+def run(folder, *, steps, notify=print, skip_nan=False, **options):
+    """Trains, or goes on, up to `steps`; saves every four; returns the state."""
+    step, state = start(skip_nan=skip_nan)
+    checkpoints = Checkpoints(folder, notify=notify)
+    try:
+        return fit(
+            step,
+            checkpoints.restore(state),
+            options.pop("batches", batch),
+            steps=steps,
+            hyper=Hyper(ema=0.9),
+            every=4,
+            checkpoints=checkpoints,
+            **options,
+        )
+    finally:
+        checkpoints.close()
+
+
+def assert_equal(state, expected):
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def saved(folder):
+    """The steps of the checkpoints in a folder."""
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
 
 
 def main(folder, steps, every):

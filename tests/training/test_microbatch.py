@@ -89,8 +89,9 @@ def test_batch_norm_sees_each_microbatch_by_itself(x64):
         jax.jit(jax.value_and_grad(f, has_aux=True))(params)
         for f in (in_pieces, by_hand)
     )
-    assert_close(leaves(one), leaves(other), 1e-12)  # the loss and the statistics
-    assert_close(leaves(gradients), leaves(expected), 1e-10)
+    values = "loss and statistics"
+    assert_close(leaves(one), leaves(other), 1e-12, label=values)
+    assert_close(leaves(gradients), leaves(expected), 1e-10, label="gradients")
 
 
 def test_the_memory_of_microbatches_is_that_of_one():

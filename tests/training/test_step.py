@@ -1,5 +1,7 @@
 """The training step, with a network of one layer in place of a ResNet."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,8 +40,14 @@ def batch():
     return rng.normal(size=(8, 3)).astype(np.float32), np.repeat(np.arange(4), 2)
 
 
-def compiled(params, loss="contrastive", *, augment=None, skip_nan=False, **flags):
+def params_for(loss):
+    return make_params(proxies=loss == "proxy_nca")
+
+
+@cache  # tests take the same steps, and compile them once
+def compiled(loss="contrastive", *, augment=None, skip_nan=False, **flags):
     """A step, and the optimizer it takes the state of."""
+    params = params_for(loss)
     freeze_bn = flags.get("freeze_bn", False)
     groups = label_groups(params, **flags)
     optimizer = make_optimizer(groups)
@@ -59,9 +67,9 @@ def take_steps(
     batch, loss="contrastive", *, count=3, hyper=HYPER, average=False, **flags
 ):
     """The parameters before and the state after some steps, and the losses."""
-    params = make_params(proxies=loss == "proxy_nca")
+    params = params_for(loss)
     before = jax.tree.map(np.asarray, params)
-    step, optimizer = compiled(params, loss, **flags)
+    step, optimizer = compiled(loss, **flags)
     state = init_state(params, {"mean": jnp.zeros(3)}, optimizer, average=average)
     losses = []
     for number in range(count):
@@ -111,8 +119,8 @@ def test_another_value_of_a_hyperparameter_compiles_no_other_step(batch, loss):
         traces.append(1)
         return images
 
-    params = make_params(proxies=loss == "proxy_nca")
-    step, optimizer = compiled(params, loss, augment=augment)
+    params = params_for(loss)
+    step, optimizer = compiled(loss, augment=augment)
     state = init_state(params, {"mean": jnp.zeros(3)}, optimizer)
     for number in range(1, 4):
         rates = Rates(**{name: 0.1 * number for name in Rates._fields})

@@ -1,0 +1,16 @@
+"""Checkpoints that several modules go on from."""
+
+import shutil
+
+import pytest
+
+from tests.training import own_network
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with the checkpoints of twelve steps, and the state after twenty."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "some"
+    own_network.run(folder, steps=12)
+    more = shutil.copytree(folder, folder.with_name("more"))
+    return folder, own_network.run(more, steps=20)
