@@ -10,9 +10,10 @@ from typing import Any, ClassVar, get_type_hints
 from jml.app._values import check_value
 from jml.errors import UserError
 
-from ._consistency import check_consistency, notes
+from ._consistency import check_consistency
 from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS, canonical_dataset, kind_of
 from ._model_settings import bounds_of
+from ._notes import notes
 from ._settings import Settings
 
 
@@ -64,7 +65,7 @@ class Config(Settings):
     @property
     def notes(self) -> tuple[str, ...]:
         """One line for each flag that was passed but has no effect in this run."""
-        return notes(self)
+        return notes(self, self.filled)
 
 
 def problems_of(settings: Mapping[str, Any]) -> list[str]:

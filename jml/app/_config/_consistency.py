@@ -119,22 +119,6 @@ def _check_processes(config: Settings) -> None:
         )
 
 
-def notes(config: Settings) -> tuple[str, ...]:
-    """One line for each flag that was passed but has no effect in this run."""
-    lines = [
-        f"--{name} has no effect with --loss {config.loss}"
-        for name, default in BY_LOSS[config.loss].items()
-        if default is None and getattr(config, name) is not None
-    ]
-    if config.dataset == "glyphs" and config.dataroot is not None:
-        lines.append("--dataroot has no effect with --dataset glyphs")
-    if config.nested and config.dataset != "folder":
-        lines.append(f"--nested has no effect with --dataset {config.dataset}")
-    if config.download and not config.dataset.startswith("tfds:"):
-        lines.append(f"--download has no effect with --dataset {config.dataset}")
-    return tuple(lines)
-
-
 def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
     """The fields that decide the weights of a run, and differ from those `saved`.
 
