@@ -72,57 +72,69 @@ def bare_step(config: Config, images, labels) -> Callable[[], object]:
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=positive, default=200)
-    parser.add_argument("--turns", type=positive, default=3)
-    args = parser.parse_args()
-    keep_freed_memory()
-    folder = tempfile.TemporaryDirectory()
-    config = Config(maxiter=args.steps, checkpoints_path=folder.name)
-    mesh = data_mesh()
-    dataset = load_dataset(config)
-    batches = make_batches(config, dataset.train, mesh)
-    training = build(config, num_classes=970, mesh=mesh)
-    settings = training.key, training.hyper
-    state = replicate(mesh, training.state)
-    batch = split_batch(mesh, batches.batch(0))
-    state, _ = training.step(state, batch, *settings)
+class Benchmark:
+    """One training, its first batch, and both ways to run its steps."""
 
-    def alone(state):
-        for _ in range(args.steps):
-            state, _ = training.step(state, batch, *settings)
-        return jax.block_until_ready(state)
+    def __init__(self, config: Config):
+        """Builds it, and compiles the step."""
+        self.config, self.mesh = config, data_mesh()
+        dataset = load_dataset(config)
+        self.batches = make_batches(config, dataset.train, self.mesh)
+        self.training = build(config, num_classes=970, mesh=self.mesh)
+        self.state = replicate(self.mesh, self.training.state)
+        self.batch = split_batch(self.mesh, self.batches.batch(0))
+        self.step()
 
-    def in_fit(state):
+    def step(self) -> None:
+        """Starts one step."""
+        training = self.training
+        self.state, _ = training.step(
+            self.state, self.batch, training.key, training.hyper
+        )
+
+    def wait(self) -> None:
+        """Until all steps have run."""
+        jax.block_until_ready(self.state)
+
+    def alone(self) -> None:
+        """All steps, one after the other."""
+        for _ in range(self.config.maxiter):
+            self.step()
+        self.wait()
+
+    def in_fit(self) -> None:
+        """As many in ``fit``, with all that a run writes."""
+        config, training = self.config, self.training
         run = RunFolder.claim(config)
         run.start(config)
         journal = Journal(config, run)
         journal.evaluation(0, {1: 0.0})
         checkpoints = Checkpoints(run.path / "checkpoints")
-        start = jnp.zeros_like(state.step)
-        state = fit(
+        self.state = fit(
             training.step,
-            state._replace(step=start),
-            batches.batch,
-            steps=args.steps,
+            self.state._replace(step=jnp.zeros_like(self.state.step)),
+            self.batches.batch,
+            steps=config.maxiter,
             key=training.key,
             hyper=training.hyper,
             log=journal.step,
             checkpoints=checkpoints,
-            mesh=mesh,
+            mesh=self.mesh,
         )
         checkpoints.close()
         journal.close()
         run.release()
-        return state
 
+
+def compare_fit(benchmark: Benchmark, turns: int) -> None:
+    """Prints what ``fit`` costs on top of the steps."""
     times: dict[str, list[float]] = {"step": [], "fit": []}
-    for _ in range(args.turns):
-        for name, run in (("step", alone), ("fit", in_fit)):
+    for _ in range(turns):
+        for name, run in (("step", benchmark.alone), ("fit", benchmark.in_fit)):
             started = time.perf_counter()
-            state = run(state)
-            times[name].append((time.perf_counter() - started) / args.steps)
+            run()
+            seconds = time.perf_counter() - started
+            times[name].append(seconds / benchmark.config.maxiter)
     step, loop = (statistics.median(times[name]) for name in ("step", "fit"))
     print(
         f"{jax.devices()[0].device_kind}: step alone {step * 1e3:.1f} ms, in fit"
@@ -131,16 +143,32 @@ def main() -> None:
         f" {[f'{1e3 * t:.1f}' for t in times['fit']]})"
     )
 
-    def full() -> None:
-        nonlocal state
-        state, _ = training.step(state, batch, *settings)
-        jax.block_until_ready(state)
 
-    full_seconds, bare_seconds = median_seconds([full, bare_step(config, *batch)], 5)
+def compare_step(benchmark: Benchmark) -> None:
+    """Prints what the step costs on top of a bare one."""
+
+    def full() -> None:
+        benchmark.step()
+        benchmark.wait()
+
+    bare = bare_step(benchmark.config, *benchmark.batch)
+    full_seconds, bare_seconds = median_seconds([full, bare], 5)
     print(
         f"the step {full_seconds * 1e3:.1f} ms, a bare one {bare_seconds * 1e3:.1f} ms:"
         f" {100 * (full_seconds / bare_seconds - 1):+.1f} %"
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=positive, default=200)
+    parser.add_argument("--turns", type=positive, default=3)
+    args = parser.parse_args()
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        benchmark = Benchmark(Config(maxiter=args.steps, checkpoints_path=folder))
+        compare_fit(benchmark, args.turns)
+        compare_step(benchmark)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from jml.data import decode, folder, pk_batch
 
 SCRIPT = Path(__file__).parents[1] / "train_jax.py"
 SIDE = 256
+Batches = Callable[[int], tuple[np.ndarray, np.ndarray]]  # of a step
 
 
 def photographs() -> list[Path]:
@@ -87,22 +89,26 @@ def write_images(root: Path, classes: int, images: int, size: tuple[int, int]):
             cut.save(place / f"{i:04}.jpg", quality=92)
 
 
-def measure_decode(root: Path, turns: int = 3) -> None:
-    """Every file once per turn, in turns."""
+def loader_of(root: Path, workers: int) -> Iterable:
+    """What people use: torch's DataLoader of torchvision's ImageFolder."""
     import torch
     from torchvision import datasets, transforms
 
-    workers = len(os.sched_getaffinity(0))
     transform = transforms.Compose(
         [transforms.Resize((SIDE, SIDE)), transforms.PILToTensor()]
     )
-    loader = torch.utils.data.DataLoader(
+    return torch.utils.data.DataLoader(
         datasets.ImageFolder(root, transform),
         batch_size=64,
         num_workers=workers,
         persistent_workers=True,
     )
-    listing = folder(root)
+
+
+def measure_decode(root: Path, turns: int = 3) -> None:
+    """Every file once per turn, in turns."""
+    workers = len(os.sched_getaffinity(0))
+    loader, listing = loader_of(root, workers), folder(root)
     count = len(listing.images)
 
     def decode_rate(cache):
@@ -135,13 +141,39 @@ def measure_decode(root: Path, turns: int = 3) -> None:
     )
 
 
-def measure_feed(root: Path, batch_size: int = 16, steps: int = 6) -> None:
-    """The batches alone, then a training step that takes them from ``prefetch``."""
+def feed_rate(batch: Batches, batch_size: int) -> float:
+    """Images a second of the batches alone."""
+    from jml.training import prefetch
+
+    start = time.perf_counter()
+    for _ in prefetch(batch, range(100)):
+        pass
+    return 100 * batch_size / (time.perf_counter() - start)
+
+
+def feed_training(training, batch: Batches, steps: int) -> tuple[list, list]:
+    """Seconds of each step that takes a batch, and of its wait for the batch."""
     import jax
 
+    from jml.training import prefetch
+
+    state, waited, total = training.state, [], []
+    batches = prefetch(batch, range(steps + 1))
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        inputs = next(batches)
+        waited.append(time.perf_counter() - start)
+        state, loss = training.step(state, *inputs)
+        jax.block_until_ready(loss)
+        total.append(time.perf_counter() - start)
+    return total[1:], waited[1:]  # the first one compiles
+
+
+def measure_feed(root: Path, batch_size: int = 16, steps: int = 6) -> None:
+    """The batches alone, then a training step that takes them from ``prefetch``."""
     from jml.app._build import build
     from jml.app._config import Config
-    from jml.training import keep_freed_memory, prefetch
+    from jml.training import keep_freed_memory
 
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as place:
@@ -154,26 +186,12 @@ def measure_feed(root: Path, batch_size: int = 16, steps: int = 6) -> None:
             chosen = indices(step=step)
             return data.train.images[chosen], labels[chosen]
 
-        start = time.perf_counter()
-        for _ in prefetch(batch, range(100)):
-            pass
-        alone = 100 * batch_size / (time.perf_counter() - start)
-
+        alone = feed_rate(batch, batch_size)
         config = Config(
             dataroot=str(root), weights="none", batch_size=batch_size, maxiter=steps
         )
         training = build(config, num_classes=len(np.unique(labels)))
-        state = training.state
-        waited, total = [], []
-        batches = prefetch(batch, range(steps + 1))
-        for _ in range(steps + 1):
-            start = time.perf_counter()
-            inputs = next(batches)
-            waited.append(time.perf_counter() - start)
-            state, loss = training.step(state, *inputs)
-            jax.block_until_ready(loss)
-            total.append(time.perf_counter() - start)
-        total, waited = total[1:], waited[1:]  # the first one compiles
+        total, waited = feed_training(training, batch, steps)
     step = batch_size / statistics.median(total)
     print(
         f"feed, batches of {batch_size}: {alone:.0f} images/s from the cache, a"

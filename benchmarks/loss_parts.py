@@ -32,6 +32,8 @@ from jml.pairwise import (
     sum_positives,
 )
 
+PLAN = Plan()
+
 
 def seconds(step, *arguments):
     """Median seconds of a compiled function."""
@@ -58,39 +60,44 @@ def machine():
 def parts(size, dim, per_class):
     """Each part of the losses of one batch: its name, a function and arguments."""
     x, labels, _ = map(jnp.asarray, make_batch(size, dim, per_class))
-    plan, one, margin = Plan(), jnp.ones(size), jnp.asarray(MARGIN)
+    margin = jnp.asarray(MARGIN)
 
     def pairs(x):
         return make_pairs(x, labels, jnp.ones(size, bool))
 
-    def positives(x, terms, **hyperparameters):
-        terms = partial(terms, paper=False)
-        return sum_positives(terms, pairs(x), hyperparameters, plan)
-
-    def repel(x, log_sums):
-        terms = partial(repel_terms, log_sums, log_sums)
-        return sum_pairs(terms, pairs(x), {"margin": margin}, plan).by_anchors
-
     yield "one product", inner_products, (x, x)
     yield "distances", squared_distances, (x, x)
+    yield from hardest_parts(x, pairs, margin)
+    yield from all_parts(x, pairs, margin)
+    yield from lifted_parts(x, pairs, margin)
+
+
+def positives(x, pairs, terms, **hyperparameters):
+    """The sum of these terms over positive pairs."""
+    return sum_positives(partial(terms, paper=False), pairs(x), hyperparameters, PLAN)
+
+
+def hardest_parts(x, pairs, margin):
     yield (
         "hardest: nearest negatives",
-        lambda x: map_rows(nearest_negatives, *pairs(x)[:2], plan),
+        lambda x: map_rows(nearest_negatives, *pairs(x)[:2], PLAN),
         (x,),
     )
     yield (
         "hardest: positives",
-        lambda x, h: positives(x, hardest_terms, margin=margin, nearest=h),
-        (x, one),
+        lambda x, h: positives(x, pairs, hardest_terms, margin=margin, nearest=h),
+        (x, jnp.ones(len(x))),
     )
+
+
+def all_parts(x, pairs, margin):
     references = pairs(x).references
     runs = find_class_runs(references, references)
     rows = make_rows(pairs(x).anchors, references)
-    by_loop = partial(loop_gradients, runs=runs, mine_for_one=mine_all)
     positive = rows.positive_or_self
     yield (
         "all: pair gradients in a loop over positives",
-        by_loop,
+        partial(loop_gradients, runs=runs, mine_for_one=mine_all),
         (rows, positive, margin),
     )
     yield (
@@ -98,14 +105,22 @@ def parts(size, dim, per_class):
         sorted_gradients,
         (rows.squared, positive, rows.negative, margin),
     )
+
+
+def lifted_parts(x, pairs, margin):
+    def repel(x, log_sums):
+        terms = partial(repel_terms, log_sums, log_sums)
+        return sum_pairs(terms, pairs(x), {"margin": margin}, PLAN).by_anchors
+
+    one = jnp.ones(len(x))
     yield (
         "lifted: log-sums of negatives",
-        lambda x: log_sums(*pairs(x)[:2], margin, plan),
+        lambda x: log_sums(*pairs(x)[:2], margin, PLAN),
         (x,),
     )
     yield (
         "lifted: positives",
-        lambda x, e: positives(x, lifted_pair_terms, repulsion=e),
+        lambda x, e: positives(x, pairs, lifted_pair_terms, repulsion=e),
         (x, one),
     )
     yield "lifted: gradient of the log-sums", repel, (x, one)

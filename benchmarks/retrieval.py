@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from arguments import positive, run
 from jml.app._parser import Parser
 
 TURNS = 3
+Run = Callable[[], dict]  # it gives the metrics
 SHARED = {  # JML's names for what both have
     "precision_at_1": "precision@1",
     "r_precision": "r_precision",
@@ -49,50 +51,51 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def jml_ranking(x: np.ndarray, labels: np.ndarray) -> tuple[Run, dict]:
+    """A run of JML's ranking, and what is known of it beforehand."""
+    import jax
+
+    from jml.evaluation import evaluate
+    from jml.training import keep_freed_memory
+
+    keep_freed_memory()
+    jax.numpy.zeros(()).block_until_ready()
+    device = jax.devices()[0].device_kind
+
+    def run() -> dict:
+        return evaluate(x, labels, clusterings=0, resamples=0).metrics
+
+    return run, {"products": products_alone(*x.shape), "device": device}
+
+
+def peer_ranking(x: np.ndarray, labels: np.ndarray) -> tuple[Run, dict]:
+    """The same of pytorch-metric-learning's."""
+    import torch
+    from pytorch_metric_learning.utils import accuracy_calculator
+
+    names = (*SHARED, "mean_average_precision", "mean_reciprocal_rank")
+    calculator = accuracy_calculator.AccuracyCalculator(
+        include=names, k="max_bin_count", device=torch.device("cpu")
+    )
+    arguments = torch.from_numpy(x), torch.from_numpy(labels)
+
+    def run() -> dict:
+        accuracies = calculator.get_accuracy(*arguments)
+        return {SHARED.get(name, name): value for name, value in accuracies.items()}
+
+    return run, {"products": None, "device": "cpu"}
+
+
 def child(library: str, folder: Path) -> dict:
     """Loads the embeddings, ranks, and says what it took."""
     x, labels = np.load(folder / "x.npy"), np.load(folder / "labels.npy")
-    if library == "jml":
-        import jax
-
-        from jml.evaluation import evaluate
-        from jml.training import keep_freed_memory
-
-        keep_freed_memory()
-        jax.numpy.zeros(()).block_until_ready()
-        device = jax.devices()[0].device_kind
-        alone = products_alone(*x.shape)
-
-        def run() -> dict:
-            return evaluate(x, labels, clusterings=0, resamples=0).metrics
-
-    else:
-        import torch
-        from pytorch_metric_learning.utils import accuracy_calculator
-
-        device, alone = "cpu", None
-        names = (*SHARED, "mean_average_precision", "mean_reciprocal_rank")
-        calculator = accuracy_calculator.AccuracyCalculator(
-            include=names, k="max_bin_count", device=torch.device("cpu")
-        )
-        x, labels = torch.from_numpy(x), torch.from_numpy(labels)
-
-        def run() -> dict:
-            accuracies = calculator.get_accuracy(x, labels)
-            return {SHARED.get(name, name): value for name, value in accuracies.items()}
-
+    run, known = (jml_ranking if library == "jml" else peer_ranking)(x, labels)
     before, seconds = peak(), []
     for _ in range(2):
         start = time.perf_counter()
         metrics = run()
         seconds.append(time.perf_counter() - start)
-    return {
-        "seconds": seconds,
-        "memory": peak() - before,
-        "metrics": metrics,
-        "products": alone,
-        "device": device,
-    }
+    return {"seconds": seconds, "memory": peak() - before, "metrics": metrics, **known}
 
 
 def products_alone(size: int, dim: int) -> float:
