@@ -41,20 +41,19 @@ def test_close_rows_are_not_taken_for_identical(dim, spread):
         assert_close(single, gradient(x.astype(np.float64)), 0.05, "collapsed rows")
 
 
+@pytest.mark.parametrize("dim", [1, 3, 128, 512])
 @pytest.mark.parametrize(
     "dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)]
 )
-def test_identical_rows_are_at_distance_zero(x64, dtype):
-    rng = np.random.default_rng(0)
-    for dim in (1, 3, 128, 512):
-        x = 100 * rng.normal(size=(20, dim)).astype(dtype)
-        x[:, 0] = 0
-        twice = np.concatenate([x, x])
-        twice[20:, 0] = -0.0
-        found = np.asarray(squared_distances(jnp.asarray(twice), jnp.asarray(x)))
-        assert not np.any(found[np.arange(40), np.arange(40) % 20])
-        apart = np.arange(40)[:, None] % 20 != np.arange(20)[None, :]
-        assert np.all(found[apart & (dim > 1)] > 0)
+def test_identical_rows_are_at_distance_zero(x64, dtype, dim):
+    x = 100 * np.random.default_rng(0).normal(size=(20, dim)).astype(dtype)
+    x[:, 0] = 0
+    twice = np.concatenate([x, x])
+    twice[20:, 0] = -0.0
+    found = np.asarray(squared_distances(jnp.asarray(twice), jnp.asarray(x)))
+    assert not np.any(found[np.arange(40), np.arange(40) % 20])
+    apart = np.arange(40)[:, None] % 20 != np.arange(20)[None, :]
+    assert np.all(found[apart & (dim > 1)] > 0)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
@@ -102,15 +101,17 @@ def test_distances_of_two_dtypes_are_in_the_wider_and_float32_at_least(
         return jnp.sum(weights * found), (found, squared_distances(y, x).T)
 
     gradients, both = jax.jit(jax.grad(weigh, (0, 1), has_aux=True))(x, y)
-    for found in both:
+    limit = 1e-6 if wide == jnp.float32 else 1e-14
+    for found, label in zip(both, ("x to y", "y to x"), strict=True):
         assert found.dtype == wide
-        assert_close(found, exact, 1e-6 if wide == jnp.float32 else 1e-14)
+        assert_close(found, exact, limit, label=label)
         assert found[6, 3] == 0
     weighted = 2 * weights[:, :, None] * gaps
     expected = weighted.sum(1), -weighted.sum(0)
     for found, right, given in zip(gradients, expected, (x, y), strict=True):
         assert found.dtype == given.dtype
-        assert_close(found, right, jnp.finfo(given.dtype).eps + 1e-12)
+        limit, label = jnp.finfo(given.dtype).eps + 1e-12, f"gradient, {given.dtype}"
+        assert_close(found, right, limit, label=label)
 
 
 @quick
@@ -198,7 +199,7 @@ def test_normalize_is_pytorchs_above_the_floor(x64, dtype):
     values = functional.normalize(given)
     torch.sum(values * torch.tensor(np.asarray(g, float))).backward()
     eps = 4 * max(float(limits.eps), float(jnp.finfo(wide_of(dtype)).eps))
-    assert_close(found, values.detach(), eps)
+    assert_close(found, values.detach(), eps, label=f"rows in {jnp.dtype(dtype)}")
     long = np.linalg.norm(np.asarray(x, float), axis=1) > 1e-12
     assert 3 <= np.sum(long) < len(NORMS)
     assert not np.any(gradient[~long])

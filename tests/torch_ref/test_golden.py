@@ -32,9 +32,10 @@ def test_the_reference_equals_the_original(case, loss, margin):
     if np.isnan(value):
         assert np.isnan(ours)
     else:
-        assert_close(ours, value, RTOL, TOPIC)
+        assert_close(ours, value, RTOL, TOPIC, label="value")
     np.testing.assert_array_equal(np.isnan(our_grad), np.isnan(grad))
-    assert_close(np.nan_to_num(our_grad), np.nan_to_num(grad), RTOL, TOPIC)
+    numbers, expected = np.nan_to_num(our_grad), np.nan_to_num(grad)
+    assert_close(numbers, expected, RTOL, TOPIC, label="gradient")
 
 
 @pytest.mark.parametrize("margin", MARGINS)
@@ -75,18 +76,22 @@ def test_the_reference_of_proxy_nca_equals_the_original(case):
     value, grad = torch_value_and_grad(
         module, GOLDEN[f"{case}/embeddings"], GOLDEN[f"{case}/labels"]
     )
-    assert_close(value, GOLDEN[f"{key}/loss"], RTOL, TOPIC)
-    assert_close(grad, GOLDEN[f"{key}/grad"], RTOL, TOPIC)
-    assert_close(module.proxies.grad, GOLDEN[f"{key}/proxies_grad"], RTOL, TOPIC)
+    for name, found in (
+        ("loss", value),
+        ("grad", grad),
+        ("proxies_grad", module.proxies.grad),
+    ):
+        assert_close(found, GOLDEN[f"{key}/{name}"], RTOL, TOPIC, label=name)
 
 
-def test_the_reference_follows_the_dtype_of_its_input():
-    x = torch.rand(4, 3, dtype=torch.float64)
-    labels = torch.tensor([0, 0, 1, 1])
-    modules = [reference(0.5) for reference in REFERENCES.values()]
-    for module in [*modules, torch_ref.ProxyNCA(3, 2)]:
-        assert module(x, labels).dtype == torch.float64
-        assert module(x.float(), labels).dtype == torch.float32
+MODULES = REFERENCES | {"proxy_nca": lambda margin: torch_ref.ProxyNCA(3, 2)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("loss", MODULES)
+def test_the_reference_follows_the_dtype_of_its_input(loss, dtype):
+    x, labels = torch.rand(4, 3, dtype=dtype), torch.tensor([0, 0, 1, 1])
+    assert MODULES[loss](0.5)(x, labels).dtype == dtype
 
 
 def test_the_reference_refuses_unknown_mining():
