@@ -2,7 +2,7 @@
 
 The peers are `torch_ref`, which computes the same numbers, and what
 pytorch-metric-learning (PML) has nearest to each loss. PML's triplets and lifted
-structure are JML's with `convention="paper"`; benchmarks/README.md says how the others
+structure are JML's with `convention="paper"`; docs/benchmarks.md says how the others
 differ.
 """
 
