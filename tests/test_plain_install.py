@@ -3,21 +3,22 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jml._optional import need
 from jml.errors import UserError
-from tests.readme import BLOCKS
 
+LOOP = Path(__file__).parents[1] / "examples" / "training_loop.py"
 EXTRAS = {
     *("PIL", "array_record", "cykooz_resizer", "flatbuffers", "fontTools"),
     *("matplotlib", "safetensors", "simplejpeg", "sklearn", "tensorflow_datasets"),
     *("threadpoolctl", "torch", "torchvision", "tqdm", "wandb"),
 }
 PROGRAM = f"""
-import importlib, pkgutil, sys
+import importlib, pkgutil, runpy, sys
 from pathlib import Path
 
 class Blocked:
@@ -68,7 +69,7 @@ for call in (
 codes = [export.main(["run", f"--to={{kind}}"]) for kind in export.SUFFIXES]
 codes.append(train_jax.main(["--loss=triplet"]))
 assert codes == [2] * 4, codes
-exec(Path("readme.py").read_text(), {{"__name__": "readme"}})
+runpy.run_path({str(LOOP)!r})
 """.replace("data_caches", '("host", "disk", "none")')
 REFUSALS = [
     "writing 'a.safetensors' needs safetensors, which is not installed; run: pip ins",
@@ -102,8 +103,6 @@ def test_jml_works_without_extras_and_names_them(tmp_path):
     for name in "abcd":
         (tmp_path / "pictures" / name).mkdir(parents=True)
         (tmp_path / "pictures" / name / "x.jpg").touch()
-    (own_network,) = (block for block, _ in BLOCKS if "Checkpoints" in block)
-    (tmp_path / "readme.py").write_text(own_network)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True
     )
