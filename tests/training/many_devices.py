@@ -32,6 +32,7 @@ from jml.training import (
     replicated_sharding,
     split_batch,
 )
+from tests.compilation import quickly
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
 LOSSES = {
@@ -154,7 +155,5 @@ def main(out, coordinator=None, processes=None, process=None):
 
 
 if __name__ == "__main__":
-    jax.config.update(
-        "jax_disable_most_optimizations", True
-    )  # compiles in half the time
-    main(*sys.argv[1:])
+    with quickly():
+        main(*sys.argv[1:])
