@@ -9,6 +9,8 @@ from jml.errors import UserError
 from jml.models import ARCHITECTURES, batch_norm_mask, create, embed
 from jml.models._layers._batch_norm import BatchNorm
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -22,6 +22,8 @@ from jml.training import (
 from jml.training import _network_loss as network_loss
 from tests.training.one_layer import HYPER, RATES, make_params
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def embed(graphdef, params, batch_stats, images, *, train):
     mean = images.mean(axis=0) if train else batch_stats["mean"]
