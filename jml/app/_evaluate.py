@@ -19,6 +19,7 @@ from jml._whole_files import cannot_write
 from jml.app._command import exit_code
 from jml.app._early_exit import loading
 from jml.app._evaluate_flags import is_run, parse
+from jml.app._flags_of_arguments import of_finished_run
 
 PROGRAM = "python -m jml.evaluation"
 
@@ -46,7 +47,10 @@ def _run(words: list[str], program: str) -> None:
         if of_run:
             with loading():
                 from jml.app._report import evaluate_run
-            evaluate_run(folder, dataroot=options.dataroot, notify=write_err, show=show)
+            with of_finished_run():
+                evaluate_run(
+                    folder, dataroot=options.dataroot, notify=write_err, show=show
+                )
         else:
             again = [*program.split(), *words]
             again += ["--overwrite"] * (not options.overwrite)

@@ -18,6 +18,7 @@ from jml._output import write_out
 from jml._whole_files import cannot_write, replace
 from jml.app._command import exit_code
 from jml.app._early_exit import loading
+from jml.app._flags_of_arguments import of_finished_run
 from jml.app._parser import Parser
 from jml.errors import UserError, reason_of
 
@@ -72,7 +73,8 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         from jml.app._run_folder import load_model, read_config
     config = read_config(options.run)
     which = "best" if options.best else "last"
-    model = load_model(options.run, config, which=which)
+    with of_finished_run():
+        model = load_model(options.run, config, which=which)
     if not out.parent.is_dir():
         raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
     writers = {

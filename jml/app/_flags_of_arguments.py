@@ -79,6 +79,38 @@ def with_flags(
     return re.sub(f"{values}|{ARGUMENT}", flag, message)
 
 
+def settled(message: str) -> str:
+    """A message for a command on a finished run, which settles all but the data's root.
+
+    Advice to pass what the command does not take is left out, and arguments that name
+    a setting of the run are named without a flag.
+
+    >>> settled("`listing`: no image 'a'; remove it, or pass `skip_bad=True`.")
+    "`listing`: no image 'a'; remove it."
+    """
+
+    def without(argument: re.Match[str]) -> str:
+        name, value = argument.groups()
+        if FLAGS.get(name) in (None, "--dataroot"):
+            return argument.group()
+        return name if value is None else f"{name}={value}"
+
+    names = "|".join(name for name in {*FLAGS} if FLAGS[name] != "--dataroot")
+    one = f"`(?:{names})(?:=[^`]*)?`"
+    message = re.sub(f"^{one}: ", "", message)
+    message = re.sub(f"(?:,? or|;)(?: pass)?(?: another)? {one}[^;.]*", "", message)
+    return re.sub(ARGUMENT, without, message)
+
+
+@contextmanager
+def of_finished_run() -> Iterator[None]:
+    """Within it, errors of the library name no flag that such a command lacks."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(settled(str(error))) from error.__cause__
+
+
 @contextmanager
 def flags_for(**flags: str) -> Iterator[None]:
     """Within it, errors of the library name these flags.
