@@ -36,6 +36,7 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 QUICK = ["--resamples=20", "--clusterings=1"]
 
 

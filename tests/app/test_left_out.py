@@ -12,6 +12,8 @@ from jml.data import decode, table
 from jml.errors import UserError
 from tests.report.page import data_of
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture
 def rows(tmp_path):
