@@ -22,7 +22,7 @@ from .pml_classes import PACKAGE, installed_classes
 PAGE = Path(__file__).parents[2] / "docs" / "migration.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 CLASSES = Path(__file__).with_name("pml_2_9.txt").read_text(encoding="utf-8").split()
-# A heading, and the rows of a table below it whose first cell is a name.
+# A heading, the name of a module, and the rows of a table below it whose first cell is a name.
 SECTION = re.compile(r"^### ([^\n]+)$(.*?)(?=^### |\Z)", flags=re.DOTALL | re.MULTILINE)
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*)\|$", flags=re.MULTILINE)
 PACKAGES = [getattr(jml, name) for name in jml.__all__ if name != "__version__"]
@@ -31,8 +31,7 @@ LACKS = "not in JML"
 
 def rows():
     """Of each row: module and class, what JML has, what differs."""
-    for heading, body in SECTION.findall(TEXT):
-        module = heading.removeprefix(f"{PACKAGE}.")
+    for module, body in SECTION.findall(TEXT):
         for name, here, differs in ROW.findall(body):
             yield f"{module}.{name}", here.strip(), differs.strip()
 
