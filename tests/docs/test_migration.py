@@ -22,7 +22,7 @@ from .pml_classes import PACKAGE, installed_classes
 PAGE = Path(__file__).parents[2] / "docs" / "migration.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 CLASSES = Path(__file__).with_name("pml_2_9.txt").read_text(encoding="utf-8").split()
-# A heading, the name of a module, and the rows of a table below it whose first cell is a name.
+# The name of a module; below it, the rows of a table whose first cell is a name.
 SECTION = re.compile(r"^### ([^\n]+)$(.*?)(?=^### |\Z)", flags=re.DOTALL | re.MULTILINE)
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*)\|$", flags=re.MULTILINE)
 PACKAGES = [getattr(jml, name) for name in jml.__all__ if name != "__version__"]
