@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import jml
+import jml.losses
 from jml.distances import euclidean_distances
 from jml.pairwise import Batch, count_true, masked_sum, pair_loss
 from tests.parity import assert_close
@@ -168,3 +168,23 @@ def test_a_formula_over_one_row_is_that_of_pml(x64, quick_compilation, name):
     expected.backward()
     assert_close(value, expected.item(), 1e-13, label=name)
     assert_close(grad, inputs.grad.numpy(), 1e-12, label=f"gradient of {name}")
+
+
+def test_semi_hard_mining_equals_a_miner_of_pml_for_two_items_a_class(x64):
+    """And differs with three, as the page says."""
+    peers = pytest.importorskip(PACKAGE)
+    distance = peers.distances.LpDistance(normalize_embeddings=False, power=2)
+    mean = peers.reducers.MeanReducer()
+    miner = peers.miners.BatchEasyHardMiner("easy", "semihard", distance=distance)
+    loss = peers.losses.TripletMarginLoss(2, distance=distance, reducer=mean)
+    x = np.random.default_rng(0).normal(size=(24, 8))
+    inputs, differences = torch.tensor(x), []
+    for items in (2, 3):
+        labels = np.arange(24) // items
+        options = {"margin": 2.0, "mining": "semi", "convention": "paper"}
+        value = float(jml.losses.triplet_loss(x, labels, **options))
+        peer = torch.tensor(labels)
+        expected = loss(inputs, peer, miner(inputs, peer)).item()
+        differences.append(abs(value / expected - 1))
+    assert differences[0] < 1e-12
+    assert differences[1] > 1e-3
