@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import yaml
 
 from jml.app._config import parse
 from jml.app._console import main as jml
+from jml.models import _resnet
 from tests.app.conftest import draw
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -116,6 +116,8 @@ def test_a_run_of_the_sweep_offline(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
+    block, _ = _resnet.DEPTHS["resnet18"]  # which takes long to compile
+    monkeypatch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 1, 0, 0)))
     draw(tmp_path / "images", classes=4, per_class=4)
     chosen = {"margin": 0.2, "lr": 0.001, "images_per_class": 2, "l2norm": True}
     assert chosen.keys() == SWEEP["parameters"].keys()
@@ -125,7 +127,6 @@ def test_a_run_of_the_sweep_offline(tmp_path, monkeypatch, capsys):
     assert "2 steps" in capsys.readouterr().out
     (written,) = tmp_path.glob("runs/*/wandb/offline-run-*/*.wandb")
     assert b"test/recall@1" in written.read_bytes()
-    assert jax.default_backend() == "cpu"
 
 
 def test_the_list_names_every_example():
