@@ -6,11 +6,14 @@ metric is about. A gradient has the dtype of its argument, and stays within that
 range: in float16 it is at most 65504.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._checks import check_array
 from ._gram_distances import inner_products as inner_products
 from ._gram_distances import row_facts, squared_from_products
 from ._gram_distances import squared_norms as squared_norms
@@ -70,11 +73,25 @@ def squared_distances(
         Array([[ 0., 25.],
                [25.,  0.]], dtype=float32)
     """
+    x, y = _checked(x, y)
     x, y = _in_one_dtype(x, y)
     x_facts = row_facts(x)
     y_facts = x_facts if y is None else row_facts(y)
     products = gram(x) if y is None else inner_products(x, y)
     return squared_from_products(products, x_facts, y_facts, x.shape[1], overflow=True)
+
+
+def _checked(x, y) -> tuple[Any, Any]:
+    name, shape = "squared_distances", "[n, d]"
+    x = check_array(name, "x", x, shape=shape, ndim=2)
+    if y is None:
+        return x, None
+    y = check_array(name, "y", y, shape=shape, ndim=2)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"{name}: `y` must have {x.shape[1]} columns, as `x` has, got {y.shape[1]}"
+        )
+    return x, y
 
 
 def _in_one_dtype(x, y) -> tuple[Array, Array | None]:
@@ -131,7 +148,7 @@ def normalize(x: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n d"]:
         Array([[0.6, 0.8],
                [0. , 0. ]], dtype=float32)
     """
-    x = jnp.asarray(x)
+    x = jnp.asarray(check_array("normalize", "x", x, shape="[n, d]", ndim=2))
     wide = widen(x)
     largest = jnp.max(jnp.abs(wide), axis=1, keepdims=True, initial=1)
     wide = wide / jax.lax.stop_gradient(largest)

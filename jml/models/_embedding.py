@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jml._checks import check_count, is_integer
 from jml.distances import normalize
 from jml.errors import UserError
 
@@ -73,15 +74,19 @@ def create(
 
     Raises:
         UserError: an unknown `arch`, or weights that cannot be read or do not fit.
+        ValueError: `embedding_dim` or `seed` is no integer in its range.
 
     Example:
         >>> model = create("resnet18", embedding_dim=16)
         >>> model.params["fc"]["weight"].shape
         (512, 16)
     """
-    if arch not in BACKBONES:
+    if not isinstance(arch, str) or arch not in BACKBONES:
         known = ", ".join(BACKBONES)
         raise UserError(f"`arch`: no network named {arch!r}; choose one of {known}.")
+    check_count("create", "embedding_dim", embedding_dim)
+    if not is_integer(seed) or seed < 0:
+        raise ValueError(f"create: `seed` must be an integer from 0, got {seed!r}")
     rng = np.random.default_rng(seed)
     module = EmbeddingModel(arch, embedding_dim=embedding_dim, l2norm=l2norm, rng=rng)
     graphdef, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from jml._checks import check_count
 from jml.errors import Interrupted
 
 from ._checkpoints import Checkpoints
@@ -70,9 +71,11 @@ def fit(
     Raises:
         NotFinite: a loss or gradient is not finite, and the step does not skip it.
         Interrupted: SIGINT or SIGTERM came. The state has been saved.
+        ValueError: an argument is of the wrong kind or out of range.
         Exception: whatever `log`, `evaluate` or `after_evaluation` raise. With a single
             process the state has been saved.
     """
+    _check(batches, steps, every, checkpoints)
     key = jax.random.key(0) if key is None else key
     if mesh is not None:
         state, hyper = replicate(mesh, (state, hyper))
@@ -106,6 +109,22 @@ def fit(
         if interruption.number is not None and jax.process_count() == 1:
             raise Interrupted(interruption.number, f"after step {done}")
     return state
+
+
+def _check(batches: Any, steps: Any, every: Any, checkpoints: Any) -> None:
+    check_count("fit", "steps", steps)
+    if every is not None:
+        check_count("fit", "every", every)
+    if not callable(batches) and not isinstance(batches, Iterable):
+        raise ValueError(
+            "fit: `batches` must be a function of the step or an iterable, got"
+            f" {type(batches).__name__}"
+        )
+    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+        raise ValueError(
+            "fit: `checkpoints` must be a Checkpoints or None, got"
+            f" {type(checkpoints).__name__}; pass Checkpoints(folder)"
+        )
 
 
 def _take(

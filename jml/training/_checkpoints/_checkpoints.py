@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from jml._checks import check_count
 from jml._names import utf8_path
 from jml._output import write_out
 from jml.errors import UserError
@@ -49,7 +50,9 @@ class Checkpoints:
 
         Raises:
             UserError: the folder cannot be written, or is no folder.
+            ValueError: `keep` is no positive integer.
         """
+        check_count("Checkpoints", "keep", keep)
         self.folder = Path(folder).absolute()
         self._about, self._check, self._notify = dict(about or {}), check, notify
         self._scores: dict[int, float] = {}
