@@ -6,6 +6,7 @@ metric is about. A gradient has the dtype of its argument, and stays within that
 range: in float16 it is at most 65504.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._checks import check_array
+from ._checks import as_array, check_array, check_kind
 from ._gram_distances import inner_products as inner_products
 from ._gram_distances import row_facts, squared_from_products
 from ._gram_distances import squared_norms as squared_norms
@@ -68,6 +69,9 @@ def squared_distances(
     Returns:
         The distances, in the wider dtype of both, but in float32 at least.
 
+    Raises:
+        ValueError: no numbers [n, d], or rows of different lengths.
+
     Example:
         >>> squared_distances(jnp.array([[0.0, 0.0], [3.0, 4.0]]))
         Array([[ 0., 25.],
@@ -82,16 +86,24 @@ def squared_distances(
 
 
 def _checked(x, y) -> tuple[Any, Any]:
-    name, shape = "squared_distances", "[n, d]"
-    x = check_array(name, "x", x, shape=shape, ndim=2)
-    if y is None:
-        return x, None
-    y = check_array(name, "y", y, shape=shape, ndim=2)
-    if x.shape[1] != y.shape[1]:
+    x = _rows("squared_distances", "x", x)
+    y = None if y is None else _rows("squared_distances", "y", y)
+    if y is not None and x.shape[1] != y.shape[1]:
         raise ValueError(
-            f"{name}: `y` must have {x.shape[1]} columns, as `x` has, got {y.shape[1]}"
+            f"squared_distances: `y` must have {x.shape[1]} columns, as `x` has, got"
+            f" {y.shape[1]}"
         )
     return x, y
+
+
+def _rows(name: str, argument: str, x) -> Any:
+    x = as_array(x)
+    if isinstance(x, list | tuple):
+        with suppress(TypeError, ValueError):  # a list of something else than numbers
+            x = jnp.asarray(x)
+    x = check_array(name, argument, x, shape="[n, d]", ndim=2)
+    check_kind(name, argument, x, jnp.number, "numbers")
+    return x
 
 
 def _in_one_dtype(x, y) -> tuple[Array, Array | None]:
@@ -148,7 +160,7 @@ def normalize(x: Float[Array | np.ndarray, "n d"]) -> Float[Array, "n d"]:
         Array([[0.6, 0.8],
                [0. , 0. ]], dtype=float32)
     """
-    x = jnp.asarray(check_array("normalize", "x", x, shape="[n, d]", ndim=2))
+    x = jnp.asarray(_rows("normalize", "x", x))
     wide = widen(x)
     largest = jnp.max(jnp.abs(wide), axis=1, keepdims=True, initial=1)
     wide = wide / jax.lax.stop_gradient(largest)

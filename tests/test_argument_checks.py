@@ -14,8 +14,8 @@ X = np.ones((3, 2), np.float32)
     ("call", "words"),
     [
         (lambda: fit(None, None, 3, steps=1), "fit: `batches` must be a function"),
-        (lambda: fit(None, None, [], steps=0), "fit: `steps` must be a positive int"),
-        (lambda: fit(None, None, [], steps=1.5), "fit: `steps` must be a positive"),
+        (lambda: fit(None, None, [], steps=-1), "fit: `steps` must be an integer from"),
+        (lambda: fit(None, None, [], steps=1.5), "fit: `steps` must be an integer"),
         (lambda: fit(None, None, [], steps=1, every=0), "fit: `every` must be a pos"),
         (
             lambda: fit(None, None, [], steps=1, checkpoints="runs"),
@@ -31,7 +31,7 @@ X = np.ones((3, 2), np.float32)
             "create: `seed` must be an integer from 0, got -1",
         ),
         (lambda: models.create(18, embedding_dim=8), "`arch`: no network named 18"),
-        (lambda: distances.squared_distances([[1.0]]), "`x` must be an array"),
+        (lambda: distances.squared_distances([["word"]]), "`x` must be an array"),
         (lambda: distances.squared_distances(X[0]), "`x` must have shape"),
         (lambda: distances.squared_distances(X, X[:, :1]), "`y` must have 2 columns"),
         (lambda: distances.normalize(jnp.ones(3)), "normalize: `x` must have shape"),

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from jml._checks import check_count
+from jml._checks import check_count, is_integer
 from jml.errors import Interrupted
 
 from ._checkpoints import Checkpoints
@@ -112,7 +112,8 @@ def fit(
 
 
 def _check(batches: Any, steps: Any, every: Any, checkpoints: Any) -> None:
-    check_count("fit", "steps", steps)
+    if not is_integer(steps) or steps < 0:
+        raise ValueError(f"fit: `steps` must be an integer from 0, got {steps!r}")
     if every is not None:
         check_count("fit", "every", every)
     if not callable(batches) and not isinstance(batches, Iterable):
@@ -120,7 +121,7 @@ def _check(batches: Any, steps: Any, every: Any, checkpoints: Any) -> None:
             "fit: `batches` must be a function of the step or an iterable, got"
             f" {type(batches).__name__}"
         )
-    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+    if checkpoints is not None and not hasattr(checkpoints, "save"):
         raise ValueError(
             "fit: `checkpoints` must be a Checkpoints or None, got"
             f" {type(checkpoints).__name__}; pass Checkpoints(folder)"
