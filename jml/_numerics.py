@@ -4,21 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 DType = Any  # what jnp.dtype takes, such as jnp.float32
-
-
-def masked_logsumexp(
-    values: Float[Array, "b n"], mask: Bool[Array, "b n"]
-) -> Float[Array, " b"]:
-    """Each row's ``log sum exp`` over the entries in `mask`; -inf without any."""
-    values = jnp.where(mask, values, -jnp.inf)
-    largest = jax.lax.stop_gradient(jnp.max(values, axis=1, initial=-jnp.inf))
-    largest = jnp.where(jnp.isneginf(largest), 0, largest)
-    total = jnp.sum(jnp.exp(values - largest[:, None]), axis=1)
-    none = total == 0
-    return jnp.where(none, -jnp.inf, jnp.log(jnp.where(none, 1, total)) + largest)
 
 
 def first_minimum(

@@ -8,7 +8,6 @@ from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jml._checks import check_choice
 from jml._loss_specs import CONVENTION
-from jml._numerics import masked_logsumexp
 from jml.distances import euclidean_distances
 from jml.pairwise import (
     AxisName,
@@ -24,6 +23,7 @@ from jml.pairwise import (
     count_true,
     gather,
     map_rows,
+    masked_logsumexp,
     masked_sum,
     pair_loss,
     psum,
@@ -89,7 +89,10 @@ def lifted_loss(
     check_choice("lifted_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     return pair_loss(
-        *("lifted_loss", pair_terms, batch, {"margin": margin}),
+        "lifted_loss",
+        pair_terms,
+        batch,
+        {"margin": margin},
         sum_over=lifted_sums,
         choices={"paper": convention == "paper"},
     )

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from jml._numerics import masked_logsumexp
-from jml.pairwise import AxisName, Batch, Rows, Scalar, pair_loss
+from jml.pairwise import AxisName, Batch, Rows, Scalar, masked_logsumexp, pair_loss
 from jml.pairwise._memory import Memory
 
 
@@ -65,8 +64,8 @@ def multi_similarity_loss(
         for Deep Metric Learning, 2019, https://arxiv.org/abs/1904.06627
     """
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
-    numbers = {"alpha": alpha, "beta": beta, "base": base}
-    return pair_loss("multi_similarity_loss", terms, batch, numbers, normalized=True)
+    hyper = {"alpha": alpha, "beta": beta, "base": base}
+    return pair_loss("multi_similarity_loss", terms, batch, hyper, normalized=True)
 
 
 def terms(

@@ -7,7 +7,6 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_count, check_key, warn_of_labels
 from jml._gram_distances import row_facts
-from jml._numerics import masked_logsumexp
 from jml.pairwise import (
     AxisName,
     Batch,
@@ -19,6 +18,7 @@ from jml.pairwise import (
     Side,
     Sums,
     Terms,
+    masked_logsumexp,
     masked_sum,
     pair_loss,
     sum_rows,

@@ -70,7 +70,7 @@ from ._pair_gradients import Hyperparameters, Terms
 from ._pair_loss import Batch, Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
 from ._references import Pairs, Side, make_pairs
-from ._rows import Rows, count_true, make_rows, masked_sum
+from ._rows import Rows, count_true, make_rows, masked_logsumexp, masked_sum
 from ._sums import Sums, map_rows, sum_pairs, sum_rows
 
 __all__ = [
@@ -91,6 +91,7 @@ __all__ = [
     "make_pairs",
     "make_rows",
     "map_rows",
+    "masked_logsumexp",
     "masked_sum",
     "on_cpu",
     "pair_loss",

@@ -86,11 +86,13 @@ def pair_loss(
                 f"{name}: `{argument}` must be a {kind.__name__}, got a"
                 f" {type(value).__name__}"
             )
-    embeddings, labels, where = check_batch(name, *batch[:3])
-    numbers = {
+    embeddings, labels, where = check_batch(
+        name, batch.embeddings, batch.labels, batch.where
+    )
+    hyperparameters = {
         key: check_number(name, key, value) for key, value in hyperparameters.items()
     }
-    rows = {
+    parameters = {
         key: check_rows(name, key, value, embeddings)
         for key, value in (parameters or {}).items()
     }
@@ -102,38 +104,61 @@ def pair_loss(
         check_count(name, "block_size", block_size)
         block_size = int(block_size)  # of NumPy's integers, too
     check_axis_name(name, batch.axis_name)
-    plan = Plan(block_size, batch.axis_name)
-    static = (name, terms, sum_over, tuple((choices or {}).items()), normalized, plan)
-    return _pair_loss(embeddings, labels, where, memory, numbers, rows, static)
+    return _pair_loss(
+        embeddings,
+        labels,
+        where,
+        memory,
+        hyperparameters,
+        parameters,
+        name=name,
+        terms=terms,
+        sum_over=sum_over,
+        choices=tuple((choices or {}).items()),
+        normalized=normalized,
+        plan=Plan(block_size, batch.axis_name),
+    )
 
 
-@partial(jax.jit, static_argnames=("static",))
+STATIC = ("name", "terms", "sum_over", "choices", "normalized", "plan")
+
+
+@partial(jax.jit, static_argnames=STATIC)
 def _pair_loss(
     embeddings: Float[Array, "n d"],
     labels: Integer[Array, " n"],
     where: Bool[Array, " n"] | None,
     memory: Memory | None,
-    numbers: dict[str, Any],
-    rows: dict[str, Float[Array, "_ d"]],
-    static: tuple[str, Terms, SumOver, tuple[tuple[str, Hashable], ...], bool, Plan],
+    hyperparameters: dict[str, Any],
+    parameters: dict[str, Float[Array, "_ d"]],
+    *,
+    name: str,
+    terms: Terms,
+    sum_over: SumOver,
+    choices: tuple[tuple[str, Hashable], ...],
+    normalized: bool,
+    plan: Plan,
 ) -> Float[Array, ""]:
-    name, terms, sum_over, choices, normalized, plan = static
     x, valid = prepare(embeddings, where)
     if not len(labels):  # no anchor, and no first index of a minimum
         return psum(jnp.sum(x), plan.axis_name)
-    rows = jax.tree.map(as_compute, rows)
+    parameters = jax.tree.map(as_compute, parameters)
     if normalized:
-        x, rows = normalize(x), jax.tree.map(normalize, rows)
+        x, parameters = normalize(x), jax.tree.map(normalize, parameters)
         if memory is not None:
             kept = normalize(as_compute(memory.embeddings))
             memory = memory._replace(embeddings=kept)
-    hyperparameters = {
-        **{key: as_compute(jnp.asarray(a, x.dtype)) for key, a in numbers.items()},
-        **{key: a.astype(x.dtype) for key, a in rows.items()},
+    scalars = {
+        key: as_compute(jnp.asarray(value, x.dtype))
+        for key, value in hyperparameters.items()
     }
+    arrays = {key: value.astype(x.dtype) for key, value in parameters.items()}
     return mean_loss(
         partial(sum_over, partial(call_terms, name, partial(terms, **dict(choices)))),
-        *(x, labels, valid, hyperparameters),
+        x,
+        labels,
+        valid,
+        scalars | arrays,
         memory=memory,
         plan=plan,
     )

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -30,7 +31,10 @@ def make_rows(anchors: Side, references: Side) -> Rows:
     """The rows of some anchors, compared with some references."""
     x, y = anchors.embeddings, references.embeddings
     squared = squared_from_products(
-        *(inner_products(x, y), anchors.facts, references.facts, x.shape[1]),
+        inner_products(x, y),
+        anchors.facts,
+        references.facts,
+        x.shape[1],
         overflow=False,  # `prepare` clips embeddings, in `as_compute`
     )
     valid = anchors.valid[:, None] & references.valid[None, :]
@@ -54,3 +58,19 @@ def masked_sum(
 ) -> Float[Array, " b"]:
     """Each row's sum of the values where `mask` is True."""
     return jnp.sum(jnp.where(mask, values, 0), axis=1)
+
+
+def masked_logsumexp(
+    values: Float[Array, "b n"], mask: Bool[Array, "b n"]
+) -> Float[Array, " b"]:
+    """Each row's ``log sum exp`` over the entries in `mask`; -inf without any.
+
+    Neither value nor gradient overflows, and a row without entries passes gradient 0:
+    ``jnp.logaddexp(0, masked_logsumexp(z, mask))`` is log(1 + sum exp z), 0 for it.
+    """
+    values = jnp.where(mask, values, -jnp.inf)
+    largest = jax.lax.stop_gradient(jnp.max(values, axis=1, initial=-jnp.inf))
+    largest = jnp.where(jnp.isneginf(largest), 0, largest)
+    total = jnp.sum(jnp.exp(values - largest[:, None]), axis=1)
+    none = total == 0
+    return jnp.where(none, -jnp.inf, jnp.log(jnp.where(none, 1, total)) + largest)

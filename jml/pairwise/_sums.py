@@ -78,7 +78,11 @@ def sum_rows(
         plan: how many rows at once.
     """
     return _sum_blocks(
-        *(terms, pairs.anchors, pairs.references, hyperparameters, plan),
+        terms,
+        pairs.anchors,
+        pairs.references,
+        hyperparameters,
+        plan,
         both_sides=True,
     )
 

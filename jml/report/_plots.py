@@ -110,7 +110,9 @@ def _cell(axes: Any, data: Mapping[str, Any], small, item: int, colour: str) -> 
         return
     name = data["classes"]["name"][data["items"]["class"][item]]
     axes.text(
-        *(0.5, 0.5, name[:14]),
+        0.5,
+        0.5,
+        name[:14],
         ha="center",
         va="center",
         fontsize=7,

@@ -17,9 +17,7 @@ from jml.app._config import Config
 from jml.app._export import main
 from jml.data import center_crop_normalize
 from jml.models import create, embed, save_weights
-
-# As in tests/models/test_parity.py: compiled sooner, and the same sums.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+from tests.compilation import QUICK
 
 
 @pytest.fixture(scope="module")

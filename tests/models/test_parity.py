@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jml.models import ARCHITECTURES, embed, to_state_dict
+from tests.compilation import QUICK
 from tests.parity import assert_close
 
 from .torchvision_nets import (
@@ -17,9 +18,6 @@ from .torchvision_nets import (
     same_model,
 )
 
-# Compilation takes most of the time here, and LLVM most of that; how far it optimises
-# has no bearing on what is computed.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 SHAPE = (4, 64, 64, 3)
 BLOCKS = ("resnet18", "resnet50")  # one of each kind; others have more of the same
 MODES = [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS]

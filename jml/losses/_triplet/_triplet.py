@@ -89,7 +89,10 @@ def triplet_loss(
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     terms, sum_over = MINING[mining]
     return pair_loss(
-        *("triplet_loss", terms, batch, {"margin": margin}),
+        "triplet_loss",
+        terms,
+        batch,
+        {"margin": margin},
         sum_over=sum_over,
         choices={"paper": convention == "paper"},
     )
