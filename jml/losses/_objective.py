@@ -15,7 +15,11 @@ Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
 
 
 def function_of(name: str) -> Callable[..., Array]:
-    """The function of a loss: this module's package exports NAME_loss."""
+    """The function of a loss: this module's package exports NAME_loss.
+
+    It is looked up in a call, because the package imports this module before it is
+    whole.
+    """
     package = __name__.rpartition(".")[0]
     return getattr(sys.modules[package], f"{name}_loss")
 
