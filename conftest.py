@@ -79,7 +79,7 @@ def x64():
 def quick_compilation():
     """The same programs, made into slower machine code in a quarter of the time.
 
-    For tests that compile much and run little; those of memory keep XLA's full care.
+    For tests that compile much and run little, and do not measure memory.
     """
     with compilation.quickly():
         yield

@@ -1,6 +1,6 @@
 """Machine code that is made in a quarter of the time, and runs more slowly."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from unittest.mock import patch
 
@@ -44,14 +44,15 @@ def options_of_all():
 
 
 @contextmanager
-def quickly():
+def quickly(*, same_memory=False):
     """Has XLA do without its expensive passes, on CPUs, for all that it compiles.
 
     What is saved is the care for speed. tests/losses/test_compilers.py shows that the
-    losses are the same with it. Memory is to be measured without it.
+    losses are the same with it. Memory is to be measured with `same_memory`: then only
+    LLVM is hurried, which comes after all arrays have their places.
     """
     before = jax.config.read("jax_disable_most_optimizations")
-    with options_of_all():
+    with nullcontext() if same_memory else options_of_all():
         jax.config.update("jax_disable_most_optimizations", True)
         try:
             yield

@@ -11,6 +11,7 @@ import jml.app._evaluate as evaluation_command
 from jml.app import _inputs as inputs
 from jml.app._config import Config
 from jml.app._logging import _journal as journal_module
+from jml.models import _resnet
 from tests.app.runs import SMALL_RUN, check_learning, records_of
 from tests.report.page import data_of
 
@@ -116,8 +117,11 @@ def test_ctrl_c_keeps_what_a_run_has_written(
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(
-    images, main, tmp_path, capsys
+    images, main, tmp_path, capsys, monkeypatch, short_network
 ):
+    # With two blocks, embeddings end at zero, and only the gradient is not finite.
+    block, _ = _resnet.DEPTHS["resnet18"]
+    monkeypatch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 1, 1, 1)))
     arguments = [*FLAGS, f"--dataroot={images}", f"--checkpoints_path={tmp_path}"]
     code = main([*arguments, "--lr=1e38", "--maxiter=9", "--name=a", "--loss=lifted"])
     assert code == 2

@@ -5,7 +5,6 @@ of several processes. Process 0 writes them to the file OUT.
 """
 
 import sys
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +38,8 @@ LOSSES = {
     variant: Config(loss=name, **choices)
     for variant, (name, choices) in variants().items()
 }
+NUMBERS = {h.name: h.default for spec in SPECS.values() for h in spec.hyperparameters}
+NUMBERS |= {"margin": 0.5, "scale": 2.0}  # hyperparameters of all losses
 
 
 class Net(nnx.Module):
@@ -61,21 +62,53 @@ def noisy(key, images):
     return images + 0.1 * jax.random.normal(key, images.shape, images.dtype)
 
 
-def loss_of(graphdef, config, groups, params, stats, batch, mesh, microbatch=None):
-    function = make_loss(
-        graphdef,
-        objective_of(config),
-        augment=noisy,
-        groups=groups,
-        diagnostics=diagnostics_of(config),
-        microbatch=microbatch,
-        mesh=mesh,
-    )
-    numbers = SPECS[config.loss].defaults() | {"margin": 0.5, "scale": 2.0}
-    hyper = Hyper(Rates(), numbers)
-    return jax.value_and_grad(function, has_aux=True)(
-        params, stats, batch, jax.random.key(3), hyper
-    )
+def chosen(functions):
+    """The one of `functions` that ``hyper.loss["choice"]`` names, at run time."""
+
+    def branch(function):  # all return the same types: some fractions are float32
+        def of_batch(embeddings, *rest):
+            values = function(embeddings, *rest)
+            return jax.tree.map(lambda value: value.astype(embeddings.dtype), values)
+
+        return of_batch
+
+    def choose(*arguments):
+        choice = arguments[-1].loss["choice"]
+        return jax.lax.switch(choice, list(map(branch, functions)), *arguments)
+
+    return choose
+
+
+def programs(mesh, graphdef, groups):
+    """Two compiled functions that return a loss and its gradient.
+
+    That of "each" has all losses as branches, so that the network is compiled for them
+    once. That of "pieces" has one loss, as a user's training has.
+    """
+    objectives = [objective_of(config) for config in LOSSES.values()]
+    diagnostics = [diagnostics_of(config) for config in LOSSES.values()]
+
+    def program(objective, diagnostics, microbatch=None):
+        loss_of = make_loss(
+            graphdef,
+            objective,
+            augment=noisy,
+            groups=groups,
+            diagnostics=diagnostics,
+            microbatch=microbatch,
+            mesh=mesh,
+        )
+
+        def compute(params, stats, batch, hyper):
+            arguments = params, stats, batch, jax.random.key(3), hyper
+            return jax.value_and_grad(loss_of, has_aux=True)(*arguments)
+
+        return jax.jit(compute, out_shardings=replicated_sharding(mesh))
+
+    return {
+        "each": program(chosen(objectives), chosen(diagnostics)),
+        "pieces": program(objectives[0], diagnostics[0], microbatch=16),
+    }
 
 
 def results(mesh, dtype):
@@ -92,15 +125,14 @@ def results(mesh, dtype):
     batch = split_batch(mesh, (images[rows].astype(dtype), labels[rows]))
     groups = jax.tree.map(lambda _: "lr", params)
 
-    @jax.jit
-    def compute(params, stats, batch):
-        run = partial(loss_of, graphdef, groups=groups, mesh=mesh)
-        given = {"params": params, "stats": stats, "batch": batch}
-        found = {name: run(config=c, **given) for name, c in LOSSES.items()}
-        found["pieces"] = run(config=LOSSES["contrastive"], microbatch=16, **given)
-        return jax.lax.with_sharding_constraint(found, replicated_sharding(mesh))
-
-    found = compute(*replicate(mesh, (params, stats)), batch)
+    compiled = programs(mesh, graphdef, groups)
+    params, stats = replicate(mesh, (params, stats))
+    found = {}
+    for name in (*LOSSES, "pieces"):
+        choice = list(LOSSES).index(name) if name in LOSSES else 0
+        hyper = Hyper(Rates(), NUMBERS | {"choice": choice})
+        program = compiled["each" if name in LOSSES else name]
+        found[name] = program(params, stats, batch, hyper)
     parts = {}
     for name, ((loss, (stats, measured)), gradient) in found.items():
         trees = {"loss": loss, "stats": stats, "gradient": gradient}
@@ -141,10 +173,7 @@ def trained(mesh, folder):
     return np.asarray(state.params)
 
 
-def main(out, coordinator=None, processes=None, process=None):
-    if coordinator is not None:
-        numbers = {"processes": int(processes), "process": int(process)}
-        join(Config(coordinator=coordinator, join_timeout=60, **numbers))
+def compute(out):
     mesh = data_mesh()
     found = results(mesh, "float32")
     with jax.enable_x64(True):
@@ -154,6 +183,13 @@ def main(out, coordinator=None, processes=None, process=None):
         np.savez(out, devices=mesh.size, **found)
 
 
+def main(out, coordinator=None, processes=None, process=None):
+    if coordinator is not None:
+        numbers = {"processes": int(processes), "process": int(process)}
+        join(Config(coordinator=coordinator, join_timeout=60, **numbers))
+    with quickly():  # it compiles, which must not come before joining
+        compute(out)
+
+
 if __name__ == "__main__":
-    with quickly():
-        main(*sys.argv[1:])
+    main(*sys.argv[1:])
