@@ -186,7 +186,7 @@ def check_key(name: str, argument: str, value) -> Any:
     Returns:
         The key, taken out of an object that holds one.
     """
-    value = as_array(value)
+    value = jnp.asarray(value) if isinstance(value, np.ndarray) else as_array(value)
     if isinstance(value, jax.Array):
         typed = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
         integers = (value.dtype, value.ndim) == (jnp.uint32, 1)

@@ -140,7 +140,12 @@ def euclidean_distances(
         >>> euclidean_distances(jnp.array([[0.0, 25.0]]))
         Array([[1.e-08, 5.e+00]], dtype=float32)
     """
-    squared = widen(jnp.asarray(squared))
+    squared = as_array(squared)
+    with suppress(TypeError, ValueError):  # what is wrong with it follows
+        squared = jnp.asarray(squared)
+    if not isinstance(squared, jax.Array):
+        raise ValueError("euclidean_distances: `squared` must be an array of numbers")
+    squared = widen(squared)
     return jnp.sqrt(jnp.where(squared < FLOOR, FLOOR, squared))
 
 

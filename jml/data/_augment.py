@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
+from jml._checks import check_key, is_integer
+from jml._value_checks import check_fields
+
 # Mean and standard deviation of ImageNet's images in RGB, in grey levels from 0 to 255:
 # what torchvision's weights were trained with.
 MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
@@ -39,7 +42,7 @@ def augment(
         >>> augment(jax.random.key(0), images, crop=32, flip=True).shape
         (5, 32, 32, 3)
     """
-    images = _checked("augment", images, crop)
+    images, key = _checked("augment", images, crop), check_key("augment", "key", key)
     place, side = jax.random.split(key)
     slack = images.shape[1] - crop
     corners = jax.random.randint(place, (len(images), 2), 0, slack + 1)
@@ -83,6 +86,7 @@ def strong_augment(
         (5, 32, 32, 3)
     """
     images = _checked("strong_augment", images, crop)
+    key = check_key("strong_augment", "key", key)
     n, side = len(images), images.shape[1]
     box, place, mirror, colour = jax.random.split(key, 4)
     low = jnp.log(jnp.array([[0.16, 3 / 4]], jnp.float32))
@@ -168,6 +172,7 @@ def _normalise(images: Array) -> Array:
 
 
 def _checked(name: str, images: Array | np.ndarray, crop: int) -> Array:
+    check_fields(name, "images", images, "dtype shape", "uint8 [n, s, s, 3]")
     shape = images.shape
     if (
         images.dtype != jnp.uint8
@@ -177,6 +182,6 @@ def _checked(name: str, images: Array | np.ndarray, crop: int) -> Array:
         raise ValueError(
             f"{name}: `images` must be uint8 [n, s, s, 3], got {images.dtype} {shape}"
         )
-    if not 1 <= crop <= shape[1]:
-        raise ValueError(f"{name}: `crop` must be from 1 to {shape[1]}, got {crop}")
+    if not is_integer(crop) or not 1 <= crop <= shape[1]:
+        raise ValueError(f"{name}: `crop` must be from 1 to {shape[1]}, got {crop!r}")
     return jnp.asarray(images)

@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from jml._checks import check_count
+from jml._value_checks import check_integer
+
 from ._batch_sizes import check_pass, check_pk
 from ._singletons import CHOICES
 
@@ -65,7 +68,7 @@ def pk_batch(
         UserError: `batch_size` is no multiple of `images_per_class`, holds a single
             class and so no negative, or is more than the training set can fill; says
             what works.
-        ValueError: `singletons` is neither of the two.
+        ValueError: an argument is of the wrong kind or out of range.
 
     Example:
         >>> labels = np.repeat([0, 1, 2], 5)
@@ -73,6 +76,8 @@ def pk_batch(
         >>> len(batch), len(set(labels[batch].tolist()))
         (4, 2)
     """
+    labels = _checked("pk_batch", labels, seed, step, batch_size)
+    check_count("pk_batch", "images_per_class", images_per_class)
     if singletons not in CHOICES:
         raise ValueError(
             f"pk_batch: `singletons` must be one of {', '.join(CHOICES)}, got"
@@ -108,6 +113,7 @@ def cub_batch(
     Raises:
         UserError: the classes cannot be sure to fill the batch; says what works.
     """
+    labels = _checked("cub_batch", labels, seed, step, batch_size)
     return _fill_batch(
         labels,
         lambda counts: np.minimum(counts, 5),
@@ -126,6 +132,7 @@ def in_shop_batch(
     until the batch is full; cut to its size and shuffled. Classes with a single image
     are skipped. Arguments, result and error are those of ``cub_batch``.
     """
+    labels = _checked("in_shop_batch", labels, seed, step, batch_size)
     return _fill_batch(
         labels,
         lambda counts: counts // 2,
@@ -133,6 +140,17 @@ def in_shop_batch(
         np.random.default_rng([seed, step]),
         batch_size,
     )
+
+
+def _checked(name: str, labels, seed, step, batch_size) -> np.ndarray:
+    """The labels; raises a ValueError for arguments of the wrong kind."""
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"{name}: `labels` must be integer [n], got {labels.shape}")
+    check_integer(name, "seed", seed)
+    check_integer(name, "step", step)
+    check_integer(name, "batch_size", batch_size, least=None)
+    return labels
 
 
 def _fill_batch(

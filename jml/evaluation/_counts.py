@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array
 from jaxtyping import Integer as Int
 
+from ._inputs import to_numpy
 from ._ranking import Excluded, checked_classes, make_excluded
 
 
@@ -99,6 +100,9 @@ def _checked(
     gallery_groups: Any,
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"], Excluded]:
     """The classes of queries and gallery, and what is left out."""
+    labels = _as_row(name, "labels", labels)
+    if gallery_labels is not None:
+        gallery_labels = _as_row(name, "gallery_labels", gallery_labels)
     n, m = len(labels), None if gallery_labels is None else len(gallery_labels)
     _, classes, gallery_classes = checked_classes(name, labels, gallery_labels, n, m)
     excluded = make_excluded(
@@ -113,3 +117,13 @@ def _checked(
         gallery_groups=gallery_groups,
     )
     return classes, gallery_classes, excluded
+
+
+def _as_row(name: str, argument: str, labels: Any) -> np.ndarray:
+    labels = to_numpy(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"{name}: `{argument}` must be integer [n], got {labels.dtype}"
+            f" {labels.shape}"
+        )
+    return labels

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
+from jml._value_checks import check_functions
+
 from ._clustering import clustering_scores, default_clusterings
 from ._evaluation import Evaluation, make_evaluation
 from ._inputs import LARGEST_SEED, check_at_most
@@ -148,9 +150,10 @@ def evaluate(
         clusterings = default_clusterings(search)
     check_at_most("evaluate", 10**6, clusterings=clusterings, resamples=resamples)
     check_at_most("evaluate", LARGEST_SEED - clusterings, seed=seed)
-    if not 0 < confidence < 1:
+    check_functions("evaluate", progress=progress)
+    if not isinstance(confidence, float | np.floating) or not 0 < confidence < 1:
         raise ValueError(
-            f"evaluate: `confidence` must be between 0 and 1, got {confidence}"
+            f"evaluate: `confidence` must be between 0 and 1, got {confidence!r}"
         )
     measured = measure("evaluate", search, ks=ks, map_ks=map_ks, progress=progress)
     if gallery is not None and self_index is None and ids is None:

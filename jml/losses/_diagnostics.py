@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
-from jml._checks import check_choice
+from jml._checks import check_batch, check_choice
 from jml._loss_specs import CONVENTION, SPECS
 from jml.distances import euclidean_distances, normalize, squared_distances
 
-from ._objective import Objective, make_objective
+from ._objective import Objective, check_hyperparameters, make_objective
 
 Diagnostics = Callable[..., dict[str, Float[Array, ""]]]
 
@@ -83,6 +83,8 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
     active = ACTIVE[spec.diagnostics]
 
     def diagnostics(embeddings, labels, proxies, hyperparameters):
+        embeddings, labels, _ = check_batch(name, embeddings, labels)
+        check_hyperparameters(name, hyperparameters)
         embeddings, proxies = jax.lax.stop_gradient((embeddings, proxies))
         x = normalize(embeddings) if spec.unit_length else embeddings
         if spec.proxies is None:

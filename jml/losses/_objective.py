@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from jml._checks import check_choice
 from jml._loss_specs import SPECS
+from jml._value_checks import check_type
 
 # Of (embeddings, labels, proxies, hyperparameters by name).
 Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
@@ -24,6 +25,15 @@ def function_of(name: str) -> Callable[..., Array]:
     return getattr(sys.modules[package], f"{name}_loss")
 
 
+def check_hyperparameters(name: str, hyperparameters: Any) -> None:
+    """Raises ValueError unless the mapping has those of the loss."""
+    check_type(name, "hyperparameters", hyperparameters, Mapping, "a mapping")
+    missing = [h.name for h in SPECS[name].hyperparameters]
+    missing = [wanted for wanted in missing if wanted not in hyperparameters]
+    if missing:
+        raise ValueError(f"{name}: `hyperparameters` lacks {', '.join(missing)}")
+
+
 def make_objective(name: str, **choices: str) -> Objective:
     """A loss by its name, with the signature that all losses share.
 
@@ -37,7 +47,8 @@ def make_objective(name: str, **choices: str) -> Objective:
         those that the loss has.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name or choice, and by the returned function for
+            hyperparameters that the loss lacks.
 
     Example:
         >>> import jax.numpy as jnp
@@ -48,9 +59,14 @@ def make_objective(name: str, **choices: str) -> Objective:
     """
     check_choice("make_objective", "name", name, SPECS)
     spec = SPECS[name]
+    known = {choice.name: choice.choices for choice in spec.choices}
+    for choice, value in choices.items():
+        check_choice("make_objective", "choices", choice, known)
+        check_choice("make_objective", choice, value, known[choice])
 
     def objective(embeddings, labels, proxies, hyperparameters):
         loss = partial(function_of(name), **choices)
+        check_hyperparameters(name, hyperparameters)
         keywords = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
         if spec.proxies is None:
             return loss(embeddings, labels, **keywords)

@@ -1,6 +1,7 @@
 """The embedding model behind plain dictionaries and pure functions."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,13 +11,14 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jml._checks import check_count, is_integer
+from jml._checks import check_array, check_count, is_integer
+from jml._value_checks import check_path
 from jml.distances import normalize
 from jml.errors import UserError
 
 from ._layers import Linear
 from ._resnet import DEPTHS, ResNet
-from ._state_dict import Tree
+from ._state_dict import Tree, check_tree
 from ._weights import load_weights
 
 # From the name of a network to its constructor, which takes `rng`. What that makes maps
@@ -41,6 +43,7 @@ class EmbeddingModel(nnx.Module):
     def __init__(
         self, arch: str, *, embedding_dim: int, l2norm: bool, rng: np.random.Generator
     ):
+        _check_arch(arch)
         self.backbone = BACKBONES[arch](rng=rng)
         self.fc = Linear(self.backbone.num_features, embedding_dim, rng=rng)
         self.l2norm = l2norm
@@ -81,9 +84,8 @@ def create(
         >>> model.params["fc"]["weight"].shape
         (512, 16)
     """
-    if not isinstance(arch, str) or arch not in BACKBONES:
-        known = ", ".join(BACKBONES)
-        raise UserError(f"`arch`: no network named {arch!r}; choose one of {known}.")
+    _check_arch(arch)
+    check_path("create", "weights", weights)
     check_count("create", "embedding_dim", embedding_dim)
     if not is_integer(seed) or seed < 0:
         raise ValueError(f"create: `seed` must be an integer from 0, got {seed!r}")
@@ -95,6 +97,12 @@ def create(
         return model
     filled = load_weights(weights, arch, model.params, model.batch_stats)
     return Model(graphdef, *filled)
+
+
+def _check_arch(arch: object) -> None:
+    if not isinstance(arch, str) or arch not in BACKBONES:
+        known = ", ".join(BACKBONES)
+        raise UserError(f"`arch`: no network named {arch!r}; choose one of {known}.")
 
 
 def embed(
@@ -120,7 +128,8 @@ def embed(
         The embeddings and the running statistics after this batch.
 
     Raises:
-        ValueError: `train`, and a layer has one value per channel only.
+        ValueError: `images` of another shape; or `train`, and a layer has one value
+            per channel only.
 
     Example:
         >>> model = create("resnet18", embedding_dim=16)
@@ -128,8 +137,15 @@ def embed(
         >>> embeddings.shape
         (2, 16)
     """
+    with suppress(TypeError, ValueError):  # what is wrong with them follows
+        images = jnp.asarray(images)
+    images = check_array("embed", "images", images, shape="[b, h, w, 3]", ndim=4)
+    if images.shape[3] != 3:
+        raise ValueError(
+            f"embed: `images` must have shape [b, h, w, 3], got {images.shape}"
+        )
     module = nnx.merge(graphdef, params, batch_stats)
-    embeddings = module(jnp.asarray(images), train=train)
+    embeddings = module(images, train=train)
     return embeddings, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
 
@@ -144,6 +160,7 @@ def with_bfloat16_kernels(params: Tree) -> Tree:
         >>> half["backbone"]["conv1"]["weight"].dtype, half["fc"]["weight"].dtype
         (dtype(bfloat16), dtype('float32'))
     """
+    check_tree("with_bfloat16_kernels", "params", params)
     return jax.tree.map(lambda p: p.astype(jnp.bfloat16) if p.ndim == 4 else p, params)
 
 
@@ -153,6 +170,7 @@ def batch_norm_mask(params: Tree) -> Tree:
     Returns:
         The same tree with True at those parameters and False at all others.
     """
+    check_tree("batch_norm_mask", "params", params)
     # Only the weight of a BatchNorm has one dimension.
     if "weight" in params and params["weight"].ndim == 1:
         return dict.fromkeys(params, True)

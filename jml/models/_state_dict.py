@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jml._value_checks import check_fields
 from jml.errors import UserError
 
 Tree = dict[str, Any]  # nested dictionaries of arrays
@@ -22,6 +23,11 @@ _COUNTER = "num_batches_tracked"  # torchvision keeps it and never uses it
 # PyTorch, matrices [in, out] here and [out, in] there.
 _TO_TORCH = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 _FROM_TORCH = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+
+
+def check_tree(name: str, argument: str, value: object) -> None:
+    """Raises ValueError unless `value` may be one of a model's trees."""
+    check_fields(name, argument, value, "items", "a tree of arrays, from `create`")
 
 
 def _name(path: Iterable[Any]) -> str:
@@ -40,6 +46,8 @@ def to_state_dict(params: Tree, batch_stats: Tree) -> dict[str, np.ndarray]:
         >>> to_state_dict(params, batch_stats)["conv1.weight"].shape
         (64, 3, 7, 7)
     """
+    check_tree("to_state_dict", "params", params)
+    check_tree("to_state_dict", "batch_stats", batch_stats)
     state = {}
     for path, array in jax.tree.leaves_with_path((params, batch_stats)):
         name = _name(path[1:])
@@ -69,6 +77,9 @@ def from_state_dict(
     Raises:
         UserError: tensors are missing, unknown or of the wrong shape; lists them.
     """
+    check_fields("from_state_dict", "state", state, "items", "tensors by name")
+    check_tree("from_state_dict", "params", params)
+    check_tree("from_state_dict", "batch_stats", batch_stats)
     state = {name: x for name, x in state.items() if not name.endswith(_COUNTER)}
     leaves, treedef = jax.tree.flatten_with_path((params, batch_stats))
     targets = {_name(path[1:]): array for path, array in leaves}

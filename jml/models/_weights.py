@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from jml._optional import install, need
+from jml._value_checks import check_path
 from jml._whole_files import replace
 from jml.errors import UserError
 
@@ -38,7 +39,7 @@ def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) 
         UserError: safetensors is not installed.
         OSError: the file cannot be written.
     """
-    path = Path(path)
+    path = check_path("save_weights", "path", path)
     need(f"writing {str(path)!r}", "safetensors")
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -64,6 +65,7 @@ def load_weights(
         UserError: the file cannot be downloaded or read, or does not fit; says why and
             what to do.
     """
+    check_path("load_weights", "weights", weights)
     path = _imagenet_file(arch) if weights == "imagenet" else Path(weights)
     state = _read(path)
     try:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jml._value_checks import check_functions, check_integer, check_path, check_type
 from jml.evaluation import Evaluation, count_neighbours, nearest_neighbours
 
 NEIGHBOURS = 8  # shown for each query
@@ -38,8 +39,21 @@ class SearchResults(NamedTuple):
     precision: Float[np.ndarray, " q"]  # average precision of the query
 
 
-def as_arrays(side: EmbeddedImages) -> EmbeddedImages:
-    """The same as NumPy arrays, with embeddings in float32 or float64."""
+def check_report(folder: Any, query: Any, evaluation: Any, seed: Any, notify: Any):
+    """Raises ValueError for arguments of ``write_report`` of the wrong kind."""
+    check_path("write_report", "folder", folder)
+    check_type("write_report", "query", query, EmbeddedImages, "EmbeddedImages")
+    check_type("write_report", "evaluation", evaluation, Evaluation, "an Evaluation")
+    if seed is not None:
+        check_integer("write_report", "seed", seed)
+    check_functions("write_report", notify=notify)
+
+
+def as_arrays(argument: str, side: Any) -> Any:
+    """The same as NumPy arrays, with embeddings in float32 or float64; None is None."""
+    if side is None:
+        return None
+    check_type("write_report", argument, side, EmbeddedImages, "EmbeddedImages")
     embeddings = np.asarray(side.embeddings)
     if embeddings.dtype != np.float64:
         embeddings = embeddings.astype(np.float32)

@@ -19,6 +19,7 @@ from ._contents import (
     MAX_POINTS,
     EmbeddedImages,
     as_arrays,
+    check_report,
     choose_shown,
     confusions,
     search_neighbours,
@@ -89,11 +90,11 @@ def write_report(
         IncompleteError: a part failed. All other parts are written; in place of the
             failed one an earlier report's file stays.
     """
+    check_report(folder, query, evaluation, seed, notify)
     need("a report", *PACKAGES)
     attempts, records = Attempts(), readable(records)
     notify("report: the nearest neighbours")
-    query = as_arrays(query)
-    gallery = None if gallery is None else as_arrays(gallery)
+    query, gallery = as_arrays("query", query), as_arrays("gallery", gallery)
     sides = [query] if gallery is None else [query, gallery]
     results = search_neighbours(
         query, gallery, evaluation, metric=metric, self_index=self_index, seed=seed

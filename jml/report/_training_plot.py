@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jml._optional import need
+from jml._value_checks import check_path, check_type
 
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#a0aec0"
 
@@ -16,7 +17,10 @@ def save_plot(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
     Raises:
         UserError: matplotlib is not installed.
+        OSError: the file cannot be written.
     """
+    path = check_path("save_plot", "path", path)
+    check_type("save_plot", "records", records, (list, tuple), "a list of records")
     need("a plot", "matplotlib", "PIL")
     figure = new_figure(9, 3.4)
     left, right = figure.subplots(1, 2)

@@ -18,13 +18,13 @@ from ._devices import replicate as replicate
 from ._devices import replicated_sharding as replicated_sharding
 from ._devices import split_batch as split_batch
 from ._fit import fit as fit
+from ._groups import label_groups as label_groups
 from ._in_flight import NotFinite as NotFinite
 from ._memory import keep_freed_memory as keep_freed_memory
 from ._memory import peak_memory as peak_memory
 from ._microbatch import embed_in_pieces as embed_in_pieces
 from ._network_loss import make_loss as make_loss
 from ._optimizers import Rates as Rates
-from ._optimizers import label_groups as label_groups
 from ._optimizers import make_optimizer as make_optimizer
 from ._optimizers import schedule_factor as schedule_factor
 from ._prefetch import prefetch as prefetch

@@ -11,8 +11,10 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
+
+from jml._value_checks import check_integer, check_type
 
 AXIS = "data"
 
@@ -30,16 +32,35 @@ def data_mesh(
     1
     """
     # In JAX's order, by process: `local_rows` relies on it.
-    return Mesh(np.array(jax.devices() if devices is None else devices), AXIS)
+    listed = jax.devices() if devices is None else devices
+    kinds = (list, tuple, np.ndarray)
+    words = "devices, as jax.devices() gives, at least one"
+    check_type("data_mesh", "devices", listed, kinds, words)
+    if not len(listed) or not all(isinstance(x, jax.Device) for x in listed):
+        raise ValueError(f"data_mesh: `devices` must be {words}, got {listed!r}")
+    return Mesh(np.array(listed), AXIS)
 
 
 def replicated_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of an array that lies whole on every device."""
+    return whole_on("replicated_sharding", mesh)
+
+
+def whole_on(name: str, mesh: Mesh) -> NamedSharding:
+    """`replicated_sharding` for the public function `name`, which errors name."""
+    check_mesh(name, mesh)
     return NamedSharding(mesh, PartitionSpec())
+
+
+def check_mesh(name: str, mesh: Mesh | None) -> None:
+    """Raises ValueError unless `mesh` is one of devices."""
+    check_type(name, "mesh", mesh, (Mesh, AbstractMesh), "a mesh from `data_mesh`")
 
 
 def batch_sharding(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """Returns the sharding of an array in equal parts along `axis`, one a device."""
+    check_mesh("batch_sharding", mesh)
+    check_integer("batch_sharding", "axis", axis)
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
 
 
@@ -48,7 +69,7 @@ def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
 
     With several processes, all must pass the same values.
     """
-    whole = replicated_sharding(mesh)
+    whole = whole_on("replicate", mesh)
 
     def place(array: Array | np.ndarray) -> Array:
         if getattr(array, "sharding", None) == whole:
@@ -67,6 +88,7 @@ def split_batch(mesh: Mesh, batch: PyTree) -> PyTree:
     With several processes, each passes its `local_rows` and gets the arrays of the
     whole batch.
     """
+    check_mesh("split_batch", mesh)
     by_rows = batch_sharding(mesh)
 
     def place(array: Array | np.ndarray) -> Array:
@@ -84,6 +106,7 @@ def local_rows(size: int) -> slice:
     >>> local_rows(32)  # of a single process
     slice(0, 32, None)
     """
+    check_integer("local_rows", "size", size)
     share = size // jax.process_count()
     return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 

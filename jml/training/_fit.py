@@ -14,11 +14,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from jml._checks import check_count, is_integer
+from jml._checks import check_count, check_key, is_integer
+from jml._value_checks import check_fields, check_functions
 from jml.errors import Interrupted
 
 from ._checkpoints import Checkpoints
-from ._devices import replicate, split_batch
+from ._devices import check_mesh, replicate, split_batch
 from ._in_flight import WINDOW, InFlight, Measured, NotFinite
 from ._interruption import Interruption
 from ._prefetch import prefetch_any
@@ -76,8 +77,13 @@ def fit(
             process the state has been saved.
     """
     _check(batches, steps, every, checkpoints)
-    key = jax.random.key(0) if key is None else key
+    check_functions("fit", step=step)
+    functions = {"log": log, "evaluate": evaluate, "after_evaluation": after_evaluation}
+    check_functions("fit", optional=True, **functions)
+    check_fields("fit", "state", state, "step halted", "a state from `init_state`")
+    key = jax.random.key(0) if key is None else check_key("fit", "key", key)
     if mesh is not None:
+        check_mesh("fit", mesh)
         state, hyper = replicate(mesh, (state, hyper))
 
     def advance(state: TrainState, batch: Any) -> tuple[TrainState, Measured]:

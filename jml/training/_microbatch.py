@@ -13,6 +13,8 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
+from jml._value_checks import check_fields, check_functions, check_integer
+
 from ._devices import batch_sharding
 
 Embed = Callable[[PyTree, PyTree, Array], tuple[Array, PyTree]]
@@ -44,6 +46,9 @@ def embed_in_pieces(
     Raises:
         ValueError: `size` does not divide the batch.
     """
+    check_functions("embed_in_pieces", embed=embed)
+    check_fields("embed_in_pieces", "images", images, "shape reshape", "an array")
+    check_integer("embed_in_pieces", "size", size, least=None)
     if size == len(images):
         return embed(params, batch_stats, images)
     if size < 1 or len(images) % size:

@@ -7,8 +7,10 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
+from jml._value_checks import check_functions, check_integer, check_type
 from jml.models import embed, with_bfloat16_kernels
 
+from ._devices import check_mesh
 from ._microbatch import embed_in_pieces
 from ._step import LossOf
 
@@ -52,8 +54,16 @@ def make_loss(
         mesh: the devices that share each batch, from `data_mesh`.
 
     Raises:
-        ValueError: by the returned function, if `microbatch` does not divide the batch.
+        ValueError: an argument is of the wrong kind; and by the returned function, if
+            `microbatch` does not divide the batch.
     """
+    check_functions("make_loss", objective=objective, augment=augment)
+    check_functions("make_loss", optional=True, diagnostics=diagnostics)
+    check_type("make_loss", "groups", groups, Mapping, "from `label_groups`")
+    if microbatch is not None:
+        check_integer("make_loss", "microbatch", microbatch)  # 0: all at once
+    if mesh is not None:
+        check_mesh("make_loss", mesh)
 
     def embed_images(model: PyTree, batch_stats: PyTree, images: Array):
         model = with_bfloat16_kernels(model) if bfloat16 else model

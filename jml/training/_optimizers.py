@@ -4,7 +4,7 @@ Rates are arguments of the update and not part of the compiled program, so that 
 of one compiles nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +13,7 @@ import optax
 from jaxtyping import PyTree
 
 from jml._checks import check_choice
-from jml.errors import UserError
-from jml.models import batch_norm_mask
+from jml._value_checks import check_fields
 
 
 class Rates(NamedTuple):
@@ -46,6 +45,7 @@ def _rmsprop(lr: Any, rates: Rates):
     )
 
 
+GROUPS = ("lr", "head_lr", "proxies_lr", "frozen")
 OPTIMIZERS: dict[str, Callable[[Any, Rates], optax.GradientTransformation]] = {
     "adam": lambda lr, r: _decayed(r, optax.adam(lr)),
     "adamw": lambda lr, r: optax.adamw(lr, weight_decay=r.weight_decay),
@@ -93,6 +93,8 @@ def schedule_factor(schedule: str, rates: Rates, step: Any) -> Any:
     >>> [float(schedule_factor("step", rates, step)) for step in (0, 9, 20)]
     [0.25, 1.0, 0.25]
     """
+    check_choice("schedule_factor", "schedule", schedule, SCHEDULES)
+    check_fields("schedule_factor", "rates", rates, "warmup", "a Rates")
     warm = jnp.minimum((step + 1) / jnp.maximum(rates.warmup, 1), 1)
     return warm * SCHEDULES[schedule](rates, step)
 
@@ -118,10 +120,13 @@ def make_optimizer(
         clip: first scale a gradient whose norm exceeds ``clip_norm`` down to it.
 
     Raises:
-        ValueError: there is no such optimizer or schedule.
+        ValueError: there is no such optimizer, schedule or group.
     """
     check_choice("make_optimizer", "optimizer", optimizer, OPTIMIZERS)
     check_choice("make_optimizer", "schedule", schedule, SCHEDULES)
+    for group in [] if callable(groups) else jax.tree.leaves(groups) or [groups]:
+        if group:  # an empty tree has no parameters
+            check_choice("make_optimizer", "groups", group, GROUPS)
 
     def with_rates(rates: Rates, step: Any) -> optax.GradientTransformation:
         scale = schedule_factor(schedule, rates, step)
@@ -142,58 +147,3 @@ def make_optimizer(
     return optax.GradientTransformationExtraArgs(
         lambda params: with_rates(Rates(), 0).init(params), update
     )
-
-
-def label_groups(
-    params: Mapping[str, PyTree],
-    *,
-    freeze: tuple[str, ...] = (),
-    freeze_bn: bool = False,
-    freeze_proxies: bool = False,
-) -> dict[str, PyTree]:
-    """Returns the group of each parameter, for `make_optimizer` and `make_loss`.
-
-    The last layer, "fc", is in the group "head_lr", proxies are in "proxies_lr", and
-    all others in "lr", unless they are "frozen".
-
-    Args:
-        params: "model" has the parameters of a network of ``jml.models``; "proxies",
-            if it is there, those of the loss.
-        freeze: layers of the network to keep as they are, such as "conv1" or
-            "layer1.0".
-        freeze_bn: keep the scales and shifts of BatchNorm.
-        freeze_proxies: keep the proxies.
-
-    Raises:
-        UserError: the network has no such layer.
-    """
-    for layer in freeze:
-        _check_layer(layer, {**params["model"]["backbone"], "fc": {}})
-    frozen = tuple(f"{layer}." for layer in freeze)
-
-    def group(path: tuple[Any, ...], batch_norm: bool) -> str:
-        name = ".".join(str(entry.key) for entry in path).removeprefix("backbone.")
-        if (freeze_bn and batch_norm) or name.startswith(frozen):
-            return "frozen"
-        return "head_lr" if name.startswith("fc.") else "lr"
-
-    mask = batch_norm_mask(params["model"])
-    groups: dict[str, PyTree] = {"model": jax.tree_util.tree_map_with_path(group, mask)}
-    if "proxies" in params:
-        groups["proxies"] = "frozen" if freeze_proxies else "proxies_lr"
-    return groups
-
-
-def _check_layer(layer: str, layers: Mapping[Any, PyTree]) -> None:
-    path: list[str] = []
-    for name in layer.split("."):
-        by_name = {str(key): tree for key, tree in layers.items()}
-        if not isinstance(by_name.get(name), Mapping):
-            known = [key for key, tree in by_name.items() if isinstance(tree, Mapping)]
-            choices = ", ".join(".".join([*path, key]) for key in known)
-            raise UserError(
-                f"`freeze`: no layer {layer!r}; choose from"
-                f" {choices or '.'.join(path)}."
-            )
-        path.append(name)
-        layers = by_name[name]

@@ -7,6 +7,8 @@ from contextlib import closing
 from itertools import islice, takewhile
 from typing import Any, TypeVar
 
+from jml._value_checks import check_functions, check_type
+
 AHEAD = 2
 T = TypeVar("T")
 _END = object()
@@ -22,6 +24,8 @@ def prefetch(
     >>> list(prefetch(lambda step: step * step, range(4)))
     [0, 1, 4, 9]
     """
+    check_functions("prefetch", batch=batch)
+    check_type("prefetch", "steps", steps, Iterable, "an iterable of steps")
     pending: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     try:

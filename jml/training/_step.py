@@ -16,12 +16,17 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int, PyTree
 
-from ._devices import replicated_sharding
+from jml._value_checks import check_fields, check_functions
+
+from ._devices import whole_on
 
 # (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics))
 LossOf = Callable[
     [PyTree, PyTree, Any, Array, Any], tuple[Array, tuple[PyTree, dict[str, Array]]]
 ]
+
+
+OPTIMIZER = "an optimizer of optax, such as optax.adam(1e-3)"
 
 
 class TrainState(NamedTuple):
@@ -64,6 +69,7 @@ def init_state(
     >>> int(state.step), state.average
     (0, None)
     """
+    check_fields("init_state", "optimizer", optimizer, "init update", OPTIMIZER)
     return TrainState(
         params,
         batch_stats,
@@ -112,8 +118,10 @@ def make_step(
     >>> print(state.params, measured["loss"])
     [2. 1.] 20.0
     """
+    check_functions("make_step", loss_of=loss_of)
+    check_fields("make_step", "optimizer", optimizer, "init update", OPTIMIZER)
     optimizer = optax.with_extra_args_support(optimizer)
-    shardings = {} if mesh is None else {"out_shardings": replicated_sharding(mesh)}
+    shardings = {} if mesh is None else {"out_shardings": whole_on("make_step", mesh)}
 
     @partial(jax.jit, donate_argnums=0, **shardings)
     def step(

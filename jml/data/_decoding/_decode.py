@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from jml.data._singletons import singletons_note
+from jml._checks import check_choice, check_count
+from jml._value_checks import check_functions, check_path, check_type
+from jml.data._singletons import CHOICES, singletons_note
 from jml.data._types import Dataset, Images, Listing, Split
 from jml.errors import UserError
 
@@ -57,11 +59,22 @@ def decode(
     Raises:
         UserError: an image cannot be read, Pillow is missing, or the cache cannot be
             written.
+        ValueError: an argument is of the wrong kind or out of range.
     """
+    check_type("decode", "listing", listing, Listing, "a listing, as `folder` gives")
+    check_count("decode", "image_size", image_size)
+    if cache is not None:
+        check_choice("decode", "cache", cache, CACHES)
+    if workers is not None:
+        check_count("decode", "workers", workers)
+    check_choice("decode", "singletons", singletons, CHOICES)
+    check_functions("decode", progress=progress)
     need_pillow()
     shape = (len(listing.images), image_size, image_size, 3)
     size = int(np.prod(shape, dtype=np.int64))
-    folder = Path(cache_folder or default_cache_folder())
+    folder = check_path(
+        "decode", "cache_folder", cache_folder or default_cache_folder()
+    )
     if cache is None:
         room = _room(folder) > 2 * size
         cache = "host" if size <= SMALL else "disk" if room else "none"

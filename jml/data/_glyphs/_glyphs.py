@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from jml._value_checks import check_integer
 from jml.data._types import Dataset, Split
 from jml.errors import UserError
 
@@ -56,6 +57,8 @@ def glyphs(*, image_size: int, seed: int = 0) -> Dataset:
     Raises:
         UserError: matplotlib or Pillow is missing, or the images are too small.
     """
+    check_integer("glyphs", "image_size", image_size, least=None)
+    check_integer("glyphs", "seed", seed)
     if image_size < SMALLEST:
         raise UserError(
             f"`image_size`: {image_size} is too small for glyphs; pass {SMALLEST} or"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jml._value_checks import check_path
 from jml.data._types import ImageSource, Listing
 from jml.errors import UserError
 
@@ -55,7 +56,8 @@ def cars196(root: str | os.PathLike) -> Listing:
     References:
         Krause et al.: 3D Object Representations for Fine-Grained Categorization, 2013
     """
-    images, classes, file = _one_folder(Path(root)) or _halves(Path(root))
+    root = check_path("cars196", "root", root)
+    images, classes, file = _one_folder(root) or _halves(root)
     names = [str(name) for name in _load_mat(file, "class_names")]
     if classes and not 1 <= min(classes) <= max(classes) <= len(names):
         raise UserError(

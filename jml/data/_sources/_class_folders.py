@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jml._value_checks import check_path
 from jml.data._messages import counted, name_some, quote
 from jml.data._types import Listing
 from jml.errors import UserError
@@ -43,7 +44,7 @@ def folder(root: str | os.PathLike, *, nested: bool = False) -> Listing:
         UserError: no such folder, too few classes, or classes without an image; names
             them.
     """
-    root = Path(root)
+    root = check_path("folder", "root", root)
     name = root.resolve().name
     top = _list_folder(root)
     splits = find_splits(root, top)

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from jml._value_checks import check_path
 from jml.data._messages import quote
 from jml.data._types import Listing
 
@@ -31,6 +32,7 @@ def cub200(root: str | os.PathLike) -> Listing:
     References:
         Wah et al.: The Caltech-UCSD Birds-200-2011 Dataset, 2011
     """
+    root = check_path("cub200", "root", root)
     layout = "images.txt, image_class_labels.txt and images, from CUB_200_2011.tgz"
     images_file = find_list(root, "images.txt", layout)
     labels_file = images_file.with_name("image_class_labels.txt")
@@ -73,6 +75,7 @@ def sop(root: str | os.PathLike) -> Listing:
         Oh Song et al.: Deep Metric Learning via Lifted Structured Feature Embedding,
         2016, https://arxiv.org/abs/1511.06452
     """
+    root = check_path("sop", "root", root)
     layout = "Ebay_train.txt, Ebay_test.txt and twelve folders such as bicycle_final"
     train_file = find_list(root, "Ebay_train.txt", layout)
     problems = Problems(ADVICE)
@@ -113,6 +116,7 @@ def in_shop(root: str | os.PathLike) -> Listing:
         Liu et al.: DeepFashion: Powering Robust Clothes Recognition and Retrieval with
         Rich Annotations, 2016
     """
+    root = check_path("in_shop", "root", root)
     layout = "Eval/list_eval_partition.txt and img, from img.zip"
     file = find_list(root, "list_eval_partition.txt", layout)
     problems = Problems(ADVICE)

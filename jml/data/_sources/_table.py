@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jml._text_files import read_lines
+from jml._value_checks import check_path
 from jml.data._messages import counted, name_some, quote
 from jml.data._types import Listing
 from jml.errors import UserError
@@ -46,7 +47,7 @@ def table(path: str | os.PathLike) -> Listing:
     Raises:
         UserError: the table cannot be read, or lines do not fit; names them.
     """
-    path = Path(path)
+    path = check_path("table", "path", path)
     if path.is_dir():
         raise UserError(f"`path`: {str(path)!r} is a folder; pass the CSV file.")
     problems = Problems("fix that in the table", argument="path")

@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 from jml._checks import check_count
 from jml._names import utf8_path
 from jml._output import write_out
+from jml._value_checks import check_fields, check_functions, check_path, check_type
 from jml.errors import UserError
 from jml.training._step import TrainState
 
@@ -50,10 +51,12 @@ class Checkpoints:
 
         Raises:
             UserError: the folder cannot be written, or is no folder.
-            ValueError: `keep` is no positive integer.
+            ValueError: an argument is of the wrong kind, or `keep` is not positive.
         """
         check_count("Checkpoints", "keep", keep)
-        self.folder = Path(folder).absolute()
+        self.folder = check_path("Checkpoints", "folder", folder).absolute()
+        check_type("Checkpoints", "about", about or {}, Mapping, "a mapping")
+        check_functions("Checkpoints", check=check, notify=notify)
         self._about, self._check, self._notify = dict(about or {}), check, notify
         self._scores: dict[int, float] = {}
         self._closed = False
@@ -91,6 +94,7 @@ class Checkpoints:
                 checkpoint of this step that was neither saved nor restored by this
                 object.
         """
+        check_fields("save", "state", state, "step", "a state from `init_state`")
         step = int(state.step)
         if step in self._handled:
             return
@@ -132,6 +136,7 @@ class Checkpoints:
             UserError: the checkpoint is of another program, network or configuration,
                 or no checkpoint can be read.
         """
+        check_fields("restore", "state", state, "step", "a state from `init_state`")
         unreadable: dict[int, str] = {}
         for step in reversed(self.steps):
             try:
