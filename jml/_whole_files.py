@@ -52,9 +52,20 @@ def writing(path: Path, argument: str = "`folder`") -> Iterator[None]:
     raise cannot_write(path, reason, argument)
 
 
-def cannot_write(path: object, reason: object, argument: str = "`folder`") -> UserError:
-    """Returns the error for a place that is full, or may not be written."""
+def cannot_write(
+    path: object, reason: object, argument: str | None = "`folder`"
+) -> UserError:
+    """Returns the error for a place that is full, or may not be written.
+
+    Args:
+        path: the place.
+        reason: of the operating system.
+        argument: the argument or flag that the place comes from; None where nobody can
+            choose another.
+    """
+    problem = f"cannot write {str(path)!r}: {reason}"
+    if argument is None:
+        return UserError(f"{problem}; free space there, and try again.")
     return UserError(
-        f"{argument}: cannot write {str(path)!r}: {reason}; free space there, or"
-        " choose another place."
+        f"{argument}: {problem}; free space there, or choose another place."
     )

@@ -30,17 +30,22 @@ def exit_at_signals(program: str) -> None:
 
 @contextmanager
 def raising(program: str, on_sigterm: Handler) -> Iterator[None]:
-    """Within it `program` runs: Ctrl-C raises KeyboardInterrupt, SIGTERM what is given.
+    """Handles signals while `program` runs.
 
-    Afterwards the handlers are those from before.
+    Ctrl-C raises KeyboardInterrupt and SIGTERM calls `on_sigterm`. Where jml does not
+    own the process, Ctrl-C does what it did before. Afterwards the handlers, and the
+    program that messages name, are those from before.
     """
     global _program
-    handlers = {signal.SIGTERM: on_sigterm}
-    if _program is not None:
+    handlers, outer = {signal.SIGTERM: on_sigterm}, _program
+    if outer is not None:
         _program = program
         handlers[signal.SIGINT] = signal.default_int_handler
-    with _handled(handlers):
-        yield
+    try:
+        with _handled(handlers):
+            yield
+    finally:
+        _program = outer
 
 
 @contextmanager

@@ -101,8 +101,8 @@ def make_embed_test(
             embeddings = embed_all(params, batch_stats, split.images, batch_size)
             if not np.isfinite(embeddings).all():
                 raise UserError(
-                    "`lr`: the network gives embeddings that are not finite; try a"
-                    " lower rate, and check that `weights` holds a working network."
+                    "the network gives embeddings that are not finite; train with a"
+                    " lower --lr, and check that --weights holds a working network."
                 )
             return embeddings
 

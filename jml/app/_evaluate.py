@@ -53,14 +53,17 @@ def _run(words: list[str], program: str) -> None:
                 )
         else:
             again = [*program.split(), *words]
-            again += ["--overwrite"] * (not options.overwrite)
+            if not options.overwrite:  # what stands after -- is no flag
+                end = again.index("--") if "--" in again else len(again)
+                again.insert(end, "--overwrite")
             with loading():
                 from jml.app._evaluate_files import evaluate_files
             evaluate_files(
                 options, show=show, notify=write_err, reproduce=shell_line(again)
             )
     except OSError as error:  # the report cannot be written; reading has its own errors
-        raise cannot_write(folder, error.strerror or error, "--out") from None
+        place = None if of_run else "--out"
+        raise cannot_write(folder, error.strerror or error, place) from None
     attempts.check()
     if not missing_packages():
         write_out(f"written: {folder / 'report.html'}")

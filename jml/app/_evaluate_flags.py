@@ -1,72 +1,36 @@
 """The flags of ``jml evaluate``, and what can be said of them before JAX is loaded."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jml._evaluation_limits import (
+    CLUSTERINGS,
+    METRICS,
+    MOST_REPEATS,
+    largest_first_seed,
+)
 from jml.app._parser import Parser
+from jml.app._values import check_value
+from jml.errors import UserError
 
-_IMAGES = "images of the {}, one for each label: uint8 [n, side, side, 3]"
-_GROUPS = "camera or sequence of each {}: an integer, or -1 for none"
-# What argparse takes for each flag; and the kind and the rules of its values.
-FLAGS: dict[str, dict[str, Any]] = {
-    "--dataroot": {"help": "where a run's data set is now"},
-    "--out": {"default": ".", "help": "folder for the report on files (default: .)"},
-    "--overwrite": {
-        "action": "store_true",
-        "help": "replacement of an earlier report in --out",
-    },
-    "--metric": {
-        "default": "euclidean",
-        "rules": {"choices": ("euclidean", "cosine")},
-        "metavar": "euclidean|cosine",
-        "help": "distance by which the gallery is ranked (default: euclidean)",
-    },
-    "--ks": {
-        "kind": int,
-        "rules": {"minimum": 1},
-        "nargs": "+",
-        "metavar": "K",
-        "help": "numbers k of Recall@k (default: 1 2 4 8)",
-    },
-    "--map_ks": {
-        "kind": int,
-        "rules": {"minimum": 1},
-        "nargs": "+",
-        "metavar": "K",
-        "default": (),
-        "help": "numbers k of MAP@k (default: none)",
-    },
-    "--clusterings": {
-        "kind": int,
-        "rules": {"minimum": 0, "maximum": 10**6},
-        "metavar": "N",
-        "help": "number of k-means runs for NMI and AMI; 0 for neither metric"
-        " (default: 5, or 0 where that takes long)",
-    },
-    "--resamples": {
-        "kind": int,
-        "rules": {"minimum": 0, "maximum": 10**6},
-        "default": 1000,
-        "metavar": "N",
-        "help": "number of bootstrap samples for the intervals (default: 1000)",
-    },
-    "--seed": {
-        "kind": int,
-        "rules": {"minimum": 0, "maximum": 2**31 - 1},
-        "default": 0,
-        "metavar": "N",
-        "help": "seed of all randomness (default: 0)",
-    },
-    "--images": {"metavar": "FILE.npy", "help": _IMAGES.format("queries")},
-    "--gallery_images": {"metavar": "FILE.npy", "help": _IMAGES.format("gallery")},
-    "--groups": {"metavar": "FILE.npy", "help": _GROUPS.format("query")},
-    "--gallery_groups": {"metavar": "FILE.npy", "help": _GROUPS.format("gallery item")},
-    "--class_names": {
-        "metavar": "FILE.txt",
-        "help": "names of the classes, one a line: that of class 0 first",
-    },
+# Of the flags that were not passed.
+DEFAULTS: dict[str, Any] = {
+    "dataroot": None,
+    "out": ".",
+    "overwrite": False,
+    "metric": "euclidean",
+    "ks": None,
+    "map_ks": (),
+    "clusterings": None,
+    "resamples": 1000,
+    "seed": 0,
+    "images": None,
+    "gallery_images": None,
+    "groups": None,
+    "gallery_groups": None,
+    "class_names": None,
 }
 
 
@@ -79,14 +43,19 @@ def parse(words: Sequence[str], program: str) -> argparse.Namespace:
     """
     parser = _make_parser(program)
     options = parser.read(words)
-    parser.problems += _problems(parser, options)
+    if not parser.unknown:  # the value of an unknown flag looks like a file
+        parser.problems += _problems(vars(options))
     parser.check()
-    return options
+    return argparse.Namespace(**{**DEFAULTS, **vars(options)})
 
 
 def is_run(options: argparse.Namespace) -> bool:
     """Whether the folder of a run is to be evaluated, and not files."""
-    return len(options.what) == 1 and Path(options.what[0]).suffix != ".npy"
+    return _is_run(options.what)
+
+
+def _is_run(what: Sequence[str]) -> bool:
+    return len(what) == 1 and Path(what[0]).suffix != ".npy"
 
 
 def _make_parser(program: str) -> Parser:
@@ -95,48 +64,99 @@ def _make_parser(program: str) -> Parser:
         description="Evaluate retrieval and write report.html.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="The folder of a run has all settings; only --dataroot goes with it.",
+        argument_default=argparse.SUPPRESS,  # the result has what was passed
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "what",
         nargs="+",
         metavar="RUN | FILE.npy",
         help="the folder of a run; or embeddings and their labels in .npy files,"
         " perhaps followed by the embeddings and the labels of a gallery",
     )
-    for flag, entries in FLAGS.items():
-        options = dict(entries)
-        kind, rules = options.pop("kind", str), options.pop("rules", {})
-        if "action" not in options:
-            options["type"] = parser.value(flag.removeprefix("--"), kind, **rules)
-        parser.add_argument(flag, **options)
+    add("--dataroot", help="where a run's data set is now")
+    add("--out", help="folder for the report on files (default: .)")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replacement of an earlier report in --out",
+    )
+    _add_measures(parser)
+    images = "images of the {}, one for each label: uint8 [n, side, side, 3]"
+    groups = "camera or sequence of each {}: an integer, or -1 for none"
+    add("--images", metavar="FILE.npy", help=images.format("queries"))
+    add("--gallery_images", metavar="FILE.npy", help=images.format("gallery"))
+    add("--groups", metavar="FILE.npy", help=groups.format("query"))
+    add("--gallery_groups", metavar="FILE.npy", help=groups.format("gallery item"))
+    add(
+        "--class_names",
+        metavar="FILE.txt",
+        help="names of the classes, one a line: that of class 0 first",
+    )
     return parser
 
 
-def _problems(parser: Parser, options: argparse.Namespace) -> list[str]:
-    """What is wrong with the flags taken together."""
-    passed = {
-        name: value != parser.get_default(name)
-        for name, value in vars(options).items()
-        if name != "what"
-    }
-    if is_run(options):
+def _add_measures(parser: Parser) -> None:
+    add = parser.add_argument
+    repeats = {"minimum": 0, "maximum": MOST_REPEATS}
+    add(
+        "--metric",
+        type=parser.value("metric", str, choices=METRICS),
+        metavar="|".join(METRICS),
+        help="distance by which the gallery is ranked (default: euclidean)",
+    )
+    for name, text in (
+        ("ks", "numbers k of Recall@k (default: 1 2 4 8)"),
+        ("map_ks", "numbers k of MAP@k (default: none)"),
+    ):
+        convert = parser.value(name, int, minimum=1)
+        add(f"--{name}", type=convert, nargs="+", metavar="K", help=text)
+    for name, rules, text in (
+        (
+            "clusterings",
+            repeats,
+            "number of k-means runs for NMI and AMI; 0 for neither metric (default:"
+            f" {CLUSTERINGS}, or 0 where that takes long)",
+        ),
+        (
+            "resamples",
+            repeats,
+            "number of bootstrap samples for the intervals (default: 1000)",
+        ),
+        ("seed", {"minimum": 0}, "seed of all randomness (default: 0)"),
+    ):
+        convert = parser.value(name, int, **rules)
+        add(f"--{name}", type=convert, metavar="N", help=text)
+
+
+def _problems(passed: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the arguments taken together; `passed` has no defaults."""
+    what = passed["what"]
+    if _is_run(what):
         return [
             f"--{name}: is for files; a run has its own settings."
-            for name in passed
-            if passed[name] and name != "dataroot"
+            for name in DEFAULTS
+            if name in passed and name != "dataroot"
         ]
     problems = []
-    if passed["dataroot"]:
+    if "seed" in passed:
+        clusterings = passed.get("clusterings", CLUSTERINGS)
+        largest = {"maximum": largest_first_seed(clusterings)}
+        try:
+            check_value("seed", passed["seed"], int, largest)
+        except UserError as error:
+            problems.append(str(error))
+    if "dataroot" in passed:
         problems.append("--dataroot: is for the folder of a run, not for files.")
-    if len(options.what) not in (2, 4):
+    if len(what) not in (2, 4):
         problems.append(
-            "pass embeddings and labels, or those and a gallery's, got"
-            f" {len(options.what)} files."
+            f"pass embeddings and labels, or those and a gallery's, got {len(what)}"
+            " files."
         )
         return problems
     for name in ("images", "groups"):
-        both = [passed[name], passed[f"gallery_{name}"]]
-        if both not in ([False, False], [True, len(options.what) == 4]):
+        both = [name in passed, f"gallery_{name}" in passed]
+        if both not in ([False, False], [True, len(what) == 4]):
             problems.append(
                 f"--{name} and --gallery_{name}: with a gallery pass both; without one,"
                 f" --{name} alone."

@@ -24,6 +24,8 @@ class Parser(argparse.ArgumentParser):
         """Takes what argparse takes. A flag has to be spelled in full."""
         super().__init__(**{"allow_abbrev": False, **options})
         self.problems: list[str] = []
+        self.unknown: list[str] = []  # flags that `read` did not know
+        self._refused: set[str] = set()  # flags whose value is a mistake
 
     def error(self, message: str) -> NoReturn:
         """Replaces argparse's usage dump by the one line every mistake gets."""
@@ -47,27 +49,36 @@ class Parser(argparse.ArgumentParser):
                     check_value(name, value, kind, rules)
             except UserError as error:
                 self.problems.append(str(error))
+                self._refused.add(name)
                 return None
             return value
 
         return convert
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """Parses all words. ``--batch_size`` and ``--batch-size`` are the same flag."""
-        words = [_underscored(word) for word in words]
-        known = tuple(self._option_string_actions)
-        flags = [word.partition("=")[0] for word in words if word.startswith("--")]
-        unknown = [flag for flag in flags if flag not in known and flag != "--"]
-        self.problems = [unknown_flag(flag, known) for flag in dict.fromkeys(unknown)]
+        """Parses all words. ``--batch_size`` and ``--batch-size`` are the same flag.
+
+        What stands after ``--`` is no flag. A flag whose value is a mistake is not in
+        the result.
+        """
+        end = words.index("--") if "--" in words else len(words)
+        words = [*map(_underscored, words[:end]), *words[end:]]
+        flags = [word.partition("=")[0] for word in words[:end] if word[:2] == "--"]
+        known = self._option_string_actions
+        self.unknown = list(dict.fromkeys(flag for flag in flags if flag not in known))
+        self.problems = [unknown_flag(flag, tuple(known)) for flag in self.unknown]
         try:
             options, rest = self.parse_known_args(words)
         except UserError as error:  # argparse stops at it
             self.problems.append(str(error))
             self.check()
             raise
-        if rest and not unknown:
-            self.problems.append(unknown_flag(rest[0], known))
-        return options
+        rest = [word for word in rest if word != "--"]
+        if rest and not self.unknown:
+            near = () if rest[0] in known else tuple(known)  # it stands after --
+            self.problems.append(unknown_flag(rest[0], near))
+        accepted = {k: v for k, v in vars(options).items() if k not in self._refused}
+        return argparse.Namespace(**accepted)
 
     def check(self) -> None:
         """Raises a UserError about all `problems`, if there are any."""
@@ -77,7 +88,13 @@ class Parser(argparse.ArgumentParser):
 
 def unknown_flag(flag: str, known: Sequence[str]) -> str:
     """The line about a flag, or another word, that a command does not know."""
-    return f"{flag}: unknown argument; {suggest(flag, known) or 'see --help.'}".strip()
+    settings = [
+        name
+        for name in known
+        if name not in ("-h", "--help") and not name.startswith("--no_")
+    ]
+    hint = suggest(flag, settings, cutoff=0.75) or "see --help."
+    return f"{flag}: unknown argument; {hint}".strip()
 
 
 def _converted(name: str, text: str, kind: type) -> Any:
@@ -94,7 +111,7 @@ def _converted(name: str, text: str, kind: type) -> Any:
 
 def _underscored(argument: str) -> str:
     """Spells a flag with ``_``: ``--batch-size=8`` becomes ``--batch_size=8``."""
-    if not argument.startswith("--") or argument == "--":
+    if not argument.startswith("--"):
         return argument
     flag, equals, value = argument[2:].partition("=")
     return f"--{flag.replace('-', '_')}{equals}{value}"

@@ -8,13 +8,15 @@ from typing import Any, get_args
 from jml.errors import UserError
 
 
-def suggest(word: str, known: Sequence[str]) -> str:
+def suggest(word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str:
     """Returns "did you mean 'x'?" for the nearest known word, or "" if none is near.
+
+    Words are near whose similarity, as difflib has it, is `cutoff` or more, of 1.
 
     >>> suggest("tripet", ("triplet", "lifted"))
     "did you mean 'triplet'? "
     """
-    near = get_close_matches(word, known, n=1)
+    near = get_close_matches(word, known, n=1, cutoff=cutoff)
     return f"did you mean {near[0]!r}? " if near else ""
 
 

@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
+from jml._evaluation_limits import MOST_REPEATS, largest_first_seed
 from jml._value_checks import check_functions
 
 from ._clustering import clustering_scores, default_clusterings
 from ._evaluation import Evaluation, make_evaluation
-from ._inputs import LARGEST_SEED, check_at_most
+from ._inputs import check_at_most
 from ._measure import measure
 from ._ranking import Progress, Search, count_copies, make_search
 from ._retrieval import bootstrap_intervals
@@ -148,8 +149,9 @@ def evaluate(
     )
     if clusterings is None:
         clusterings = default_clusterings(search)
-    check_at_most("evaluate", 10**6, clusterings=clusterings, resamples=resamples)
-    check_at_most("evaluate", LARGEST_SEED - clusterings, seed=seed)
+    repeats = {"clusterings": clusterings, "resamples": resamples}
+    check_at_most("evaluate", MOST_REPEATS, **repeats)
+    check_at_most("evaluate", largest_first_seed(clusterings), seed=seed)
     check_functions("evaluate", progress=progress)
     if not isinstance(confidence, float | np.floating) or not 0 < confidence < 1:
         raise ValueError(

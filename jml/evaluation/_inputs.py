@@ -10,9 +10,6 @@ from jaxtyping import Integer as Int
 
 from jml._checks import is_integer
 
-METRICS = ("euclidean", "cosine")
-LARGEST_SEED = 2**31 - 1
-
 
 def to_numpy(value: Any) -> np.ndarray:
     """Converts to a NumPy array; a PyTorch tensor is detached and copied to the host.

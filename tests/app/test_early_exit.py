@@ -69,7 +69,7 @@ def test_a_signal_while_a_command_loads_is_one_line(entry, module, tmp_path):
     assert (done.returncode, done.stdout) == (130, "")
 
 
-def test_sigterm_ends_it_likewise(tmp_path):
+def test_sigterm_while_a_command_loads_is_one_line(tmp_path):
     done = interrupted(EVALUATE[0], "numpy", tmp_path, signal.SIGTERM)
     assert (done.returncode, done.stderr) == (143, "jml evaluate: interrupted.\n")
 
@@ -82,3 +82,14 @@ def test_a_process_that_jml_does_not_own_keeps_its_handlers():
         assert signal.getsignal(signal.SIGINT) == before[0]
         assert signal.getsignal(signal.SIGTERM) is on_sigterm
     assert before == [signal.getsignal(number) for number in _early_exit.SIGNALS]
+
+
+def test_after_a_command_messages_name_the_program_around_it(monkeypatch):
+    monkeypatch.setattr(_early_exit, "_program", "outer")
+    with (
+        pytest.raises(ValueError, match="broken"),
+        _early_exit.raising("inner", signal.getsignal(signal.SIGTERM)),
+    ):
+        assert _early_exit._program == "inner"
+        raise ValueError("broken")
+    assert _early_exit._program == "outer"

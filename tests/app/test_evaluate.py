@@ -137,7 +137,7 @@ MISTAKES = {
     "run": "cannot read 'run/config.json': No such file",
     "other": "'other/config.json' is not the configuration of a run",
     "": "the following arguments are required",
-    "q.npy q-labels.npy --margin 1": "error: --margin: unknown argument; did you mean",
+    "q.npy q-labels.npy --margin 1": "error: --margin: unknown argument; see --help.",
     "q.npy q-labels.npy --dataroot x": "--dataroot: is for the folder of a run",
     "run --metric cosine": "--metric: is for files; a run has its own settings",
     "q.npy q-labels.npy --gallery_images no.npy": "with a gallery pass both",
@@ -180,6 +180,30 @@ def test_images_of_two_sizes_and_huge_embeddings_are_evaluated(files):
     images = ["--images=q-images.npy", "--gallery_images=g-images.npy"]
     assert main([*pair, *images, *QUICK]) == 0
     assert data_of(files / "report.html")["metrics"][0][1] > 0.5
+
+
+def test_only_files_name_the_flag_of_a_folder_that_is_full(files, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jml.app._report.evaluate_run", full)
+    assert main(["run"]) == 2
+    error = "cannot write 'run': No space left on device; free space there"
+    assert f": error: {error}, and try again.\n" in capsys.readouterr().err
+    monkeypatch.setattr("jml.app._evaluate_files.evaluate_files", full)
+    assert main(["q.npy", "q-labels.npy", "--out=there"]) == 2
+    error = error.replace("run", "there")
+    line = f": error: --out: {error}, or choose another place.\n"
+    assert line in capsys.readouterr().err
+
+
+def test_files_whose_names_begin_with_dashes_are_evaluated(files, capsys):
+    names = ["--my-emb.npy", "--my-lab.npy"]
+    for name, earlier in zip(names, ("q.npy", "q-labels.npy"), strict=True):
+        (files / earlier).rename(name)
+    assert main([*QUICK, "--", *names]) == 0
+    command = data_of(files / "report.html")["reproduce"][0][1]
+    assert command.endswith("--overwrite -- --my-emb.npy --my-lab.npy")
 
 
 def test_a_report_that_cannot_be_drawn_costs_no_metrics_and_no_earlier_image(

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from jml.app._config import parse
 from jml.app._console import main
+from jml.app._evaluate_flags import parse as parse_evaluation
 from jml.errors import UserError
 
 
@@ -44,10 +46,24 @@ from jml.errors import UserError
             "--groups and",
         ),
         ("train --maxiter x", "--maxiter: 'x' is not a whole number."),
+        ("evaluate a.npy -- --b.npy --c.npy", "pass embeddings and labels, or those"),
+        ("train -- --loss", "--loss: unknown argument; see --help."),
+        ("train --flip", "--flip: unknown argument; see --help."),
+        ("train --hlep", "--hlep: unknown argument; see --help."),
+        ("train --color_jitter", "--color_jitter: unknown argument; see --help."),
+        ("train --no_nestd", "--no_nestd: unknown argument; did you mean '--nested'?"),
+        (
+            "evaluate a.npy b.npy --seed 2147483643",
+            "--seed: 2147483643 must be at most 2147483642.",
+        ),
+        (
+            "evaluate a.npy b.npy --clusterings 9 --seed 2147483639",
+            "--seed: 2147483639 must be at most 2147483638.",
+        ),
         ("train --nested maybe", "--nested: 'maybe' is neither true nor false."),
     ],
 )
-def test_a_mistake_has_one_wording(words, line, capsys):
+def test_commands_report_a_mistake_in_a_flag_in_the_same_words(words, line, capsys):
     command = words.split()[0]
     assert main(words.split()) == 2
     out, err = capsys.readouterr()
@@ -76,6 +92,18 @@ def test_a_mistake_has_one_wording(words, line, capsys):
             ],
         ),
         (
+            "evaluate --metrik cosine a.npy b.npy",
+            ["--metrik: unknown argument; did you mean '--metric'?"],
+        ),
+        ("evaluate run --seed x", ["--seed: 'x' is not a whole number."]),
+        (
+            "evaluate run --seed 0 --metric euclidean",
+            [
+                "--metric: is for files; a run has its own settings.",
+                "--seed: is for files; a run has its own settings.",
+            ],
+        ),
+        (
             "train --qqqqqq --lr x --batch-size 0 --dataset mnist",
             [
                 "--qqqqqq: unknown argument; see --help.",
@@ -91,6 +119,34 @@ def test_all_mistakes_are_reported_at_once(words, problems, capsys):
     assert main(words.split()) == 2
     command = words.split()[0]
     assert capsys.readouterr().err == f"jml {command}: error: {' '.join(problems)}\n"
+
+
+def test_what_follows_two_dashes_is_a_file_of_any_name():
+    words = ["--map-ks", "3", "--ks", "1", "2", "--", "--my-emb.npy", "--my-lab.npy"]
+    options = parse_evaluation(words, "jml evaluate")
+    assert options.what == ["--my-emb.npy", "--my-lab.npy"]
+    assert (options.map_ks, options.ks, options.seed) == ([3], [1, 2], 0)
+
+
+def test_the_flags_of_an_evaluation_have_the_limits_of_the_function():
+    from jml.evaluation import evaluate
+
+    arrays = np.eye(4, dtype=np.float32), np.arange(4) // 2
+    files = ["a.npy", "b.npy"]
+    for settings in (
+        {"seed": 2**31 - 1 - 2, "clusterings": 2},
+        {"seed": 2**31 - 1 - 5},
+        {"seed": 2**31 - 1, "clusterings": 0},
+    ):
+        flags = [f"--{name}={value}" for name, value in settings.items()]
+        parse_evaluation([*files, *flags], "it")
+        evaluate(*arrays, resamples=0, **settings)
+        settings["seed"] += 1
+        flags = [f"--{name}={value}" for name, value in settings.items()]
+        with pytest.raises(UserError, match=r"--seed: .* must be at most"):
+            parse_evaluation([*files, *flags], "it")
+        with pytest.raises(ValueError, match="`seed` must be an integer from 0 to"):
+            evaluate(*arrays, resamples=0, **settings)
 
 
 def test_a_mistake_in_evaluate_loads_nothing_heavy():

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
+from jml._evaluation_limits import LARGEST_SEED
 from jml.evaluation._inputs import (
-    LARGEST_SEED,
     check_at_most,
     check_neighbour_count,
     checked_embeddings,

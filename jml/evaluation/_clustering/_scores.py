@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from jml._evaluation_limits import CLUSTERINGS
 from jml.evaluation._ranking import Search
 
 from ._agreement import adjusted_mutual_information, normalized_mutual_information
 from ._kmeans import kmeans
 
-CLUSTERINGS = 5
 CLUSTERING_WORK = 2e10  # multiplications of one iteration of k-means
 
 

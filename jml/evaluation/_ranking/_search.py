@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
 from jml._checks import check_choice
-from jml.evaluation._inputs import METRICS, check_columns, checked_embeddings
+from jml._evaluation_limits import METRICS
+from jml.evaluation._inputs import check_columns, checked_embeddings
 
 from ._excluded import Excluded, make_excluded
 from ._numbering import checked_classes
