@@ -66,8 +66,8 @@ def left_out_queries(
     else:
         alone = np.count_nonzero(~np.isin(query, gallery))
         note = (
-            f"{name}: {alone:,} of {len(query):,} queries have no image of their class"
-            " in the gallery and are left out"
+            f"{name}: left out, without an image of their class in the gallery:"
+            f" {alone:,} of {len(query):,} queries"
         )
     if alone == len(query):
         where = "another of its class" if gallery is None else "one in the gallery"

@@ -117,7 +117,7 @@ def test_files_that_a_folder_leaves_out_are_counted(tmp_path):
     listing = folder(root)
     assert len(listing.images) == 8
     assert listing.notes == (
-        "x: left out are 4 images in folders below a class's, which `nested=True`"
+        "x: left out: 4 images in folders below a class's, which `nested=True`"
         " reads; files that Pillow does not read: 2 .heic, 1 .dng, 1 .cr2; 1 image in"
         " no class's folder; links that lead nowhere: 'e'",
     )
@@ -167,8 +167,8 @@ def test_queries_without_relevant_images_are_noted(tmp_path):
     root = classes(tmp_path / "x", "train")
     fill(root, "query/a", "query/b", "gallery/b", "gallery/c", images=1)
     assert folder(root).notes == (
-        "x: 1 of 2 queries have no image of their class in the gallery and are left"
-        " out",
+        "x: left out, without an image of their class in the gallery: 1 of 2"
+        " queries",
     )
     (root / "query" / "b").rename(root / "query" / "d")
     assert "2 images to search for, and none has one in the gallery" in error(root)

@@ -179,4 +179,4 @@ def _left_out_note(
         left.append(f"{counted(loose, 'image')} in no class's folder")
     if links:
         left.append(f"links that lead nowhere: {name_some(links)}")
-    return [f"{name}: left out are {'; '.join(left)}"] if left else []
+    return [f"{name}: left out: {'; '.join(left)}"] if left else []
