@@ -185,6 +185,21 @@ def test_config_refuses_values_of_a_wrong_type():
         Config(lr=True)
 
 
+def test_none_stands_for_a_default_only_where_it_is_the_default():
+    for item in fields(Config):
+        if item.default is None:
+            Config(**{item.name: None})
+            continue
+        with pytest.raises(UserError, match=f"^--{item.name}: None is no value"):
+            Config(**{item.name: None})
+    assert parse(["--seed", "3"]) == Config(seed=3)
+
+
+def test_a_mistyped_value_is_one_message():
+    with pytest.raises(UserError, match=r"^--seed: 'x' is not a whole number\.$"):
+        parse(["--seed", "x"])
+
+
 def test_flags_without_effect_are_noted():
     assert parse([]).notes == ()
     assert parse(["--loss", "triplet", "--mining", "all"]).notes == ()

@@ -26,6 +26,14 @@ from jml.app._config import parse
             "--decay_gamma=0.5 --schedule=constant",
             "--decay_gamma has no effect with --schedule constant",
         ),
+        (
+            "--momentum=0.9 --optimizer=adam",  # the default, and yet it was passed
+            "--momentum has no effect with --optimizer adam",
+        ),
+        (
+            "--decay_gamma=0.1 --schedule=cosine",
+            "--decay_gamma has no effect with --schedule cosine",
+        ),
         ("--momentum=0.5", "--momentum has no effect with --optimizer adam"),
         (
             "--loss=proxy_nca --proxies=fixed --proxies_lr=1",
@@ -53,5 +61,5 @@ def test_a_combination_that_would_be_silent_is_noted(words, note):
         "--cache_folder=x",
     ],
 )
-def test_what_does_its_work_or_no_harm_is_not(words):
+def test_flags_that_work_or_do_no_harm_get_no_note(words):
     assert parse(words.split()).notes == ()

@@ -37,7 +37,7 @@ def parse(arguments: Sequence[str], program: str = "jml train") -> Config:
     settings = vars(parser.read(arguments))
     parser.problems += problems_of(settings)
     parser.check()
-    return Config(**settings)
+    return Config.of_flags(settings)
 
 
 def _make_parser(program: str) -> Parser:

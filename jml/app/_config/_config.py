@@ -32,7 +32,9 @@ class Config(Settings):
     'semi'
     """
 
-    filled: ClassVar[frozenset[str]] = frozenset()  # names of the fields filled in
+    # Names of fields: those filled in here, and those of the flags on a command line.
+    filled: ClassVar[frozenset[str]] = frozenset()
+    passed: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         """Checks the values, fills in the defaults, and checks their consistency."""
@@ -46,6 +48,13 @@ class Config(Settings):
         self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])
         self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
         check_consistency(self)
+
+    @classmethod
+    def of_flags(cls, settings: Mapping[str, Any]) -> "Config":
+        """The configuration by a command line, which passes these `settings`."""
+        config = cls(**settings)
+        object.__setattr__(config, "passed", frozenset(settings))
+        return config
 
     def _fill(self, **defaults: Any) -> None:
         for name, value in defaults.items():
@@ -64,19 +73,23 @@ class Config(Settings):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line for each flag that was passed but has no effect in this run."""
-        return notes(self, self.filled)
+        """One line for each flag of the command line without an effect in this run."""
+        return notes(self, self.passed)
 
 
 def problems_of(settings: Mapping[str, Any]) -> list[str]:
     """A sentence for each of these values that its field does not allow."""
     kinds, problems = get_type_hints(Config), []
-    rules = {item.name: item.metadata for item in fields(Config)}
+    known = {item.name: item for item in fields(Config)}
     loss = settings.get("loss", Config.loss)
     for name, value in settings.items():
         try:
-            bounds = bounds_of(loss, name)
-            check_value(name, value, kinds[name], {**rules[name], **bounds})
+            if value is None and known[name].default is not None:
+                raise UserError(
+                    f"--{name}: None is no value; pass one, or leave it out."
+                )
+            rules = {**known[name].metadata, **bounds_of(loss, name)}
+            check_value(name, value, kinds[name], rules)
             if name == "dataset" and value is not None:
                 canonical_dataset(value)
         except UserError as error:

@@ -1,24 +1,18 @@
 """Flags that were passed, but do nothing or less than they seem to."""
 
 from collections.abc import Collection
-from dataclasses import fields
 
 from ._defaults import BY_LOSS
 from ._settings import Settings
 
 
-def notes(config: Settings, filled: Collection[str]) -> tuple[str, ...]:
+def notes(config: Settings, passed: Collection[str]) -> tuple[str, ...]:
     """One line for each flag that was passed but has no effect, or less, in this run.
 
     Args:
         config: configuration of the run.
-        filled: the fields that nobody passed, and defaults have filled.
+        passed: the fields that somebody passed, their defaults among the values.
     """
-    passed = {
-        item.name
-        for item in fields(config)
-        if item.name not in filled and getattr(config, item.name) != item.default
-    }
     lines = [
         f"--{name} has no effect with --loss {config.loss}"
         for name, default in BY_LOSS[config.loss].items()
