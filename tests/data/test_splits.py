@@ -167,8 +167,7 @@ def test_queries_without_relevant_images_are_noted(tmp_path):
     root = classes(tmp_path / "x", "train")
     fill(root, "query/a", "query/b", "gallery/b", "gallery/c", images=1)
     assert folder(root).notes == (
-        "x: left out, without an image of their class in the gallery: 1 of 2"
-        " queries",
+        "x: left out, without an image of their class in the gallery: 1 of 2 queries",
     )
     (root / "query" / "b").rename(root / "query" / "d")
     assert "2 images to search for, and none has one in the gallery" in error(root)
