@@ -79,36 +79,33 @@ def with_flags(
     return re.sub(f"{values}|{ARGUMENT}", flag, message)
 
 
-def settled(message: str) -> str:
-    """A message for a command on a finished run, which settles all but the data's root.
+def on_finished_run(message: str, *, names: Sequence[str] = ()) -> str:
+    """The message with flags, for a command on a finished run.
 
-    Advice to pass what the command does not take is left out, and arguments that name
-    a setting of the run are named without a flag.
+    Of the settings, such a command takes the place of the data alone. Where the message
+    names flags of others, a sentence says so.
 
-    >>> settled("`listing`: no image 'a'; remove it, or pass `skip_bad=True`.")
-    "`listing`: no image 'a'; remove it."
+    >>> on_finished_run("`listing`: no image 'a'; remove it, or pass `skip_bad=True`.")
+    "--dataroot: no image 'a'; ... --on_bad_image skip. Only jml train takes ..."
     """
-
-    def without(argument: re.Match[str]) -> str:
-        name, value = argument.groups()
-        if FLAGS.get(name) in (None, "--dataroot"):
-            return argument.group()
-        return name if value is None else f"{name}={value}"
-
-    names = "|".join(name for name in {*FLAGS} if FLAGS[name] != "--dataroot")
-    one = f"`(?:{names})(?:=[^`]*)?`"
-    message = re.sub(f"^{one}: ", "", message)
-    message = re.sub(f"(?:,? or|;)(?: pass)?(?: another)? {one}[^;.]*", "", message)
-    return re.sub(ARGUMENT, without, message)
+    message = with_flags(message, names=names)
+    values = "|".join([*map(re.escape, filter(None, names)), QUOTED])
+    own_words = re.sub(values, "", message)
+    flags = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z]\w*", own_words))
+    flags.pop("--dataroot", None)
+    if not flags:
+        return message
+    end = "" if message.endswith(".") else "."
+    return f"{message}{end} Only jml train takes {' and '.join(flags)}."
 
 
 @contextmanager
 def of_finished_run() -> Iterator[None]:
-    """Within it, errors of the library name no flag that such a command lacks."""
+    """Within it, errors say which of their flags such a command lacks."""
     try:
         yield
     except UserError as error:
-        raise UserError(settled(str(error))) from error.__cause__
+        raise UserError(on_finished_run(str(error))) from error.__cause__
 
 
 @contextmanager

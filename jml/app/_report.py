@@ -21,7 +21,7 @@ from jml.evaluation import Evaluation, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report
 
 from ._embed import Embedded, ids_and_groups, make_embed_test
-from ._flags_of_arguments import settled, with_flags
+from ._flags_of_arguments import on_finished_run
 from ._inputs import load_dataset
 
 
@@ -119,7 +119,7 @@ def evaluate_run(
     notify("loading the images")
     dataset = load_dataset(config)
     for note in dataset.notes:
-        notify(with_flags(settled(note), names=[dataset.name]))
+        notify(on_finished_run(note, names=[dataset.name]))
     notify(f"embedding {len(dataset.query.labels):,} images")
     embedded = make_embed_test(graphdef, dataset, config)(params, batch_stats)
     records = read_records(folder)

@@ -1,9 +1,16 @@
-"""On a finished run, messages name no flag that ``jml evaluate`` lacks."""
+"""On a finished run, messages say which of their flags ``jml evaluate`` lacks."""
+
+import json
+import re
+from dataclasses import asdict
 
 import pytest
 
-from jml.app._flags_of_arguments import of_finished_run, settled, with_flags
+from jml.app._config import Config
+from jml.app._console import main
+from jml.app._flags_of_arguments import of_finished_run, on_finished_run
 from jml.errors import UserError
+from jml.models import create, save_weights
 
 
 @pytest.mark.parametrize(
@@ -12,30 +19,67 @@ from jml.errors import UserError
         (
             "`listing`: cannot read 'a.png'; fix or remove it, or pass"
             " `skip_bad=True`.",
-            "--dataroot: cannot read 'a.png'; fix or remove it.",
+            "--dataroot: cannot read 'a.png'; fix or remove it, or pass --on_bad_image"
+            " skip. Only jml train takes --on_bad_image.",
         ),
         (
-            "`root`: no image; remove 'a', or pass `nested=True`, which reads those"
-            " below.",
-            "--dataroot: no image; remove 'a'.",
-        ),
-        ("--dataset: not prepared in 'x'; pass `download=True`.", "--dataset: not pre"),
-        (
-            "`cache`: cannot write to 'x'; make room, or pass another `cache_folder` or"
-            ' `cache="none"`.',
-            "cannot write to 'x'; make room.",
+            "photos: left out: 2 images in folders below a class's, which"
+            " `nested=True` reads",
+            "photos: left out: 2 images in folders below a class's, which --nested"
+            " reads. Only jml train takes --nested.",
         ),
         (
-            "`weights`: 'w' does not fit resnet18 with this `embedding_dim`; pass a"
-            ' file of the same network or `weights="none"`.',
-            "'w' does not fit resnet18 with this embedding_dim; pass a file of the same"
-            " network.",
+            "`cache`: cannot write to '`seed` --x'; make room, or pass another"
+            ' `cache_folder` or `cache="none"`.',
+            "--cache: cannot write to '`seed` --x'; make room, or pass another"
+            " --cache_folder or --cache none. Only jml train takes --cache and"
+            " --cache_folder.",
         ),
-        ('2 classes; `singletons="views"` draws them, too', "2 classes"),
+        (
+            "`root`: no such directory: 'x'; pass an existing one.",
+            "--dataroot: no such directory: 'x'; pass an existing one.",
+        ),
+        ("no images", "no images"),
     ],
 )
-def test_messages_on_a_finished_run(message, expected):
-    assert with_flags(settled(message)).startswith(expected)
+def test_a_message_on_a_finished_run_says_whose_flags_it_names(message, expected):
+    assert on_finished_run(message) == expected
     with pytest.raises(UserError) as caught, of_finished_run():
         raise UserError(message)
-    assert "`skip_bad" not in str(caught.value)
+    assert str(caught.value) == expected
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, write_images):
+    """The folder of a run whose photographs have moved since, one of them damaged."""
+    place = tmp_path_factory.mktemp("moved")
+    photos = place / "photos"
+    write_images(photos, classes=4, per_class=3)
+    for image in sorted(photos.rglob("*.*"))[-1:]:
+        image.write_bytes(b"no image")
+    options = {"arch": "resnet18", "weights": "none", "image_size": 16}
+    config = Config(
+        **options, dataset="folder", dataroot=str(place / "gone"), embedding_dim=4
+    )
+    model = create("resnet18", embedding_dim=4)
+    folder = place / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(asdict(config)))
+    save_weights(folder / "weights.safetensors", model.params, model.batch_stats)
+    return folder, photos
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [(False, "--dataroot: no such directory: "), (True, "--on_bad_image")],
+)
+def test_what_stops_the_evaluation_of_a_run_names_flags_and_whose_they_are(
+    run, found, words, capsys
+):
+    folder, photos = run
+    place = [f"--dataroot={photos}"] if found else []
+    assert main(["evaluate", str(folder), *place]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert words in error
+    others = {*re.findall("--[a-z_]+", error)} - {"--dataroot"}
+    assert all(f"Only jml train takes {flag}" in error for flag in others)
