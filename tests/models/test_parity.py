@@ -18,6 +18,8 @@ from .torchvision_nets import (
     same_model,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SHAPE = (4, 64, 64, 3)
 BLOCKS = ("resnet18", "resnet50")  # one of each kind; others have more of the same
 MODES = [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS]
