@@ -14,7 +14,7 @@ from ._references import Pairs, Side
 from ._rows import Rows
 from ._sums import Sums, add_sums, from_both_ends, sum_anchors
 
-FEW = 16  # up to so many positives an anchor are gathered,
+FEW = 16  # up to so many items of a class are gathered,
 AT_ONCE = 4  # and so many at a time
 
 
@@ -43,10 +43,9 @@ def sum_positives(
 ) -> Sums:
     """`sum_pairs`, where only positive pairs have a term.
 
-    Where no anchor has more than `FEW` positives, the positives of all anchors are
-    gathered, a few at a time. Their distances come from differences, which is more
-    exact than the Gram matrix. Where an anchor has more, all pairs are visited, as
-    `sum_pairs` does. The data decide that at run time, so the program holds the memory
+    Where no class has more than 16 items, the positives of all anchors are gathered, a
+    few at a time. Their distances come from differences, which is more exact than the
+    Gram matrix. Where a class has more, all pairs are visited, as `sum_pairs` does. The data decide that at run time, so the program holds the memory
     of both cases: the second has smaller blocks for that reason.
     """
     return from_both_ends(_sum_one_end, terms, pairs, hyperparameters, plan)
