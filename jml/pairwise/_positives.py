@@ -45,8 +45,9 @@ def sum_positives(
 
     Where no class has more than 16 items, the positives of all anchors are gathered, a
     few at a time. Their distances come from differences, which is more exact than the
-    Gram matrix. Where a class has more, all pairs are visited, as `sum_pairs` does. The data decide that at run time, so the program holds the memory
-    of both cases: the second has smaller blocks for that reason.
+    Gram matrix. Where a class has more, all pairs are visited, as `sum_pairs` does. The
+    data decide that at run time, so the program holds the memory of both cases: the
+    second has smaller blocks for that reason.
     """
     return from_both_ends(_sum_one_end, terms, pairs, hyperparameters, plan)
 
