@@ -2,20 +2,16 @@ r"""Names of files and classes: kept byte for byte, and made readable for people
 
 On Linux a name is bytes. Python keeps a byte that is not UTF-8 as a lone surrogate
 (PEP 383): such a name opens its file, and JSON in ASCII can hold it, but it cannot be
-printed. So a name is passed on as it is, and ``shown`` makes it readable only where it
-is printed.
+printed. So a name is passed on as it is, and ``shown`` or ``quoted`` makes it readable
+only where it is printed.
 """
 
 import errno
 import os
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-# A lone surrogate as `repr` has it. Backslashes of the name itself come in pairs.
-_ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89a-f][0-9a-f]{2})")
 
 
 def name_bytes(name: str) -> bytes:
@@ -39,14 +35,15 @@ def shown(name: object) -> str:
     return name_bytes(str(name)).decode("utf-8", "replace")
 
 
-def shown_line(text: str) -> str:
-    r"""A line to print, in which names may stand as they are or as `repr` has them.
+def quoted(value: object) -> str:
+    r"""The `repr` of a value to print; a path's is that of its text, and both readable.
 
-    >>> name = "caf\udce9"
-    >>> shown_line(f"{name!r} is no file")
-    "'caf\ufffd' is no file"
+    >>> print(quoted("caf\udce9"), quoted(8))
+    'caf\ufffd' 8
     """
-    return shown(_ESCAPED.sub(lambda m: m[1] + chr(int(m[2], 16)), text))
+    if isinstance(value, str | os.PathLike):
+        return repr(shown(value))
+    return repr(value)
 
 
 def shell_line(words: Sequence[str]) -> str:
@@ -55,10 +52,10 @@ def shell_line(words: Sequence[str]) -> str:
     >>> print(shell_line(["ls", "my runs", "caf\udce9"]))
     ls 'my runs' $'caf\xe9'
     """
-    return " ".join(map(_quoted, words))
+    return " ".join(map(_shell_word, words))
 
 
-def _quoted(word: str) -> str:
+def _shell_word(word: str) -> str:
     if shown(word) == word:
         return shlex.quote(word)
     plain = set(range(0x20, 0x7F)) - set(b"'\\")

@@ -4,7 +4,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from jml._names import shown_line
+from jml._names import shown
 from jml.errors import UserError
 
 
@@ -32,5 +32,5 @@ def _write(stream: Any, text: str) -> None:
     if stream is None:  # it was closed before the process began
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    encoded = shown_line(text).encode(encoding, "backslashreplace")
+    encoded = shown(text).encode(encoding, "backslashreplace")
     print(encoded.decode(encoding), file=stream, flush=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from jml._names import quoted
 from jml.errors import UserError
 
 
@@ -63,7 +64,7 @@ def cannot_write(
         argument: the argument or flag that the place comes from; None where nobody can
             choose another.
     """
-    problem = f"cannot write {str(path)!r}: {reason}"
+    problem = f"cannot write {quoted(path)}: {reason}"
     if argument is None:
         return UserError(f"{problem}; free space there, and try again.")
     return UserError(

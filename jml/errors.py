@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from jml import _names
+
 
 class UserError(ValueError):
     """A mistake that the user can fix.
@@ -55,7 +57,8 @@ def reason_of(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         path = error.filename2 or error.filename  # the destination of a move
-        return f"{path!r}: {error.strerror}" if path is not None else error.strerror
+        file = "" if path is None else f"{_names.quoted(path)}: "
+        return f"{file}{error.strerror}"
     text = " ".join(str(error).split())
     if isinstance(error, UserError | OSError) and text:
         return text.rstrip(".")

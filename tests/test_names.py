@@ -11,7 +11,7 @@ import pytest
 
 import jml
 from jml._attempts import Attempts
-from jml._names import name_bytes, shell_line, shown, utf8_path
+from jml._names import name_bytes, quoted, shell_line, shown, utf8_path
 from jml._output import write_err, write_out
 from jml.errors import Interrupted, UserError
 
@@ -127,15 +127,17 @@ def test_all_output_goes_to_streams_that_take_any_file_name():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quoted_name_is_shown_as_any_other(name, capsys):
     kept = os.fsdecode(name)
-    write_err(f"no such file: {kept!r}")
+    write_err(f"no such file: {quoted(kept)} {quoted(Path(kept))}")
     shown_name = shown(kept)
     expected = repr(shown_name)
-    assert capsys.readouterr().err == f"no such file: {expected}\n"
+    assert capsys.readouterr().err == f"no such file: {expected} {expected}\n"
 
 
-def test_a_backslash_of_the_user_s_own_stays(capsys):
-    write_out(repr(r"C:\udce9"))
-    assert capsys.readouterr().out == "'C:\\\\udce9'\n"
+@pytest.mark.parametrize("text", [r"written: C:\data\udead\report.html", r"C:\udce9"])
+def test_a_backslash_of_the_user_s_own_stays(text, capsys):
+    write_out(text)
+    write_out(quoted(text))
+    assert capsys.readouterr().out == f"{text}\n{text!r}\n"
 
 
 def test_an_error_about_a_file_shows_its_name(tmp_path, monkeypatch, capsys):

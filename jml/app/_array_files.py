@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jml._names import shown
+from jml._names import quoted, shown
 from jml._text_files import read_lines
 from jml.app._flags_of_arguments import with_flags
 from jml.errors import UserError
@@ -50,11 +50,11 @@ def load_array(path: str, *, mapped: bool = False) -> np.ndarray:
             return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise UserError(
-            f"cannot read {path!r}: {error.strerror or error}; pass a .npy file."
+            f"cannot read {quoted(path)}: {error.strerror or error}; pass a .npy file."
         ) from None
     except Exception:  # the reader may raise anything where a file holds anything
         raise UserError(
-            f"{path!r} is no .npy file of numbers; write it with numpy.save."
+            f"{quoted(path)} is no .npy file of numbers; write it with numpy.save."
         ) from None
 
 
@@ -77,12 +77,12 @@ def load_images(path: str, labels: np.ndarray) -> np.ndarray:
     square = images.ndim == 4 and images.shape[1] == images.shape[2]
     if not square or images.shape[3] != 3 or images.dtype != np.uint8:
         raise UserError(
-            f"{path!r}: images must be uint8 [n, side, side, 3], got {images.dtype}"
-            f" {images.shape}."
+            f"{quoted(path)}: images must be uint8 [n, side, side, 3], got"
+            f" {images.dtype} {images.shape}."
         )
     if len(images) != labels.size:
         raise UserError(
-            f"{path!r} holds {len(images)} images for {labels.size} labels."
+            f"{quoted(path)} holds {len(images)} images for {labels.size} labels."
         )
     return images
 
@@ -91,8 +91,8 @@ def load_groups(path: str, labels: np.ndarray) -> np.ndarray:
     groups = load_array(path)
     if groups.shape != (labels.size,) or not np.issubdtype(groups.dtype, np.integer):
         raise UserError(
-            f"{path!r}: groups must be integer [{labels.size}], one for each label, got"
-            f" {groups.dtype} {groups.shape}; -1 is no group."
+            f"{quoted(path)}: groups must be integer [{labels.size}], one for each"
+            f" label, got {groups.dtype} {groups.shape}; -1 is no group."
         )
     return groups
 
@@ -105,14 +105,14 @@ def load_class_names(path: str | None) -> dict[int, str]:
         return {number: shown(line) for number, line in lines if line}
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"--class_names: cannot read {path!r}: {error}; pass a text file."
+            f"--class_names: cannot read {quoted(path)}: {error}; pass a text file."
         ) from None
 
 
 def about_files(message: str, paths: Sequence[str]) -> str:
     """A message of ``evaluate``, with the files and flags in place of its arguments."""
     files = {
-        argument: repr(path) for argument, path in zip(ARGUMENTS, paths, strict=False)
+        argument: quoted(path) for argument, path in zip(ARGUMENTS, paths, strict=False)
     }
     flags = {name: f"--{name}" for name in FLAGS}
     return with_flags(message.removeprefix("evaluate: "), flags | files) + "."

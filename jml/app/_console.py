@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from jml import __version__
+from jml._names import quoted
 from jml._output import write_out
 from jml.app._command import exit_code
 from jml.app._parser import Parser
@@ -68,5 +69,5 @@ def _problem(words: list[str]) -> str:
         return "no command; "
     word = words[0].partition("=")[0]
     if word.startswith("-"):
-        return f"unknown flag {word!r}; {suggest(word, ('--help', '--version'))}"
-    return f"unknown command {word!r}; {suggest(word, tuple(COMMANDS))}"
+        return f"unknown flag {quoted(word)}; {suggest(word, ('--help', '--version'))}"
+    return f"unknown command {quoted(word)}; {suggest(word, tuple(COMMANDS))}"

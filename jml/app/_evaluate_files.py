@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from jml._names import quoted
 from jml._optional import progress_bar
 from jml._output import write_err
 from jml._whole_files import cannot_write
@@ -69,7 +70,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
     earlier = next((name for name in FILES if (out / name).exists()), None)
     if earlier and not overwrite:
         raise UserError(
-            f"--out: {str(out / earlier)!r} exists; choose another folder, or pass"
+            f"--out: {quoted(out / earlier)} exists; choose another folder, or pass"
             " --overwrite to replace that report."
         )
     place = out

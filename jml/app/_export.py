@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jml._names import quoted
 from jml._optional import need
 from jml._output import write_out
 from jml._whole_files import cannot_write, replace
@@ -63,10 +64,10 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
     parser.check()
     out = options.out or options.run / f"model{SUFFIXES[options.to]}"
     if out.is_dir():
-        raise UserError(f"--out: {str(out)!r} is a folder; pass the name of a file.")
+        raise UserError(f"--out: {quoted(out)} is a folder; pass the name of a file.")
     if out.exists() and not options.overwrite:
         raise UserError(
-            f"--out: {str(out)!r} exists; choose another, or pass --overwrite."
+            f"--out: {quoted(out)} exists; choose another, or pass --overwrite."
         )
     with loading():
         need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
@@ -76,7 +77,7 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
     with of_finished_run():
         model = load_model(options.run, config, which=which)
     if not out.parent.is_dir():
-        raise UserError(f"--out: {str(out.parent)!r} is no folder; choose another.")
+        raise UserError(f"--out: {quoted(out.parent)} is no folder; choose another.")
     writers = {
         "torch": _write_torch,
         "safetensors": _write_safetensors,

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from jml._names import quoted
 from jml.app._values import check_value, suggest
 from jml.errors import UserError
 
@@ -100,13 +101,13 @@ def unknown_flag(flag: str, known: Sequence[str]) -> str:
 def _converted(name: str, text: str, kind: type) -> Any:
     if kind is bool:
         if text.lower() not in _WORDS:
-            raise UserError(f"--{name}: {text!r} is neither true nor false.")
+            raise UserError(f"--{name}: {quoted(text)} is neither true nor false.")
         return _WORDS[text.lower()]
     try:
         return kind(text)
     except ValueError:
         words = "a whole number" if kind is int else "a number"
-        raise UserError(f"--{name}: {text!r} is not {words}.") from None
+        raise UserError(f"--{name}: {quoted(text)} is not {words}.") from None
 
 
 def _underscored(argument: str) -> str:

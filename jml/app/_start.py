@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jml._names import name_bytes
+from jml._names import name_bytes, quoted
 from jml._output import write_err
 from jml.app._config import Config, check_same_run
 from jml.data import Dataset
@@ -80,7 +80,7 @@ def start(
     if done > config.maxiter:
         raise UserError(
             f"--maxiter: {config.maxiter} is less than the {done} steps that"
-            f" {str(run.path)!r} has behind it; pass more."
+            f" {quoted(run.path)} has behind it; pass more."
         )
     trackers = []
     if run.is_writer and config.wandb is not None:
@@ -110,7 +110,7 @@ def _open_checkpoints(
         check_same_run(run.path, config, about["config"])
         if about["labels"] != fingerprint:
             raise UserError(
-                f"--resume: {str(run.path)!r} was trained on other images; pass the"
+                f"--resume: {quoted(run.path)} was trained on other images; pass the"
                 " --dataroot it had, or choose another --name."
             )
 

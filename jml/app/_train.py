@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from jml._names import quoted
 from jml._optional import need
 from jml.app._config import Config
 from jml.data import Dataset
@@ -47,7 +48,7 @@ class Summary(NamedTuple):
         if self.problems:
             raise IncompleteError(
                 self.problems,
-                f"trained, and what could be written is in {str(self.folder)!r}",
+                f"trained, and what could be written is in {quoted(self.folder)}",
                 "fix this, and --resume writes weights, plot and report anew.",
             )
 

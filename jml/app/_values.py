@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
+from jml._names import quoted
 from jml.errors import UserError
 
 
@@ -30,19 +31,21 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
         return
     kind = next((k for k in get_args(kind) if k is not type(None)), kind)
     if kind is bool and not isinstance(value, bool):
-        raise UserError(f"--{name}: {value!r} is neither true nor false.")
+        raise UserError(f"--{name}: {quoted(value)} is neither true nor false.")
     if kind is str and not isinstance(value, str):
-        raise UserError(f"--{name}: {value!r} is not text.")
+        raise UserError(f"--{name}: {quoted(value)} is not text.")
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if "choices" in rules and value not in rules["choices"]:
         known = rules["choices"]
         hint = suggest(str(value), known)
         choices = ", ".join(known)
-        raise UserError(f"--{name}: unknown {value!r}; {hint}choose from {choices}.")
+        raise UserError(
+            f"--{name}: unknown {quoted(value)}; {hint}choose from {choices}."
+        )
     if kind in (int, float) and not number:
-        raise UserError(f"--{name}: {value!r} is not a number.")
+        raise UserError(f"--{name}: {quoted(value)} is not a number.")
     if kind is int and not isinstance(value, int):
-        raise UserError(f"--{name}: {value!r} is not a whole number.")
+        raise UserError(f"--{name}: {quoted(value)} is not a whole number.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     for rule, broken, words in (
@@ -52,6 +55,8 @@ def check_value(name: str, value: Any, kind: Any, rules: Mapping[str, Any]) -> N
         ("maximum", lambda limit: value > limit, "must be at most"),
     ):
         if rule in rules and broken(rules[rule]):
-            raise UserError(f"--{name}: {value!r} {words} {rules[rule]}.")
+            raise UserError(f"--{name}: {quoted(value)} {words} {rules[rule]}.")
     if not math.isfinite(value):
-        raise UserError(f"--{name}: {value!r} is not finite; pass an ordinary number.")
+        raise UserError(
+            f"--{name}: {quoted(value)} is not finite; pass an ordinary number."
+        )

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from jml._names import quoted
+
 NAMED = 10  # names that a message lists
 LONGEST = 160  # characters of a name that a message shows
 
@@ -9,7 +11,7 @@ LONGEST = 160  # characters of a name that a message shows
 def quote(text: str) -> str:
     """Quotes a name or a line of a file, without the middle of a long one."""
     half = LONGEST // 2
-    return repr(text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}")
+    return quoted(text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}")
 
 
 def name_some(names: Iterable[str]) -> str:

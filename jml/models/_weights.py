@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jml._names import quoted
 from jml._optional import install, need
 from jml._value_checks import check_path
 from jml._whole_files import replace
@@ -40,7 +41,7 @@ def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) 
         OSError: the file cannot be written.
     """
     path = check_path("save_weights", "path", path)
-    need(f"writing {str(path)!r}", "safetensors")
+    need(f"writing {quoted(path)}", "safetensors")
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -72,7 +73,7 @@ def load_weights(
         return from_state_dict(state, params, batch_stats)
     except UserError as error:
         raise UserError(
-            f"`weights`: {str(path)!r} does not fit {arch} with this `embedding_dim`;"
+            f"`weights`: {quoted(path)} does not fit {arch} with this `embedding_dim`;"
             f' {error}; pass a file of the same network or `weights="none"`.'
         ) from None
 
@@ -81,18 +82,18 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     readers = {".pth": _read_pth, ".pt": _read_pth, ".safetensors": _read_safetensors}
     if _is_program(path):
         raise UserError(
-            f"`weights`: {str(path)!r} is TorchScript or another exported program,"
+            f"`weights`: {quoted(path)} is TorchScript or another exported program,"
             " which is not run here; where its model is defined, save the tensors"
             " alone, torch.save(model.state_dict(), 'weights.pth'), and pass that file."
         )
     if path.suffix not in readers:
         raise UserError(
-            f"`weights`: {str(path)!r} is neither 'none', 'imagenet', nor a .pth or"
+            f"`weights`: {quoted(path)} is neither 'none', 'imagenet', nor a .pth or"
             " .safetensors file; pass one of these."
         )
     if not path.is_file():
         raise UserError(
-            f"`weights`: no such file: {str(path)!r}; pass an existing .pth or"
+            f"`weights`: no such file: {quoted(path)}; pass an existing .pth or"
             ' .safetensors file, or `weights="none"`.'
         )
     try:
@@ -101,7 +102,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # readers raise many kinds about a broken file
         raise UserError(
-            f"`weights`: cannot read {str(path)!r}: {_reason(error)}; the file may be"
+            f"`weights`: cannot read {quoted(path)}: {_reason(error)}; the file may be"
             " damaged: fetch it again or pass another."
         ) from None
 
@@ -111,7 +112,7 @@ def _reason(error: Exception) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    need(f"`weights`: reading {str(path)!r}", "safetensors")
+    need(f"`weights`: reading {quoted(path)}", "safetensors")
     from safetensors.numpy import load_file
 
     return load_file(path)
@@ -124,12 +125,12 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # its text advises to switch safety off
         raise UserError(
-            f"`weights`: {str(path)!r} is damaged or holds more than tensors, which is"
+            f"`weights`: {quoted(path)} is damaged or holds more than tensors, which is"
             " not safe to load; pass a file that torch.save made of a state dict."
         ) from None
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
         raise UserError(
-            f"`weights`: {str(path)!r} holds no plain state dict (names to tensors);"
+            f"`weights`: {quoted(path)} holds no plain state dict (names to tensors);"
             " save model.state_dict() and pass that file."
         )
     # NumPy has no bfloat16.
@@ -155,7 +156,7 @@ def _torch(source: object) -> Any:
         import torch
     except ImportError:
         raise UserError(
-            f"`weights`: reading {str(source)!r} needs PyTorch; run:"
+            f"`weights`: reading {quoted(source)} needs PyTorch; run:"
             f' {install("torch")}, or pass a .safetensors file or `weights="none"`.'
         ) from None
     return torch

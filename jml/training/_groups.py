@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
+from jml._names import quoted
 from jml._value_checks import check_type
 from jml.errors import UserError
 from jml.models import batch_norm_mask
@@ -66,7 +67,7 @@ def _check_layer(layer: str, layers: Mapping[Any, PyTree]) -> None:
             known = [key for key, tree in by_name.items() if isinstance(tree, Mapping)]
             choices = ", ".join(".".join([*path, key]) for key in known)
             raise UserError(
-                f"`freeze`: no layer {layer!r}; choose from"
+                f"`freeze`: no layer {quoted(layer)}; choose from"
                 f" {choices or '.'.join(path)}."
             )
         path.append(name)

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from jml._names import quoted
 from jml.errors import UserError
 
 from ._defaults import BY_LOSS, NEEDS
@@ -27,8 +28,8 @@ def check_consistency(config: Settings) -> None:
         )
     if config.name is not None and not _is_plain(config.name):
         raise UserError(
-            f"--name: {config.name!r} is not the name of a folder; pass a word here,"
-            " and the folder that it is to lie in as --checkpoints_path."
+            f"--name: {quoted(config.name)} is not the name of a folder; pass a word"
+            " here, and the folder that it is to lie in as --checkpoints_path."
         )
     _check_places(config)
     if config.resume and config.overwrite:
@@ -46,8 +47,9 @@ def _check_places(config: Settings) -> None:
         runs, root = Path(config.checkpoints_path), Path(config.dataroot).absolute()
         if runs.absolute().is_relative_to(root):
             raise UserError(
-                f"--checkpoints_path: {str(runs)!r} is inside --dataroot"
-                f" {config.dataroot!r}, whose folders are classes; choose another."
+                f"--checkpoints_path: {quoted(runs)} is inside --dataroot"
+                f" {quoted(config.dataroot)}, whose folders are classes; choose"
+                " another."
             )
 
 
@@ -105,8 +107,8 @@ def _check_processes(config: Settings) -> None:
     host, _, port = config.coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise UserError(
-            f"--coordinator: {config.coordinator!r} is not HOST:PORT; pass the address"
-            " of process 0 and a free port there, or auto."
+            f"--coordinator: {quoted(config.coordinator)} is not HOST:PORT; pass the"
+            " address of process 0 and a free port there, or auto."
         )
     for name, value in counts.items():
         if value is None:
@@ -149,6 +151,6 @@ def check_same_run(path: Path, config: Settings, saved: Mapping[str, Any]) -> No
     """
     if lines := differences(config, saved):
         raise UserError(
-            f"--resume: {str(path)!r} is of another configuration: {'; '.join(lines)};"
+            f"--resume: {quoted(path)} is of another configuration: {'; '.join(lines)};"
             " pass the earlier values, or choose another --name."
         )

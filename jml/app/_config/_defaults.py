@@ -6,6 +6,7 @@ Only the standard library is imported here (see the package docstring).
 from typing import Any
 
 from jml._loss_specs import SPECS
+from jml._names import quoted
 from jml.app._values import suggest
 from jml.errors import UserError
 
@@ -87,5 +88,7 @@ def canonical_dataset(dataset: str) -> str:
     if known is None or colon:
         hint = suggest(dataset, DATASETS)
         choices = ", ".join(DATASETS)
-        raise UserError(f"--dataset: unknown {dataset!r}; {hint}choose from {choices}.")
+        raise UserError(
+            f"--dataset: unknown {quoted(dataset)}; {hint}choose from {choices}."
+        )
     return known

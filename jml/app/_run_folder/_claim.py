@@ -5,6 +5,7 @@ import time
 from glob import escape
 from pathlib import Path
 
+from jml._names import quoted
 from jml.app._config import Config
 from jml.errors import UserError
 
@@ -58,8 +59,8 @@ def lock_folder(path: Path) -> int | None:
     except BlockingIOError:
         os.close(lock)
         raise UserError(
-            f"--name: another run is writing {str(path)!r}; wait for its end, or choose"
-            " another --name."
+            f"--name: another run is writing {quoted(path)}; wait for its end, or"
+            " choose another --name."
         ) from None
     except OSError:
         pass

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jml._names import quoted
 from jml.app._config import Config
 from jml.errors import UserError
 from jml.models import Model, create
@@ -20,11 +21,11 @@ def read_config(folder: Path) -> Config:
         return Config(**json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(
-            f"cannot read {str(path)!r}: {error.strerror}; pass the folder of a run."
+            f"cannot read {quoted(path)}: {error.strerror}; pass the folder of a run."
         ) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{str(path)!r} is not the configuration of a run of this version: {error}"
+            f"{quoted(path)} is not the configuration of a run of this version: {error}"
         ) from None
 
 
@@ -54,7 +55,7 @@ def load_model(folder: Path, config: Config, *, which: str = "last") -> Model:
     weights = folder / WEIGHTS[which]
     if not weights.is_file():
         raise UserError(
-            f"{str(folder)!r} has no {weights.name}: the run has not come to its"
+            f"{quoted(folder)} has no {weights.name}: the run has not come to its"
             " first evaluation; pass the folder of another run."
         )
     return create(

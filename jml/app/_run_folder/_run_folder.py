@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jml._attempts import Attempts
+from jml._names import quoted
 from jml._whole_files import remove, replace, writing
 from jml.app._config import Config, check_same_run
 from jml.errors import UserError
@@ -81,8 +82,8 @@ class RunFolder:
             run.saved_config = saved if has_checkpoint(run.path) else None
         elif earlier and not config.overwrite:
             raise UserError(
-                f"--name: {str(run.path)!r} holds an earlier run ({earlier[0]}); choose"
-                " another --name, or pass --resume to go on with that run, or"
+                f"--name: {quoted(run.path)} holds an earlier run ({earlier[0]});"
+                " choose another --name, or pass --resume to go on with that run, or"
                 " --overwrite to replace it."
             )
         if not run.path.is_dir():
@@ -150,7 +151,7 @@ class RunFolder:
     def no_checkpoint(self) -> UserError:
         """Returns the error for a run that has no checkpoint to go on from."""
         return UserError(
-            f"--resume: {str(self.path)!r} holds a run but no checkpoint of it;"
+            f"--resume: {quoted(self.path)} holds a run but no checkpoint of it;"
             " choose another --name, or pass --overwrite to start again."
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from jml._checks import check_choice, check_count
+from jml._names import quoted
 from jml._value_checks import check_functions, check_path, check_type
 from jml.data._singletons import CHOICES, singletons_note
 from jml.data._types import Dataset, Images, Listing, Split
@@ -87,7 +88,7 @@ def decode(
         images, (bad, dark), path = disk_cache(folder, listing, shape, fill)
         if bad.any() and not skip_bad:  # they were left out when the cache was made
             _raise_bad(listing, image_size, bad)
-        kept = f"decoded images: {str(path)!r}, {size / 2**30:.1f} GiB"
+        kept = f"decoded images: {quoted(path)}, {size / 2**30:.1f} GiB"
         listing = listing._replace(notes=(*listing.notes, kept))
     elif cache == "host":
         images = np.empty(shape, np.uint8)
@@ -145,7 +146,8 @@ def _dark_note(listing: Listing, dark: Bool[np.ndarray, " n"]) -> str:
     return (
         f"{dark.sum():,} of {len(dark):,} images have 16 bits, no declared range and no"
         " value above 4,095; they are nearly black, for white is 65,535: if they hold"
-        f" 12 bits, declare it in the TIFF tag MaxSampleValue; the first is {first!r}"
+        f" 12 bits, declare it in the TIFF tag MaxSampleValue; the first is"
+        f" {quoted(first)}"
     )
 
 
@@ -179,6 +181,6 @@ def _dataset(
         first = listing.images[int(np.argmax(bad))].name
         notes += (
             f"{bad.sum():,} of {len(bad):,} images cannot be read and are left out, the"
-            f" first of them {first!r}",
+            f" first of them {quoted(first)}",
         )
     return Dataset(listing.name, train, query, gallery, listing.class_names, notes)

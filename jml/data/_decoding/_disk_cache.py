@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from jml._names import name_bytes
+from jml._names import name_bytes, quoted
 from jml._output import write_err
 from jml.data._types import Listing
 from jml.errors import UserError
@@ -58,7 +58,7 @@ def disk_cache(
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
         if path.exists():
-            write_err(f"{str(path)!r} is damaged: decoding anew")
+            write_err(f"{quoted(path)} is damaged: decoding anew")
             shutil.rmtree(path)
         partial.mkdir()
         _write(partial, shape, fill)
@@ -67,7 +67,7 @@ def disk_cache(
     except OSError as error:
         size = np.prod(shape, dtype=np.int64) / 2**20
         raise UserError(
-            f"`cache`: cannot write {size:,.0f} MiB to {str(folder)!r}:"
+            f"`cache`: cannot write {size:,.0f} MiB to {quoted(folder)}:"
             f" {error.strerror or error}; make room, or pass another `cache_folder` or"
             ' `cache="none"`.'
         ) from None
@@ -76,7 +76,7 @@ def disk_cache(
     loaded = _load(path, shape)
     if loaded is None:
         raise UserError(
-            f"`cache`: {str(path)!r} was changed while it was made; start again."
+            f"`cache`: {quoted(path)} was changed while it was made; start again."
         )
     return *loaded, path
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from jml._names import quoted
 from jml._optional import need
 from jml.data._types import ImageSource
 from jml.errors import UserError
@@ -95,8 +96,8 @@ def decode_square(source: ImageSource, side: int) -> Square:
         text = getattr(error, "strerror", None) or str(error)
         reason = " ".join(text.split()) or type(error).__name__
     raise BadImageError(
-        f"`listing`: cannot read the image {source.name!r}: {reason}; fix or remove it,"
-        " or pass `skip_bad=True`."
+        f"`listing`: cannot read the image {quoted(source.name)}: {reason}; fix or"
+        " remove it, or pass `skip_bad=True`."
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jml._names import quoted
 from jml._value_checks import check_path
 from jml.data._types import ImageSource, Listing
 from jml.errors import UserError
@@ -61,7 +62,7 @@ def cars196(root: str | os.PathLike) -> Listing:
     names = [str(name) for name in _load_mat(file, "class_names")]
     if classes and not 1 <= min(classes) <= max(classes) <= len(names):
         raise UserError(
-            f"`root`: {str(file)!r} names {len(names)} classes, and the images have"
+            f"`root`: {quoted(file)} names {len(names)} classes, and the images have"
             f" classes from {min(classes)} to {max(classes)}; {ADVICE}."
         )
     train = np.asarray(classes) <= 98
@@ -123,7 +124,7 @@ def _annotations(file: Path, field: str) -> tuple[list[Line], list[int]]:
         lines, classes = [], []
     if not lines:
         raise UserError(
-            f"`root`: {str(file)!r} has no annotations with {field} and class;"
+            f"`root`: {quoted(file)} has no annotations with {field} and class;"
             f" {ADVICE}."
         )
     return lines, classes
@@ -137,5 +138,5 @@ def _load_mat(file: Path, variable: str) -> np.ndarray:
     except Exception as error:  # the parser raises many kinds, all about this file
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise UserError(
-            f"`root`: cannot read {str(file)!r}: {reason}; {ADVICE}."
+            f"`root`: cannot read {quoted(file)}: {reason}; {ADVICE}."
         ) from None

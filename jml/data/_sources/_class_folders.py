@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jml._names import quoted
 from jml._value_checks import check_path
 from jml.data._messages import counted, name_some, quote
 from jml.data._types import Listing
@@ -89,7 +90,7 @@ def _list_folder(path: Path) -> Contents:
         reason = "not a directory"
     except OSError as error:
         reason = f"cannot be listed ({error.strerror})"
-    raise UserError(f"`root`: {reason}: {str(path)!r}; {LAYOUT}.")
+    raise UserError(f"`root`: {reason}: {quoted(path)}; {LAYOUT}.")
 
 
 def _check_classes(
@@ -112,7 +113,7 @@ def _check_classes(
     hint = _hint(parts[""]) if few else ""
     if hint:
         empty = []  # these folders are no classes
-    advice = f"give each an image or remove it from {str(root)!r}"
+    advice = f"give each an image or remove it from {quoted(root)}"
     if any(scan.below for scan in empty):
         advice += ", or pass `nested=True`, which reads the folders below"
     flat = [role for role in splits if not scans[role]]
@@ -122,7 +123,7 @@ def _check_classes(
     for role in flat:
         images = len(parts[role].images)
         problems.add(
-            f"{str(splits[role])!r} holds no folder of a class"
+            f"{quoted(splits[role])} holds no folder of a class"
             + f", but {counted(images, 'image')}" * bool(images)
         )
     for scan in empty:
@@ -142,7 +143,7 @@ def _too_few(root: Path, classes: int, hint: str, loose: int) -> str:
     count = ("no class", "a single class", "two classes", "three classes")[classes]
     beside = f"; {counted(loose, 'image')} beside are in none" * bool(loose)
     return (
-        f"{str(root)!r} has {count}, and it takes four, two to train and two to"
+        f"{quoted(root)} has {count}, and it takes four, two to train and two to"
         f" test{hint or beside}"
     )
 
@@ -150,7 +151,7 @@ def _too_few(root: Path, classes: int, hint: str, loose: int) -> str:
 def _hint(top: Contents) -> str:
     """Where the classes may be, if not in the root."""
     if len(top.folders) == 1 and len(below := _list_folder(top.folders[0]).folders) > 1:
-        return f" (is it {str(top.folders[0])!r}, which holds {len(below):,} folders?)"
+        return f" (is it {quoted(top.folders[0])}, which holds {len(below):,} folders?)"
     return ""
 
 

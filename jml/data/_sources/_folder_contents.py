@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from jml._names import quoted
 from jml.data._decoding import readable_extensions
 
 from ._search import is_folder, is_hidden
@@ -85,7 +86,7 @@ def scan_folder(path: Path, *, nested: bool) -> Scan:
             inside = contents(folder)
         except OSError as error:
             if nested or folder is path:
-                fault = fault or f"{str(folder)!r} cannot be listed: {error.strerror}"
+                fault = fault or f"{quoted(folder)} cannot be listed: {error.strerror}"
             continue
         if nested or folder is path:
             images += inside.images

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from jml._names import quoted
 from jml._text_files import read_lines
 from jml.data._messages import quote
 
@@ -49,7 +50,7 @@ def read_list(
         lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        problems.add_first(f"cannot read {str(path)!r}: {reason}")
+        problems.add_first(f"cannot read {quoted(path)}: {reason}")
         return
     for number, line in enumerate(lines, 1):
         cells = line.split()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from jml._names import quoted
 from jml.data._messages import NAMED
 from jml.errors import UserError
 
@@ -51,7 +52,7 @@ class Problems:
         path, number = self._line
         where = f"line {number}"
         if path != self._last_path:  # a file is named once for all its lines
-            where, self._last_path = f"{str(path)!r}, {where}", path
+            where, self._last_path = f"{quoted(path)}, {where}", path
         self.add(f"{where}: {error}")
         return True
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 
+from jml._names import quoted
 from jml.data._messages import name_some
 from jml.errors import UserError
 
@@ -63,7 +64,7 @@ def find_file(root: Path, pattern: str) -> Path | None:
     for other in files[1:]:
         if not filecmp.cmp(files[0], other, shallow=False):
             raise UserError(
-                f"`root`: {str(root)!r} holds several {files[0].name}, in"
+                f"`root`: {quoted(root)} holds several {files[0].name}, in"
                 f" {name_some(str(path.parent) for path in files)}; pass the folder of"
                 " one of them."
             )
@@ -98,7 +99,7 @@ def find_list(root: str | os.PathLike, name: str, layout: str) -> Path:
     above = root.absolute().parent
     if root.is_dir() and any(os.path.isfile(above / p / name) for p in (".", "Eval")):
         raise UserError(
-            f"`root`: {str(root)!r} is a part of the data set; pass {str(above)!r}."
+            f"`root`: {quoted(root)} is a part of the data set; pass {quoted(above)}."
         )
     raise layout_error(root, name, layout)
 
@@ -115,10 +116,10 @@ def layout_error(root: Path, missing: str, layout: str) -> UserError:
         names = sorted(name for name in os.listdir(root) if not is_hidden(name))
     except OSError as error:
         return UserError(
-            f"`root`: {str(root)!r} cannot be listed: {error.strerror}; pass a folder"
+            f"`root`: {quoted(root)} cannot be listed: {error.strerror}; pass a folder"
             f" with {layout}."
         )
     return UserError(
-        f"`root`: {str(root)!r} has no {missing}, up to {DEEP} folders down; it holds"
+        f"`root`: {quoted(root)} has no {missing}, up to {DEEP} folders down; it holds"
         f" {name_some(names) or 'nothing'}; pass a folder with {layout}."
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from jml._names import quoted
 from jml.data._messages import counted, name_some, quote
 from jml.errors import UserError
 
@@ -86,7 +87,7 @@ def find_splits(root: Path, top: Contents) -> dict[str, Path]:
         if by_split and alone:
             names = name_some(path.name for path in top.folders)
             raise UserError(
-                f"`root`: {str(root)!r} holds {names}, and {problem}; {LAYOUT}."
+                f"`root`: {quoted(root)} holds {names}, and {problem}; {LAYOUT}."
             ) from None
         return {}
     used = [path for split in roles for path in by_split[split]]
@@ -94,7 +95,7 @@ def find_splits(root: Path, top: Contents) -> dict[str, Path]:
         return {}
     if len(used) > len(roles):
         raise UserError(
-            f"`root`: {str(root)!r} holds {name_some(path.name for path in used)}, of"
+            f"`root`: {quoted(root)} holds {name_some(path.name for path in used)}, of"
             " which several mean the same; rename or remove what is no split."
         )
     return {role: by_split[split][0] for split, role in roles.items()}

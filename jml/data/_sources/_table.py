@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jml._names import quoted
 from jml._text_files import read_lines
 from jml._value_checks import check_path
 from jml.data._messages import counted, name_some, quote
@@ -49,7 +50,7 @@ def table(path: str | os.PathLike) -> Listing:
     """
     path = check_path("table", "path", path)
     if path.is_dir():
-        raise UserError(f"`path`: {str(path)!r} is a folder; pass the CSV file.")
+        raise UserError(f"`path`: {quoted(path)} is a folder; pass the CSV file.")
     problems = Problems("fix that in the table", argument="path")
     folder = ImageFolder(path.parent)
     images, classes, splits, groups = [], [], [], []
@@ -91,7 +92,7 @@ def _roles(path: Path, counts: Counter[str], problems: Problems) -> dict[str, st
         return roles_of(counts)
     except Problem as problem:
         held = f"the splits {', '.join(counts)}" if counts else "no line of an image"
-        problems.add(f"{str(path)!r} has {held}: {problem}")
+        problems.add(f"{quoted(path)} has {held}: {problem}")
         return {}
 
 
@@ -128,10 +129,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"`path`: cannot read {str(path)!r}: {reason}; {ADVICE}."
+            f"`path`: cannot read {quoted(path)}: {reason}; {ADVICE}."
         ) from None
     if names is None:
-        raise UserError(f"`path`: {str(path)!r} is empty; {ADVICE}.")
+        raise UserError(f"`path`: {quoted(path)} is empty; {ADVICE}.")
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -154,7 +155,7 @@ def _check_names(path: Path, number: int, names: Sequence[str]) -> None:
             if missing
             else f"there are two columns {' and '.join(twice)}"
         )
-        raise UserError(f"`path`: {str(path)!r}, line {number}: {problem}; {ADVICE}.")
+        raise UserError(f"`path`: {quoted(path)}, line {number}: {problem}; {ADVICE}.")
 
 
 def _with_groups(listing: Listing, cells: Sequence[str]) -> Listing:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jml._names import shown, utf8_path
+from jml._names import quoted, shown, utf8_path
 from jml._optional import install, need
 from jml.data._types import Listing
 from jml.errors import UserError
@@ -128,12 +128,12 @@ def _open(
     except library.core.registered.DatasetNotFoundError:
         raise UserError(
             f"`name`: tfds:{name} is neither a data set of TFDS nor prepared in"
-            f" {str(root)!r}; check the name and `root`."
+            f" {quoted(root)}; check the name and `root`."
         ) from None
     except Exception as error:  # an impossible name, or damaged metadata
         what = f"tfds:{name} cannot be opened: {_line(error)}"
         raise UserError(f"`name`: {what}; check the name and `root`.") from None
-    folder = repr(str(builder.data_dir).replace(str(data_dir), str(root)))
+    folder = quoted(str(builder.data_dir).replace(str(data_dir), str(root)))
     if not builder.info.splits:
         if not download:
             raise UserError(

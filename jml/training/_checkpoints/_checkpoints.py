@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from jml._checks import check_count
-from jml._names import utf8_path
+from jml._names import quoted, utf8_path
 from jml._output import write_out
 from jml._value_checks import check_fields, check_functions, check_path, check_type
 from jml.errors import UserError
@@ -63,7 +63,7 @@ class Checkpoints:
         self._handled: set[int] = set()  # steps restored or saved by this object
         if self.folder.exists() and not self.folder.is_dir():
             problem = "is not a folder; remove it, or choose another."
-            raise UserError(f"`folder`: {str(self.folder)!r} {problem}")
+            raise UserError(f"`folder`: {quoted(self.folder)} {problem}")
         with ExitStack() as stack:  # is closed if something below fails
             stack.enter_context(silence())
             with saving(self.folder):
@@ -100,7 +100,7 @@ class Checkpoints:
             return
         if step in self.steps:
             raise UserError(
-                f"`folder`: {str(self.folder)!r} has a checkpoint of step {step}"
+                f"`folder`: {quoted(self.folder)} has a checkpoint of step {step}"
                 " already; restore it first, or choose another folder."
             )
         self._handled.add(step)
@@ -148,14 +148,14 @@ class Checkpoints:
                 path = put_aside(self._manager, self.folder, earlier)
                 self._notify(
                     f"checkpoint {earlier} cannot be read ({reason}); it is at"
-                    f" {str(path)!r} now, and the one before it is used"
+                    f" {quoted(path)} now, and the one before it is used"
                 )
             self._handled.add(step)
             return restored
         if unreadable:
             step, reason = next(iter(unreadable.items()))
             raise UserError(
-                f"`folder`: no checkpoint in {str(self.folder)!r} can be read ({step}:"
+                f"`folder`: no checkpoint in {quoted(self.folder)} can be read ({step}:"
                 f" {reason}); choose another folder, or remove this one."
             )
         return state
@@ -176,8 +176,8 @@ class Checkpoints:
         about, path = self._read_about(step), str(self.folder / str(step))
         if not about:
             raise UserError(
-                f"`folder`: {path!r} is no checkpoint of this version of JML; choose"
-                " another folder."
+                f"`folder`: {quoted(path)} is no checkpoint of this version of JML;"
+                " choose another folder."
             )
         self._check(about)
         wanted = contents.arrays_by_name(jax.tree.map(jnp.asarray, state))

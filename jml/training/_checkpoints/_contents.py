@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jml._names import quoted
 from jml.errors import UserError
 from jml.training._step import TrainState
 
@@ -106,6 +107,6 @@ def check_same_arrays(
         there = name in saved and saved[name][:2]
         if here != there:
             raise UserError(
-                f"`state`: {path!r} is of another network: {name} is"
+                f"`state`: {quoted(path)} is of another network: {name} is"
                 f" {there or 'missing'} there and {here or 'missing'} here."
             )
