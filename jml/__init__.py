@@ -5,8 +5,9 @@ imported when it is first used, so that ``import jml`` costs nothing, and each b
 its own dependencies alone. ``jml.losses`` needs JAX, NumPy and jaxtyping.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from . import data as data
@@ -20,26 +21,18 @@ if TYPE_CHECKING:
     from . import training as training
 
 __version__ = "0.1.0"
-__all__ = [
-    "__version__",
-    "data",
-    "distances",
-    "errors",
-    "evaluation",
-    "losses",
-    "models",
-    "pairwise",
-    "report",
-    "training",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public module on its first use (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.{name}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, "__doc__", "__file__", "__name__", "__path__"})
+import_on_first_use(
+    __name__,
+    {
+        "data": None,
+        "distances": None,
+        "errors": None,
+        "evaluation": None,
+        "losses": None,
+        "models": None,
+        "pairwise": None,
+        "report": None,
+        "training": None,
+    },
+    also=("__version__",),
+)

@@ -1,5 +1,6 @@
 """The package: its public modules on first use, its version, its extras."""
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -20,7 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def test_public_modules_are_imported_when_they_are_used():
     code = (
         "import sys, jml\n"
-        "assert not [name for name in sys.modules if name.startswith('jml.')]\n"
+        "loaded = [name for name in sys.modules if name.startswith('jml.')]\n"
+        "assert loaded == ['jml._first_use']\n"
         "assert 'jax' not in sys.modules and 'losses' in dir(jml)\n"
         "assert callable(jml.losses.triplet_loss)\n"
         "assert 'jml.models' not in sys.modules\n"
@@ -33,6 +35,39 @@ def test_every_public_module_of_jml_is_there():
     for name in set(jml.__all__) - {"__version__"}:
         assert getattr(jml, name) is import_module(f"jml.{name}")
         assert name in dir(jml)
+
+
+@pytest.mark.parametrize("package", ["jml", "jml.evaluation"])
+def test_names_that_are_imported_on_first_use_are_those_of_type_checkers(package):
+    module = import_module(package)
+    (block,) = (
+        node
+        for node in ast.parse(Path(module.__file__).read_text()).body
+        if isinstance(node, ast.If)
+    )
+    homes = {
+        alias.name: (node.module, alias.asname)
+        for node in block.body
+        for alias in node.names
+    }
+    assert sorted(homes) == sorted(set(module.__all__) - {"__version__"})
+    for name, (home, alias) in homes.items():
+        assert alias == name
+        value = import_module(f"{package}.{home or name}")
+        assert getattr(module, name) is (getattr(value, name) if home else value)
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"'{package}' has no attribute 'x'"):
+        getattr(module, "x")  # noqa: B009
+
+
+def test_evaluation_is_imported_without_jax():
+    code = (
+        "import sys, jml.evaluation\n"
+        "assert not {'jax', 'numpy'} & set(sys.modules)\n"
+        "from jml.evaluation import *\n"
+        "assert callable(recall_at_k) and callable(evaluate)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_an_unknown_name_in_jml_is_an_attribute_error():

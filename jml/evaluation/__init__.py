@@ -4,8 +4,9 @@ What it exports is imported on its first use: ``python -m jml.evaluation`` has t
 ``--help`` and Ctrl-C before JAX is loaded.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jml._first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from ._clustering import Clustering as Clustering
@@ -21,41 +22,18 @@ if TYPE_CHECKING:
     from ._neighbours import nearest_neighbours as nearest_neighbours
     from ._recall import recall_at_k as recall_at_k
 
-_MODULES = {
-    "Clustering": "_clustering",
-    "Evaluation": "_evaluation",
-    "adjusted_mutual_information": "_clustering",
-    "count_neighbours": "_counts",
-    "count_relevant": "_counts",
-    "evaluate": "_evaluate",
-    "kmeans": "_clustering",
-    "nearest_neighbours": "_neighbours",
-    "normalized_mutual_information": "_clustering",
-    "recall_at_k": "_recall",
-}
-__all__ = [
-    "Clustering",
-    "Evaluation",
-    "adjusted_mutual_information",
-    "count_neighbours",
-    "count_relevant",
-    "evaluate",
-    "kmeans",
-    "nearest_neighbours",
-    "normalized_mutual_information",
-    "recall_at_k",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name on its first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(
-        import_module(f".{_MODULES[name]}", __name__), name
-    )
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, "__doc__", "__file__", "__name__", "__path__"})
+import_on_first_use(
+    __name__,
+    {
+        "Clustering": "_clustering",
+        "Evaluation": "_evaluation",
+        "adjusted_mutual_information": "_clustering",
+        "count_neighbours": "_counts",
+        "count_relevant": "_counts",
+        "evaluate": "_evaluate",
+        "kmeans": "_clustering",
+        "nearest_neighbours": "_neighbours",
+        "normalized_mutual_information": "_clustering",
+        "recall_at_k": "_recall",
+    },
+)
