@@ -58,51 +58,54 @@ def test_the_objective_is_that_of_the_configuration(settings, function, argument
     )
 
 
+FLAGS = {
+    "optimizer": "lion",
+    "schedule": "cosine",
+    "clip_norm": 2.5,
+    "ema": 0.75,
+    "freeze": "fc, bn,",
+    "head_lr": 0.125,
+    "on_nan": "skip",
+    "microbatch": 12,
+    "freeze_bn": True,
+    "precision": "bfloat16",
+    "warmup": 7,
+    "weight_decay": 0.0625,
+    "momentum": 0.5,
+}
+# What the functions get of these: by function and argument.
+EXPECTED = {
+    "label_groups freeze": ("fc", "bn"),
+    "label_groups freeze_bn": True,
+    "label_groups freeze_proxies": False,
+    "make_optimizer optimizer": "lion",
+    "make_optimizer schedule": "cosine",
+    "make_optimizer clip": True,
+    "make_loss microbatch": 12,
+    "make_loss bfloat16": True,
+    "make_loss freeze_bn": True,
+    "make_step skip_nan": True,
+}
+
+
 def test_flags_reach_the_functions_that_they_set(monkeypatch):
     model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
     monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
-    given = {}
+    passed = {}
     for name in ("label_groups", "make_optimizer", "make_loss", "make_step"):
         function = getattr(build_module, name)
 
         def spy(*args, name=name, function=function, **options):
-            given.update({f"{name} {key}": value for key, value in options.items()})
+            passed.update({f"{name} {key}": value for key, value in options.items()})
             return function(*args, **options)
 
         monkeypatch.setattr(build_module, name, spy)
-    flags = {
-        "optimizer": "lion",
-        "schedule": "cosine",
-        "clip_norm": 2.5,
-        "ema": 0.75,
-        "freeze": "fc, bn,",
-        "head_lr": 0.125,
-        "on_nan": "skip",
-        "microbatch": 12,
-        "freeze_bn": True,
-        "precision": "bfloat16",
-        "warmup": 7,
-        "weight_decay": 0.0625,
-        "momentum": 0.5,
-    }
-    training = build_module.build(Config(loss="proxy_nca", **flags), num_classes=3)
-    expected = {
-        "label_groups freeze": ("fc", "bn"),
-        "label_groups freeze_bn": True,
-        "label_groups freeze_proxies": False,
-        "make_optimizer optimizer": "lion",
-        "make_optimizer schedule": "cosine",
-        "make_optimizer clip": True,
-        "make_loss microbatch": 12,
-        "make_loss bfloat16": True,
-        "make_loss freeze_bn": True,
-        "make_step skip_nan": True,
-    }
-    assert {name: given[name] for name in expected} == expected
+    training = build_module.build(Config(loss="proxy_nca", **FLAGS), num_classes=3)
+    assert {name: passed[name] for name in EXPECTED} == EXPECTED
     assert training.state.average is not None
     rates = training.hyper.rates
     for name in ("clip_norm", "head_lr", "warmup", "weight_decay", "momentum"):
-        assert getattr(rates, name) == flags[name]
+        assert getattr(rates, name) == FLAGS[name]
     assert training.hyper.ema == 0.75
     assert build_module.build(Config(lr=0.5), num_classes=3).hyper.rates.head_lr == 0.5
 

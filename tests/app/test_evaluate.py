@@ -6,8 +6,8 @@ import pytest
 from jml.app._array_files import load_class_names
 from jml.app._evaluate import main
 from jml.evaluation import evaluate
-from tests.report.conftest import NASTY, items
 from tests.report.page import data_of
+from tests.report.small import NASTY, items
 
 
 @pytest.fixture

@@ -36,7 +36,14 @@ def tiff(samples, *tags, endian="<", photometric=None, bits=None):
         *([(338, 3, [2])] if channels == 4 else []),
         *tags,
     ]
-    entries.sort()
+    directory, long = _directory(sorted(entries), endian)
+    head = b"II" if endian == "<" else b"MM"
+    head += struct.pack(endian + "HIH", 42, 8, len(entries))
+    return head + directory + bytes(4) + long + data
+
+
+def _directory(entries, endian):
+    """The entries in bytes, and after them the values that are too long for one."""
     start = 8 + 2 + 12 * len(entries) + 4
     packed = [
         b"".join(struct.pack(endian + TYPES[t], v) for v in values)
@@ -52,9 +59,7 @@ def tiff(samples, *tags, endian="<", photometric=None, bits=None):
             value = struct.pack(endian + "I", start + len(long) - len(value))
         directory += struct.pack(endian + "HHI", tag, t, len(values))
         directory += value.ljust(4, b"\0")
-    head = b"II" if endian == "<" else b"MM"
-    head += struct.pack(endian + "HIH", 42, 8, len(entries))
-    return head + directory + bytes(4) + long + data
+    return directory, long
 
 
 def ramp(kind, white):

@@ -36,7 +36,7 @@ def test_every_package_has_a_page():
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_page_has_every_public_name_once(package):
+def test_the_api_page_of_a_package_has_every_public_name_once(package):
     module = import_module(f"jml.{package}")
     page = (API / f"{package}.rst").read_text(encoding="utf-8")
     assert f".. automodule:: jml.{package}\n   :members:\n" in page

@@ -116,7 +116,7 @@ def test_the_commands_of_a_page(page):
         ("python benchmarks/gone.py", [["benchmarks/gone.py"]]),
     ],
 )
-def test_how_commands_are_found(text, expected):
+def test_the_reader_of_pages_finds_the_commands_in_a_block(text, expected):
     assert list(commands(text)) == expected
 
 
@@ -130,6 +130,6 @@ def test_how_commands_are_found(text, expected):
         "train --loss triplet --margin x",
     ],
 )
-def test_a_wrong_command_is_refused(words):
+def test_the_check_of_pages_refuses_a_wrong_command(words):
     with pytest.raises(UserError):
         check(words.split())

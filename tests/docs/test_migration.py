@@ -59,7 +59,7 @@ def test_the_list_is_that_of_the_installed_version():
     assert list(installed_classes()) == CLASSES
 
 
-def test_what_jml_has_exists():
+def test_the_migration_table_names_what_jml_has():
     """A row names what JML has, with arguments that it takes, or says "not in JML"."""
     for row, here, differs in rows():
         assert here == LACKS or differs, row

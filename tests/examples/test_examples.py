@@ -14,7 +14,7 @@ import yaml
 from jml.app._config import parse
 from jml.app._console import main as jml
 from jml.models import _resnet
-from tests.app.conftest import draw
+from tests.app.striped_images import draw
 
 FOLDER = Path(__file__).parents[2] / "examples"
 SWEEP = yaml.safe_load((FOLDER / "wandb_sweep.yaml").read_text())
@@ -40,7 +40,7 @@ def precision(line):
 
 
 @pytest.mark.parametrize("name", ["nnx_loop", "equinox_loop"])
-def test_a_training_loop(run, name):
+def test_an_example_of_a_training_loop_learns(run, name):
     untrained, *steps, trained = run(name)
     assert untrained.startswith("untrained Recall@1")
     assert [line.partition(":")[0] for line in steps] == [
@@ -49,7 +49,7 @@ def test_a_training_loop(run, name):
     assert precision(trained) > precision(untrained) + 0.2
 
 
-def test_a_memory(run):
+def test_the_example_of_a_memory_gains_by_it(run):
     without, remembering = run("cross_batch_memory")
     assert precision(remembering) > precision(without) + 0.05
 
@@ -66,14 +66,14 @@ def test_evaluation_of_arrays_and_files(run, tmp_path):
     assert run("evaluate_embeddings", *files) == made_up
 
 
-def test_a_search(run):
+def test_the_example_of_a_search_names_its_best_trial(run):
     *trials, best = run("optuna_search", 2)
     assert len(trials) == 2
     scores = [precision(line) for line in trials]
     assert best == f"best: trial {np.argmax(scores)}"
 
 
-def test_several_devices():
+def test_the_example_of_several_devices_gets_the_same_loss_and_gradient():
     """In a process of its own: XLA counts its devices once."""
     flags = "--xla_force_host_platform_device_count=4"
     done = subprocess.run(

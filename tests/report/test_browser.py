@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from .conftest import NASTY, items, write
+from .small import NASTY, items, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Without a sandbox for root, and without calls of its own to the network.

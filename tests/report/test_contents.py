@@ -19,8 +19,8 @@ from jml.report._page_data import (
     training_curves,
 )
 
-from .conftest import RECORDS, items, write
 from .page import data_of
+from .small import RECORDS, items, write
 
 
 @pytest.mark.parametrize("with_gallery", [False, True])

@@ -13,8 +13,8 @@ from jml.report._embedding_map import embedding_map
 from jml.report._page import as_json
 from jml.report._thumbnails import BUDGET, SIDE, sheets, thumbnails
 
-from .conftest import NASTY, RECORDS, items, write
 from .page import data_of
+from .small import NASTY, RECORDS, items, write
 
 
 def test_the_page_refers_to_nothing_outside_itself(report):
