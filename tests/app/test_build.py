@@ -7,9 +7,11 @@ import pytest
 
 from jml import losses
 from jml.app import _build as build_module
+from jml.app import _embed
 from jml.app._build import check_divides
 from jml.app._config import Config
 from jml.app._objective import objective_of
+from jml.data import Dataset, Split
 from jml.errors import UserError
 from jml.models import Model
 from tests.training.one_layer import HYPER, make_params
@@ -115,11 +117,25 @@ def test_training_mirrors_photographs_and_not_characters(monkeypatch, flags, fli
     model = Model(None, make_params()["model"], {"mean": jnp.zeros(3)})
     augments = []
     monkeypatch.setattr(build_module, "create", lambda *args, **options: model)
-    monkeypatch.setattr(
-        build_module, "make_loss", lambda *args, augment, **_: augments.append(augment)
-    )
+
+    def make_loss(*args, augment, **options):
+        augments.append(augment)
+        return lambda *arguments: None  # nobody calls it
+
+    monkeypatch.setattr(build_module, "make_loss", make_loss)
     build_module.build(Config(image_size=28, **flags), num_classes=3)
     brighter_rightwards = np.arange(32, dtype=np.uint8)[None, None, :, None]
     images = np.broadcast_to(brighter_rightwards, (64, 32, 32, 3))
     views = augments[0](jax.random.key(0), images)
     assert np.any(views[:, 0, 0, 0] > views[:, 0, -1, 0]) == flip
+
+
+def test_embeddings_that_are_not_finite_name_the_flags_to_change(monkeypatch):
+    split = Split(np.zeros((2, 28, 28, 3), np.uint8), np.zeros(2, np.int64))
+    dataset = Dataset("x", split, split, None, ("a",))
+    monkeypatch.setattr(
+        _embed, "make_embed", lambda *_: lambda *_: np.full((2, 3), np.nan)
+    )
+    embed_test = _embed.make_embed_test(None, dataset, Config())
+    with pytest.raises(UserError, match=r"finite; train with a lower --lr, and .* --w"):
+        embed_test(None, None)
