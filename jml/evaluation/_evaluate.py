@@ -149,14 +149,8 @@ def evaluate(
     )
     if clusterings is None:
         clusterings = default_clusterings(search)
-    repeats = {"clusterings": clusterings, "resamples": resamples}
-    check_at_most("evaluate", MOST_REPEATS, **repeats)
-    check_at_most("evaluate", largest_first_seed(clusterings), seed=seed)
+    _check_numbers(clusterings, resamples, confidence, seed)
     check_functions("evaluate", progress=progress)
-    if not isinstance(confidence, float | np.floating) or not 0 < confidence < 1:
-        raise ValueError(
-            f"evaluate: `confidence` must be between 0 and 1, got {confidence!r}"
-        )
     measured = measure("evaluate", search, ks=ks, map_ks=map_ks, progress=progress)
     if gallery is not None and self_index is None and ids is None:
         _warn_of_copies(search)
@@ -175,6 +169,19 @@ def evaluate(
             metrics[name] = float(np.mean(scores))
             intervals[name] = min(scores), max(scores)
     return make_evaluation(search, measured, metrics, intervals, confidence)
+
+
+def _check_numbers(
+    clusterings: int, resamples: int, confidence: float, seed: int
+) -> None:
+    """Raises a ValueError unless the numbers of ``evaluate`` are in range."""
+    repeats = {"clusterings": clusterings, "resamples": resamples}
+    check_at_most("evaluate", MOST_REPEATS, **repeats)
+    check_at_most("evaluate", largest_first_seed(clusterings), seed=seed)
+    if not isinstance(confidence, float | np.floating) or not 0 < confidence < 1:
+        raise ValueError(
+            f"evaluate: `confidence` must be between 0 and 1, got {confidence!r}"
+        )
 
 
 def _warn_of_copies(search: Search) -> None:
