@@ -141,9 +141,13 @@ def announce(
     config: Config, run: RunFolder, dataset: Dataset, journal: Journal, *, done: int
 ) -> None:
     """Prints what runs, where, and from which step on."""
-    train, test = (len(np.unique(s.labels)) for s in (dataset.train, dataset.query))
+    train, test = (np.unique(s.labels) for s in (dataset.train, dataset.query))
+    shared = len(np.intersect1d(train, test))
+    of_test = (
+        f"to test on, {shared} of them the same" if shared else "others to test on"
+    )
     journal.notify(
-        f"{dataset.name}: {train} classes to train on, {test} others to test on;"
+        f"{dataset.name}: {len(train)} classes to train on, {len(test)} {of_test};"
         f" {config.arch}, {config.loss}; run folder {run.path}"
     )
     for note in run.notes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
@@ -29,17 +30,39 @@ def call_terms(
         ValueError: for shapes other than one entry for each anchor, and for a count
             with a gradient.
     """
-    returned = jax.tree.leaves(terms(rows, **hyperparameters))
-    shapes = [jnp.shape(array) for array in returned]
+    returned = terms(rows, **hyperparameters)
     anchors = len(rows.squared)
+    if isinstance(returned, tuple | list | Array):
+        shapes = [jnp.shape(array) for array in jax.tree.leaves(returned)]
+        got = f"shapes {', '.join(map(str, shapes))}"
+    else:
+        shapes, got = [], f"a {type(returned).__name__}"
     if shapes != [(anchors,), (anchors,)]:
         raise ValueError(
             f"{name}: `terms` must return two arrays with one entry for each of the "
-            f"{anchors} anchors, the sums and the numbers of terms, got shapes "
-            f"{', '.join(map(str, shapes))}"
+            f"{anchors} anchors, the sums and the numbers of terms, got {got}"
         )
     total, number = returned
     return total, _without_gradient(name, number)
+
+
+def check_function(name: str, argument: str, function: Callable[..., Any]) -> None:
+    """Raises ValueError if a function holds values that JAX is tracing.
+
+    The loss is a `jit` of its own, within which such a value would be a constant.
+    """
+    held: list[Any] = []
+    while isinstance(function, partial):
+        held += [function.args, function.keywords]
+        function = function.func
+    held += [getattr(function, "__defaults__", None)]
+    held += [getattr(function, "__kwdefaults__", None)]
+    held += [cell.cell_contents for cell in getattr(function, "__closure__", ()) or ()]
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(held)):
+        raise ValueError(
+            f"{name}: `{argument}` uses a traced value of the function around it, whose"
+            " gradient would be lost; pass it by `hyperparameters` or `parameters`"
+        )
 
 
 def _without_gradient(name: str, number: Float[Array, " b"]) -> Float[Array, " b"]:

@@ -16,7 +16,7 @@ from ._blocks import Plan
 from ._devices import AxisName, check_axis_name, psum
 from ._gradient import mean_loss
 from ._memory import Memory, check_memory
-from ._pair_gradients import Hyperparameters, Terms, call_terms
+from ._pair_gradients import Hyperparameters, Terms, call_terms, check_function
 from ._references import Pairs, prepare
 from ._sums import Sums, sum_rows
 
@@ -74,8 +74,9 @@ def pair_loss(
         The loss, a scalar in float32 or float64; 0 without a term.
 
     Raises:
-        ValueError: for a wrong type, shape or dtype, also of what `terms` returns, and
-            for a count with a gradient.
+        ValueError: for a wrong type, shape or dtype, also of what `terms` returns; for
+            a count with a gradient; and for a formula that uses a traced value of the
+            function around it.
     """
     for argument, value, kind in (
         ("batch", batch, Batch),
@@ -86,6 +87,8 @@ def pair_loss(
                 f"{name}: `{argument}` must be a {kind.__name__}, got a"
                 f" {type(value).__name__}"
             )
+    check_function(name, "terms", terms)
+    check_function(name, "sum_over", sum_over)
     embeddings, labels, where = check_batch(
         name, batch.embeddings, batch.labels, batch.where
     )

@@ -1,5 +1,7 @@
 """A loss of one's own: what its formula is given, and what is made of it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +119,35 @@ def test_a_formula_returns_one_entry_for_each_anchor(wrong, shapes, block_size):
     anchors = block_size or 7
     assert f"each of the {anchors} anchors, the sums and the" in str(caught.value)
     assert str(caught.value).endswith(f"got shapes {shapes.format(b=anchors)}")
+
+
+def test_a_formula_that_returns_a_dict_is_refused():
+    def wrong(rows):
+        return dict(zip("ba", terms(rows, scale=1.0), strict=True))
+
+    with pytest.raises(ValueError, match=r"`terms` must return .* got a dict"):
+        pair_loss("own_loss", wrong, Batch(X, LABELS), {})
+
+
+@pytest.mark.parametrize("transform", [jax.grad, lambda f: jax.jit(jax.grad(f))])
+@pytest.mark.parametrize("kind", ["closure", "default", "partial"])
+def test_a_formula_that_holds_a_traced_value_is_refused(kind, transform):
+    """Its gradient would be 0 without a word."""
+
+    def loss(scale):
+        def closure(rows):
+            return terms(rows, scale=scale)
+
+        def default(rows, scale=scale):
+            return terms(rows, scale=scale)
+
+        formulas = {"closure": closure, "default": default}
+        formula = formulas.get(kind, partial(terms, scale=scale))
+        return pair_loss("own_loss", formula, Batch(X, LABELS), {})
+
+    with pytest.raises(ValueError, match="own_loss: `terms` uses a traced value"):
+        transform(loss)(1.0)
+    assert np.isfinite(loss(1.0))
 
 
 def smooth_count(rows, *, scale):
