@@ -138,9 +138,15 @@ def _restore(checkpoints: Checkpoints, state: TrainState, run: RunFolder) -> Tra
 
 
 def announce(
-    config: Config, run: RunFolder, dataset: Dataset, journal: Journal, *, done: int
+    config: Config,
+    run: RunFolder,
+    dataset: Dataset,
+    journal: Journal,
+    *,
+    devices: int,
+    done: int,
 ) -> None:
-    """Prints what runs, where, and from which step on."""
+    """Prints what runs, where, on how many devices, and from which step on."""
     train, test = (np.unique(s.labels) for s in (dataset.train, dataset.query))
     shared = len(np.intersect1d(train, test))
     of_test = (
@@ -148,7 +154,8 @@ def announce(
     )
     journal.notify(
         f"{dataset.name}: {len(train)} classes to train on, {len(test)} {of_test};"
-        f" {config.arch}, {config.loss}; run folder {run.path}"
+        f" {config.arch}, {config.loss}; {f'{devices} devices; ' * (devices > 1)}"
+        f"run folder {run.path}"
     )
     for note in run.notes:
         journal.notify(note)

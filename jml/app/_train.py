@@ -97,7 +97,8 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
     state = replicate(mesh, training.state)
     with ExitStack() as stack:
         state, checkpoints, journal = start(stack, config, run, dataset, state)
-        announce(config, run, dataset, journal, done=int(state.step))
+        devices, done = mesh.devices.size, int(state.step)
+        announce(config, run, dataset, journal, devices=devices, done=done)
         evaluations = RunEvaluations(config, run, dataset, journal, embed_test)
         _measure_the_start(config, dataset, state, evaluations, journal)
         for step, score in journal.scores.items():

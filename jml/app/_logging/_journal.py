@@ -146,8 +146,9 @@ class Journal:
         write_out(f"\n{self.table()}\n")
         if self.skipped:
             write_out(f"{self.skipped} steps were not finite and have been skipped")
+        steps = self._config.maxiter
         write_out(
-            f"{self._config.maxiter} steps, {self.images_per_second:.0f} images/s,"
+            f"{steps} step{'s' * (steps != 1)}, {self.images_per_second:.0f} images/s,"
             f" {seconds:.0f} s in all; written to {self._run.path}"
         )
 
