@@ -102,11 +102,6 @@ def pair_loss(
     memory = batch.memory
     if memory is not None:
         memory = check_memory(name, memory, embeddings)
-    block_size = batch.block_size
-    if block_size is not None:
-        check_count(name, "block_size", block_size)
-        block_size = int(block_size)  # of NumPy's integers, too
-    check_axis_name(name, batch.axis_name)
     return _pair_loss(
         embeddings,
         labels,
@@ -119,8 +114,17 @@ def pair_loss(
         sum_over=sum_over,
         choices=tuple((choices or {}).items()),
         normalized=normalized,
-        plan=Plan(block_size, batch.axis_name),
+        plan=_make_plan(name, batch),
     )
+
+
+def _make_plan(name: str, batch: Batch) -> Plan:
+    block_size = batch.block_size
+    if block_size is not None:
+        check_count(name, "block_size", block_size)
+        block_size = int(block_size)  # of NumPy's integers, too
+    check_axis_name(name, batch.axis_name)
+    return Plan(block_size, batch.axis_name)
 
 
 STATIC = ("name", "terms", "sum_over", "choices", "normalized", "plan")

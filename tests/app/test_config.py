@@ -200,21 +200,6 @@ def test_a_mistyped_value_is_one_message():
         parse(["--seed", "x"])
 
 
-def test_flags_without_effect_are_noted():
-    assert parse([]).notes == ()
-    assert parse(["--loss", "triplet", "--mining", "all"]).notes == ()
-    assert parse(["--loss", "proxy_nca", "--proxies_lr", "1"]).notes == ()
-    given = ["--loss", "proxy_nca", "--margin", "1", "--mining", "all"]
-    notes = parse([*given, "--dataset", "glyphs", "--dataroot", "x"]).notes
-    assert [note.split()[0] for note in notes] == ["--margin", "--mining", "--dataroot"]
-
-
-def test_the_flag_nested_is_for_folders_only():
-    assert parse(["--dataroot", "x", "--nested"]).notes == ()
-    (note,) = parse(["--dataset=csv", "--dataroot=x.csv", "--nested"]).notes
-    assert note == "--nested has no effect with --dataset csv"
-
-
 def test_settings_that_an_earlier_version_lacked_have_their_defaults(tmp_path):
     """A run of before these flags goes on as it began, and not otherwise."""
     import json
