@@ -1,10 +1,14 @@
 """The page for those who come from pytorch-metric-learning (PML)."""
 
+import ast
 import inspect
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from pydoc import locate
+from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+import jml.distances
 import jml.losses
-from jml.distances import euclidean_distances
-from jml.pairwise import Batch, count_true, masked_sum, pair_loss
+import jml.pairwise
+from jml.pairwise import Batch, pair_loss
 from tests.parity import assert_close
 
 from .pml_classes import PACKAGE, installed_classes
@@ -60,8 +65,10 @@ def test_the_list_is_that_of_the_installed_version():
 
 
 def test_the_migration_table_names_what_jml_has():
-    """A row names what JML has, with arguments that it takes, or says "not in JML"."""
+    """A row names what JML has, with arguments that it takes, or what it lacks."""
     for row, here, differs in rows():
+        if here.startswith("[to write: "):
+            continue  # a test below counts the lines
         assert here == LACKS or differs, row
         code = re.findall(r"`([^`]+)`", here)
         assert bool(code) != (here == LACKS), row
@@ -82,97 +89,170 @@ def test_names_in_the_text_exist():
         assert find(word) is not None, word
 
 
-# The rows that say "One row of distances": each as a formula over rows.
-def log_sum(logits, where):
-    return jax.nn.logsumexp(jnp.where(where, logits, -jnp.inf), axis=1)
+# The formulas of the page by name, and those of the rows "to write".
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?:---.*?---\n)?(.*?)^```$", re.M | re.S)
+NAMESPACE = {
+    **{name: getattr(jml.pairwise, name) for name in jml.pairwise.__all__},
+    "euclidean_distances": jml.distances.euclidean_distances,
+    "jax": jax,
+    "jnp": jnp,
+}
+CODE = {
+    function.name: function
+    for cell in CELL.findall(TEXT)
+    for function in ast.parse(cell).body
+    if isinstance(function, ast.FunctionDef) and function.name.endswith("_terms")
+}
+exec("\n\n".join(ast.unparse(function) for function in CODE.values()), NAMESPACE)
 
 
-def cosines(rows):
-    return 1 - rows.squared / 2
+class Formula(NamedTuple):
+    """A formula of the page, and PML's loss and miner, with PML's defaults."""
 
-
-def ntxent(rows):
-    logits = cosines(rows) / 0.07
-    terms = jnp.logaddexp(logits, log_sum(logits, rows.negative)[:, None]) - logits
-    return masked_sum(terms, rows.positive), count_true(rows.positive, terms.dtype)
-
-
-def sup_con(rows):
-    logits = cosines(rows) / 0.1
-    of_positives = masked_sum(logits, rows.positive)
-    of_positives /= count_true(rows.positive, logits.dtype)
-    terms = log_sum(logits, rows.positive | rows.negative) - of_positives
-    return terms, (terms > 0).astype(terms.dtype)
-
-
-def circle(rows, margin=0.4, gamma=80):
-    s, weigh = cosines(rows), jax.lax.stop_gradient
-    of_positives = -gamma * weigh(jnp.maximum(1 + margin - s, 0)) * (s - 1 + margin)
-    of_negatives = gamma * weigh(jnp.maximum(s + margin, 0)) * (s - margin)
-    terms = jax.nn.softplus(
-        log_sum(of_positives, rows.positive) + log_sum(of_negatives, rows.negative)
-    )
-    return terms, (terms > 0).astype(terms.dtype)
-
-
-def generalized_lifted(rows):
-    d = euclidean_distances(rows.squared)
-    terms = log_sum(d, rows.positive) + log_sum(1 - d, rows.negative)
-    return jnp.maximum(terms, 0), jnp.ones_like(terms)
-
-
-def nca(rows):
-    pairs = rows.positive | rows.negative
-    terms = log_sum(-rows.squared, pairs) - log_sum(-rows.squared, rows.positive)
-    return terms, jnp.ones_like(terms)
-
-
-def tuplet(rows):
-    s = cosines(rows)
-    angles = jnp.arccos(jnp.where(rows.positive, s, 0)) - np.radians(5.73)
-    of_negatives = log_sum(64 * s, rows.negative)[:, None]
-    terms = jnp.logaddexp(0, of_negatives - 64 * jnp.cos(angles))
-    return masked_sum(terms, rows.positive), count_true(rows.positive, terms.dtype)
+    terms: str
+    numbers: Mapping
+    choices: Mapping = MappingProxyType({})
+    loss: str = ""
+    miner: str = ""
+    of_loss: Mapping = MappingProxyType({})
+    of_miner: Mapping = MappingProxyType({})
 
 
 FORMULAS = {
-    "CircleLoss": circle,
-    "GeneralizedLiftedStructureLoss": generalized_lifted,
-    "NCALoss": nca,
-    "NTXentLoss": ntxent,
-    "SupConLoss": sup_con,
-    "TupletMarginLoss": tuplet,
+    "BatchHardMiner": Formula(
+        "batch_hard", {"margin": 0.05}, loss="TripletMarginLoss", miner="BatchHardMiner"
+    ),
+    "CircleLoss": Formula("circle", {"margin": 0.4, "gamma": 80.0}),
+    "FastAPLoss": Formula("fast_ap", {}, {"bins": 10}),
+    "GeneralizedLiftedStructureLoss": Formula("generalized_lifted", {"margin": 1.0}),
+    "MultiSimilarityMiner": Formula(
+        "mined_similarity",
+        {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
+        loss="MultiSimilarityLoss",
+        miner="MultiSimilarityMiner",
+    ),
+    "NCALoss": Formula("nca", {"scale": 1.0}),
+    "NTXentLoss": Formula("ntxent", {"temperature": 0.07}),
+    "RankedListLoss": Formula(
+        "ranked_list",
+        {"margin": 0.4, "of_negatives": 2.0, "of_positives": 1.0},
+        of_loss={"margin": 0.4, "Tn": 2.0, "Tp": 1.0},
+    ),
+    "SupConLoss": Formula("sup_con", {"temperature": 0.1}),
+    "TripletMarginMiner": Formula(
+        "semihard",
+        {"margin": 0.05, "mined_margin": 0.2},
+        loss="TripletMarginLoss",
+        miner="TripletMarginMiner",
+        of_miner={"type_of_triplets": "semihard"},
+    ),
+    "TupletMarginLoss": Formula("tuplet", {"margin": np.radians(5.73), "scale": 64.0}),
 }
 
 
-def test_the_formulas_below_are_those_of_the_page():
-    marked = [
-        row.rpartition(".")[2]
-        for row, _, differs in rows()
-        if differs.startswith("One row of distances")
-    ]
-    assert marked == list(FORMULAS)
+def test_the_formulas_are_those_of_the_rows():
+    """A row names the lines of its formula, without the docstring."""
+    lines = {}
+    for row, here, _ in rows():
+        found = re.fullmatch(r"\[to write: (\d+) lines\]\(#formulas-to-copy\)", here)
+        if found:
+            lines[row.rpartition(".")[2]] = int(found[1])
+    assert sorted(lines) == sorted(FORMULAS)
+    for name, formula in FORMULAS.items():
+        code = CODE[f"{formula.terms}_terms"]
+        source = code.end_lineno - code.lineno + 1
+        blank = 2 * sum(isinstance(part, ast.FunctionDef) for part in code.body)
+        documented = ast.get_docstring(code) is not None
+        assert lines[name] == source - documented - blank, name
+
+
+def import_peers():
+    """PML with the modules that these tests use."""
+    for name in ("distances", "losses", "miners", "reducers"):
+        pytest.importorskip(f"{PACKAGE}.{name}")
+    return pytest.importorskip(PACKAGE)
+
+
+def compare_with_pml(formula, x, labels):
+    """Value and gradient of a formula and of its peer."""
+    peers = import_peers()
+    terms = NAMESPACE[f"{formula.terms}_terms"]
+    loss = lambda x: pair_loss(  # noqa: E731
+        formula.terms,
+        terms,
+        Batch(x, labels),
+        formula.numbers,
+        choices=formula.choices,
+        normalized=True,
+    )
+    value, grad = jax.value_and_grad(loss)(x)
+    inputs, y = torch.tensor(x, requires_grad=True), torch.tensor(labels)
+    mined = None
+    if formula.miner:
+        mined = getattr(peers.miners, formula.miner)(**formula.of_miner)(inputs, y)
+    expected = getattr(peers.losses, formula.loss)(**formula.of_loss)(inputs, y, mined)
+    expected.backward()
+    assert_close(value, expected.item(), 1e-12, label=formula.terms)
+    # PyTorch's softplus, in CircleLoss, is linear above 20.
+    limit = 1e-9 if formula.terms == "circle" else 1e-12
+    assert_close(grad, inputs.grad.numpy(), limit, label=f"gradient of {formula.terms}")
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_formula_over_one_row_is_that_of_pml(x64, quick_compilation, name):
-    peers = pytest.importorskip(f"{PACKAGE}.losses")
-    x, labels = np.random.default_rng(0).normal(size=(24, 8)), np.arange(24) // 4
+    """Also where some classes have a single item, with the exception the page names."""
+    formula = FORMULAS[name]._replace(loss=FORMULAS[name].loss or name)
+    x = np.random.default_rng(0).normal(size=(24, 8))
+    labels = np.arange(24) // 4
+    if name != "GeneralizedLiftedStructureLoss":
+        labels[-3:] = 10, 11, 12
+    compare_with_pml(formula, x, labels)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "of_miner"),
+    [
+        ("mined &= (gap > 0) & (gap <= mined_margin)", "", None),
+        ("(gap > 0) & (gap <= mined_margin)", "gap <= 0", {"type_of_triplets": "hard"}),
+    ],
+)
+def test_the_lines_to_change_in_triplets(x64, quick_compilation, old, new, of_miner):
+    """All triplets without the line that mines; hard triplets with another."""
+    source = ast.unparse(CODE["semihard_terms"])
+    assert old in source
+    exec(source.replace(old, new).replace("semihard", "changed"), NAMESPACE)
+    formula = FORMULAS["TripletMarginMiner"]._replace(terms="changed")
+    if of_miner is None:
+        formula = formula._replace(miner="")
+    x = np.random.default_rng(0).normal(size=(24, 8))
+    compare_with_pml(formula._replace(of_miner=of_miner), x, np.arange(24) // 4)
+
+
+def test_a_larger_margin_comes_close_to_triplets_of_distances(x64):
+    """The direction of the gradient; loss and gradient are 2.8 times as large."""
+    peers = import_peers()
+    labels = np.arange(32) // 4
+    x = np.random.default_rng(0).normal(size=(32, 32))
+    peer = peers.losses.TripletMarginLoss(0.2, reducer=peers.reducers.MeanReducer())
+    inputs = torch.tensor(x, requires_grad=True)
+    expected = peer(inputs, torch.tensor(labels))
+    expected.backward()
+    gradient = inputs.grad.numpy()
 
     def loss(x):
-        return pair_loss(name, FORMULAS[name], Batch(x, labels), {}, normalized=True)
+        options = {"margin": 2.8 * 0.2, "mining": "all", "convention": "paper"}
+        return jml.losses.triplet_loss(jml.distances.normalize(x), labels, **options)
 
-    value, grad = jax.value_and_grad(loss)(x)
-    inputs = torch.tensor(x, requires_grad=True)
-    expected = getattr(peers, name)()(inputs, torch.tensor(labels))
-    expected.backward()
-    assert_close(value, expected.item(), 1e-13, label=name)
-    assert_close(grad, inputs.grad.numpy(), 1e-12, label=f"gradient of {name}")
+    value, ours = jax.value_and_grad(loss)(x)
+    assert 2.7 < value / expected.item() < 2.9
+    sizes = np.linalg.norm(ours), np.linalg.norm(gradient)
+    assert 2.7 < sizes[0] / sizes[1] < 2.9
+    assert (ours * gradient).sum() > 0.99 * sizes[0] * sizes[1]
 
 
 def test_semi_hard_mining_equals_a_miner_of_pml_for_two_items_a_class(x64):
     """And differs with three, as the page says."""
-    peers = pytest.importorskip(PACKAGE)
+    peers = import_peers()
     distance = peers.distances.LpDistance(normalize_embeddings=False, power=2)
     mean = peers.reducers.MeanReducer()
     miner = peers.miners.BatchEasyHardMiner("easy", "semihard", distance=distance)
