@@ -45,6 +45,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "_ipython"]
 default_role = "code"  # docstrings write `name`, as Markdown does
@@ -60,6 +61,12 @@ nb_execution_timeout = 120  # seconds a cell
 nb_execution_show_tb = True
 nb_output_stderr = "warn"
 nb_merge_streams = True
+
+# A button copies code, without the prompts of doctests and shells, and not what it prints.
+copybutton_selector = "div.cell_input pre, div:not(.output) > div.highlight > pre"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_remove_prompts = True
 
 # API.
 autodoc_member_order = "bysource"
