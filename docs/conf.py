@@ -62,7 +62,7 @@ nb_execution_show_tb = True
 nb_output_stderr = "warn"
 nb_merge_streams = True
 
-# A button copies code, without the prompts of doctests and shells, and not what it prints.
+# A button copies code, without prompts and without what it prints.
 copybutton_selector = "div.cell_input pre, div:not(.output) > div.highlight > pre"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
