@@ -249,6 +249,19 @@ def test_the_lines_to_change_in_triplets(x64, quick_compilation, old, new, of_mi
     compare_with_pml(formula._replace(of_miner=of_miner), x, np.arange(24) // 4)
 
 
+def test_the_triplets_take_cosines(x64, quick_compilation):
+    """Of -s in the place of distances, with PML's margins."""
+    cosine = {"distance": import_peers().distances.CosineSimilarity()}
+    source = ast.unparse(CODE["semihard_terms"]).replace("semihard", "cosine")
+    source = source.replace("euclidean_distances(rows.squared)", "rows.squared / 2 - 1")
+    exec(source, NAMESPACE)
+    formula = FORMULAS["TripletMarginMiner"]
+    of_miner = {**formula.of_miner, **cosine}
+    formula = formula._replace(terms="cosine", of_loss=cosine, of_miner=of_miner)
+    x = np.random.default_rng(0).normal(size=(24, 8))
+    compare_with_pml(formula, x, np.arange(24) // 4)
+
+
 def test_a_larger_margin_comes_close_to_triplets_of_distances(x64):
     """The direction of the gradient; loss and gradient are 2.8 times as large."""
     peers = import_peers()
