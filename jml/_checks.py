@@ -113,7 +113,7 @@ def check_number(name: str, argument: str, value) -> Any:
     """
     value = as_array(value)
     array = isinstance(value, jax.Array | np.ndarray | np.generic)
-    if array and (value.ndim or not _is_real(value.dtype)):
+    if array and (value.ndim or not is_real(value.dtype)):
         description = f"{value.dtype} {tuple(value.shape)}"
     elif not array and (isinstance(value, bool) or not isinstance(value, int | float)):
         description = repr(value)
@@ -125,13 +125,15 @@ def check_number(name: str, argument: str, value) -> Any:
 
 
 def _nearest_float(value) -> float:
-    if not math.isfinite(value):
-        return float(value)
     largest = float(jnp.finfo(jax.dtypes.canonicalize_dtype(float)).max)
-    return float(max(-largest, min(value, largest)))
+    # Python compares integers of any size; `float` of a large one is an OverflowError.
+    if isinstance(value, int) or math.isfinite(value):
+        return float(max(-largest, min(value, largest)))
+    return float(value)
 
 
-def _is_real(dtype) -> bool:
+def is_real(dtype) -> bool:
+    """Whether a dtype is of integers or floats."""
     return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)
 
 

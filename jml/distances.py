@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._checks import as_array, check_array, check_kind
+from ._checks import as_array, check_array, is_real
 from ._gram_distances import inner_products as inner_products
 from ._gram_distances import row_facts, squared_from_products
 from ._gram_distances import squared_norms as squared_norms
@@ -102,7 +102,8 @@ def _rows(name: str, argument: str, x) -> Any:
         with suppress(TypeError, ValueError):  # a list of something else than numbers
             x = jnp.asarray(x)
     x = check_array(name, argument, x, shape="[n, d]", ndim=2)
-    check_kind(name, argument, x, jnp.number, "numbers")
+    if not is_real(x.dtype):
+        raise ValueError(f"{name}: `{argument}` must be real numbers, got {x.dtype}")
     return x
 
 

@@ -207,3 +207,9 @@ def test_normalize_is_pytorchs_above_the_floor(x64, dtype):
     right = given.grad.numpy().clip(float(limits.min), float(limits.max))
     error = np.abs(gradient - right).max(1) - float(limits.smallest_subnormal)
     assert np.all(error[long] <= 4 * eps * np.abs(right).max(1)[long])
+
+
+@pytest.mark.parametrize("function", [distances.squared_distances, distances.normalize])
+def test_complex_rows_are_refused(function):
+    with pytest.raises(ValueError, match="must be real numbers, got complex128"):
+        function(np.array([[0j], [3j]]))

@@ -1,7 +1,8 @@
 """From a formula to the gradient by each distance, and on to that by each embedding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from types import CellType, FunctionType
 from typing import Any
 
 import jax
@@ -46,23 +47,44 @@ def call_terms(
     return total, _without_gradient(name, number)
 
 
-def check_function(name: str, argument: str, function: Callable[..., Any]) -> None:
-    """Raises ValueError if a function holds values that JAX is tracing.
+def check_function(name: str, argument: str, function: object) -> None:
+    """Raises ValueError unless this is a function that holds no value JAX is tracing.
 
     The loss is a `jit` of its own, within which such a value would be a constant.
     """
-    held: list[Any] = []
-    while isinstance(function, partial):
-        held += [function.args, function.keywords]
-        function = function.func
-    held += [getattr(function, "__defaults__", None)]
-    held += [getattr(function, "__kwdefaults__", None)]
-    held += [cell.cell_contents for cell in getattr(function, "__closure__", ()) or ()]
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(held)):
+    if not callable(function):
+        raise ValueError(f"{name}: `{argument}` must be a function, got {function!r}")
+    if _holds_tracer(function, depth=0):
         raise ValueError(
             f"{name}: `{argument}` uses a traced value of the function around it, whose"
             " gradient would be lost; pass it by `hyperparameters` or `parameters`"
         )
+
+
+def _holds_tracer(value: Any, depth: int) -> bool:
+    """Whether a traced value is in containers, or used by functions, up to a depth."""
+    if isinstance(value, Tracer):
+        return True
+    if depth > 6:
+        return False
+    held: Iterable[Any] = ()
+    if isinstance(value, dict):
+        held = value.values()
+    elif isinstance(value, tuple | list):
+        held = value
+    elif isinstance(value, partial):
+        held = (value.func, value.args, value.keywords)
+    elif isinstance(value, FunctionType):
+        held = [_content(cell) for cell in value.__closure__ or ()]
+        held += [value.__defaults__, value.__kwdefaults__]
+    return any(_holds_tracer(part, depth + 1) for part in held)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
 
 
 def _without_gradient(name: str, number: Float[Array, " b"]) -> Float[Array, " b"]:

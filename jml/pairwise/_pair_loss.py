@@ -81,6 +81,8 @@ def pair_loss(
     for argument, value, kind in (
         ("batch", batch, Batch),
         ("hyperparameters", hyperparameters, Mapping),
+        ("choices", choices or {}, Mapping),
+        ("parameters", parameters or {}, Mapping),
     ):
         if not isinstance(value, kind):
             raise ValueError(

@@ -130,7 +130,7 @@ def test_a_formula_that_returns_a_dict_is_refused():
 
 
 @pytest.mark.parametrize("transform", [jax.grad, lambda f: jax.jit(jax.grad(f))])
-@pytest.mark.parametrize("kind", ["closure", "default", "partial"])
+@pytest.mark.parametrize("kind", ["closure", "inner closure", "default", "partial"])
 def test_a_formula_that_holds_a_traced_value_is_refused(kind, transform):
     """Its gradient would be 0 without a word."""
 
@@ -142,12 +142,31 @@ def test_a_formula_that_holds_a_traced_value_is_refused(kind, transform):
             return terms(rows, scale=scale)
 
         formulas = {"closure": closure, "default": default}
+        formulas["inner closure"] = lambda rows: closure(rows)
         formula = formulas.get(kind, partial(terms, scale=scale))
         return pair_loss("own_loss", formula, Batch(X, LABELS), {})
 
     with pytest.raises(ValueError, match="own_loss: `terms` uses a traced value"):
         transform(loss)(1.0)
     assert np.isfinite(loss(1.0))
+
+
+def test_a_formula_may_hold_anything_else():
+    settings = {1: 2.0, "scale": 1.0}  # keys that cannot be sorted
+
+    def formula(rows, settings=settings):
+        return later if settings is None else terms(rows, scale=settings["scale"])
+
+    value = pair_loss("own_loss", formula, Batch(X, LABELS), {})
+    later = ()
+    assert value == own_loss(X, 1.0) and later == ()
+
+
+@pytest.mark.parametrize("argument", ["terms", "sum_over", "choices", "parameters"])
+def test_an_argument_of_a_wrong_kind_is_named(argument):
+    arguments = {"terms": terms, "batch": Batch(X, LABELS), "hyperparameters": {}}
+    with pytest.raises(ValueError, match=f"own_loss: `{argument}` must be a "):
+        pair_loss("own_loss", **arguments | {argument: [3]})
 
 
 def smooth_count(rows, *, scale):
