@@ -209,7 +209,7 @@ def test_normalize_is_pytorchs_above_the_floor(x64, dtype):
     assert np.all(error[long] <= 4 * eps * np.abs(right).max(1)[long])
 
 
-@pytest.mark.parametrize("function", [distances.squared_distances, distances.normalize])
+@pytest.mark.parametrize("function", [squared_distances, normalize])
 def test_complex_rows_are_refused(function):
     with pytest.raises(ValueError, match="must be real numbers, got complex128"):
         function(np.array([[0j], [3j]]))
