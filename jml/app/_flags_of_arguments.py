@@ -75,8 +75,12 @@ def with_flags(
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
         return f"{known} {value[1:-1] if quoted else value}"
 
-    values = "|".join([*map(re.escape, filter(None, names)), QUOTED])
-    return re.sub(f"{values}|{ARGUMENT}", flag, message)
+    return re.sub(f"{_of_the_user(names)}|{ARGUMENT}", flag, message)
+
+
+def _of_the_user(names: Sequence[str]) -> str:
+    """The pattern of what a user chose: `names`, and what stands in quotes."""
+    return "|".join([*map(re.escape, filter(None, names)), QUOTED])
 
 
 def on_finished_run(message: str, *, names: Sequence[str] = ()) -> str:
@@ -89,8 +93,7 @@ def on_finished_run(message: str, *, names: Sequence[str] = ()) -> str:
     "--dataroot: no image 'a'; ... --on_bad_image skip. Only jml train takes ..."
     """
     message = with_flags(message, names=names)
-    values = "|".join([*map(re.escape, filter(None, names)), QUOTED])
-    own_words = re.sub(values, "", message)
+    own_words = re.sub(_of_the_user(names), "", message)
     flags = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z]\w*", own_words))
     flags.pop("--dataroot", None)
     if not flags:

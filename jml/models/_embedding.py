@@ -11,8 +11,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jml._checks import check_array, check_count, is_integer
-from jml._value_checks import check_path
+from jml._checks import check_array, check_count
+from jml._value_checks import check_integer, check_path
 from jml.distances import normalize
 from jml.errors import UserError
 
@@ -87,8 +87,7 @@ def create(
     _check_arch(arch)
     check_path("create", "weights", weights)
     check_count("create", "embedding_dim", embedding_dim)
-    if not is_integer(seed) or seed < 0:
-        raise ValueError(f"create: `seed` must be an integer from 0, got {seed!r}")
+    check_integer("create", "seed", seed)
     rng = np.random.default_rng(seed)
     module = EmbeddingModel(arch, embedding_dim=embedding_dim, l2norm=l2norm, rng=rng)
     graphdef, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)

@@ -12,6 +12,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from jml._gram_distances import inner_products
+from jml._value_checks import check_functions
 
 from ._blocks import on_cpu
 from ._devices import pvary_like
@@ -47,13 +48,12 @@ def call_terms(
     return total, _without_gradient(name, number)
 
 
-def check_function(name: str, argument: str, function: object) -> None:
+def check_function(name: str, argument: str, function: Any) -> None:
     """Raises ValueError unless this is a function that holds no value JAX is tracing.
 
     The loss is a `jit` of its own, within which such a value would be a constant.
     """
-    if not callable(function):
-        raise ValueError(f"{name}: `{argument}` must be a function, got {function!r}")
+    check_functions(name, **{argument: function})
     if _holds_tracer(function, depth=0):
         raise ValueError(
             f"{name}: `{argument}` uses a traced value of the function around it, whose"

@@ -14,8 +14,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from jml._checks import check_count, check_key, is_integer
-from jml._value_checks import check_fields, check_functions
+from jml._checks import check_count, check_key
+from jml._value_checks import check_fields, check_functions, check_integer
 from jml.errors import Interrupted
 
 from ._checkpoints import Checkpoints
@@ -118,8 +118,7 @@ def fit(
 
 
 def _check(batches: Any, steps: Any, every: Any, checkpoints: Any) -> None:
-    if not is_integer(steps) or steps < 0:
-        raise ValueError(f"fit: `steps` must be an integer from 0, got {steps!r}")
+    check_integer("fit", "steps", steps)
     if every is not None:
         check_count("fit", "every", every)
     if not callable(batches) and not isinstance(batches, Iterable):
