@@ -160,19 +160,25 @@ SPECS: dict[str, LossSpec] = {
 }
 
 
-def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, str]]]:
+def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     """Each loss, once for each word of its choices, the convention apart.
+
+    Choices are not combined: beside a word the others have their defaults. A name has
+    the word of the first choice, or the other word that is not a default.
 
     >>> variants()["triplet_hardest"]
     ('triplet', {'mining': 'hardest'})
     """
-    by_name: dict[str, tuple[str, dict[str, str]]] = {}
+    by_name: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, spec in SPECS.items():
-        options: list[dict[str, str]] = [{}]
-        for choice in spec.choices:
-            if choice is not CONVENTION:
-                words = choice.choices
-                options = [{**o, choice.name: word} for o in options for word in words]
-        for option in options:
-            by_name[separator.join((name, *option.values()))] = name, option
+        choices = [choice for choice in spec.choices if choice is not CONVENTION]
+        defaults = {choice.name: choice.default for choice in choices}
+        if not choices:
+            by_name[name] = name, {}
+        for choice in choices:
+            for word in choice.choices:
+                if choice is choices[0] or word != choice.default:
+                    part = word if isinstance(word, str) else choice.name
+                    variant = name, defaults | {choice.name: word}
+                    by_name[separator.join((name, part))] = variant
     return by_name

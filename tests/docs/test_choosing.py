@@ -23,16 +23,26 @@ def test_a_loss_has_a_section(name):
     assert sections()[f"loss-{name.replace('_', '-')}"] == "##"
 
 
-@pytest.mark.parametrize("name", variants("-"))
-def test_a_choice_of_a_loss_has_a_section(name):
-    assert f"loss-{name.replace('_', '-')}" in sections()
+def section_of(name):
+    anchor = re.escape(f"(loss-{name.replace('_', '-')})=")
+    text = PAGE.read_text(encoding="utf-8")
+    return re.search(rf"^{anchor}\n## .*?(?=^## |\Z)", text, flags=re.S | re.M)[0]
+
+
+@pytest.mark.parametrize("variant", variants("-"))
+def test_a_choice_of_a_loss_has_a_section_or_stands_in_that_of_its_loss(variant):
+    if f"loss-{variant.replace('_', '-')}" in sections():
+        return
+    name, choices = variants("-")[variant]
+    section = section_of(name)
+    for choice, word in choices.items():
+        assert f"{choice}=" in section
+        assert not isinstance(word, str) or f'"{word}"' in section
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_the_section_calls_the_loss_and_names_its_paper(name):
-    anchor = re.escape(f"(loss-{name.replace('_', '-')})=")
-    text = PAGE.read_text(encoding="utf-8")
-    section = re.search(rf"^{anchor}\n## .*?(?=^## |\Z)", text, flags=re.S | re.M)[0]
+    section = section_of(name)
     assert f"losses.{name}_loss" in section
     for word in ("When", "Formula", "Settings", "Batch", "Cost", "Paper"):
         assert f"**{word}.**" in section

@@ -15,6 +15,7 @@ import torch_ref
 from jml._loss_specs import CONVENTION, variants
 from jml._loss_specs import SPECS as TABLE
 from jml.losses._objective import function_of
+from tests.losses.oracles import ORIGINAL, PAPER
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "seed_losses.npz")
 GOLDEN_CASES = sorted({key.split("/")[0] for key in GOLDEN})
@@ -33,6 +34,15 @@ REFERENCES = {
     "triplet_all": partial(torch_ref.TripletLoss, mining="all"),
     "lifted": torch_ref.LiftedLoss,
 }
+
+
+def oracle(name, convention="paper"):
+    """The loops that define a loss: its own, or its function's with its words."""
+    loops = ORIGINAL if convention == "original" else PAPER
+    if name in loops:
+        return loops[name]
+    function, choices = variants()[name]
+    return partial(loops[function], **choices)
 
 
 def hyperparameters(name, number):

@@ -12,8 +12,7 @@ from jax.test_util import check_grads
 
 from jml import losses
 from jml.pairwise import find_class_runs, make_pairs
-from tests.losses.cases import PAIR_LOSSES, conventions, hyperparameters
-from tests.losses.oracles import ORIGINAL, PAPER
+from tests.losses.cases import PAIR_LOSSES, conventions, hyperparameters, oracle
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -35,11 +34,9 @@ every = pytest.mark.parametrize(
 )
 
 
-def oracle(name, options):
-    """The loops of a loss, at its hyperparameters."""
-    original = options.get("convention") == "original"
-    numbers = hyperparameters(name, NUMBER)
-    return partial((ORIGINAL if original else PAPER)[name], **numbers)
+def loops(name, options):
+    """Those of a loss, at its hyperparameters."""
+    return partial(oracle(name, **options), **hyperparameters(name, NUMBER))
 
 
 def make_case(seed, classes=4):
@@ -74,7 +71,7 @@ def test_losses_with_a_memory_equal_loops_over_pairs(
 ):
     x, labels = make_case(seed, classes)
     memory = remember(x[BATCH:], labels[BATCH:], size=20)  # six places are empty
-    expected = oracle(name, options)(x, labels, batch=BATCH)
+    expected = loops(name, options)(x, labels, batch=BATCH)
     options = {**options, "block_size": block_size}
     value = evaluate(name, x[:BATCH], labels[:BATCH], memory, **options)
     assert_close(value, expected, 1e-12, label=f"{name}, {classes} classes, {seed}")
@@ -118,7 +115,7 @@ def test_many_positives_in_the_memory(x64, name):
     x, labels = np.concatenate([x, x[BATCH:] + 1]), np.append(labels, labels[BATCH:])
     memory = remember(x[BATCH:], labels[BATCH:], size=len(x))
     value = evaluate(name, x[:BATCH], labels[:BATCH], memory, convention="paper")
-    expected = PAPER[name](x, labels, NUMBER, BATCH)
+    expected = oracle(name)(x, labels, NUMBER, BATCH)
     assert_close(value, expected, 1e-12, label=name)
 
 
