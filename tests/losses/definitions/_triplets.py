@@ -1,0 +1,94 @@
+"""Losses of triplets, and of a positive pair with all its negatives."""
+
+import numpy as np
+import torch
+
+from ._pairs import log1p_sum
+from ._relations import Term, compare, euclidean, squared, unit
+
+
+def triplet(x, y, relations, margin, mining="all", smooth=False, swap=False):
+    """Schroff 2015, Hermans 2017: [S of the positive - S of the negative + margin]+.
+
+    With `swap` (Balntas 2016) the negative is as near as it is to anchor or positive.
+    Mining looks at the anchor's distances.
+    """
+    s, terms = squared(x, y), []
+    between = squared(y, y)
+    for i in range(len(x)):
+        for p, n, weight in mined(s[i].detach().numpy(), relations, i, mining):
+            far = torch.minimum(s[i, n], between[p, n]) if swap else s[i, n]
+            above = s[i, p] - far + margin
+            value = log1p_sum(above) if smooth else torch.relu(above)
+            terms.append(Term(weight * value, i, weight))
+    return terms
+
+
+def mined(s, relations, i, mining):
+    """The triplets of one anchor: (positive, negative, weight)."""
+    positives, negatives = relations.of(i)
+    if not len(negatives) or not len(positives):
+        return
+    nearest = negatives[np.argmin(s[negatives])]
+    farthest = negatives[np.argmax(s[negatives])]
+    if mining == "batch_hard":
+        positives = positives[[np.argmax(s[positives])]]
+    for p in positives:
+        if mining in ("hardest", "batch_hard"):
+            chosen = [nearest]
+        elif mining == "semi":
+            beyond = negatives[s[negatives] > s[p]]
+            chosen = [beyond[np.argmin(s[beyond])] if len(beyond) else farthest]
+        else:
+            chosen = negatives
+        for n in chosen:
+            yield p, n, relations.weight[i, p]
+
+
+def margin(x, y, relations, margin, beta, nu=0.0, normalized=True):
+    """Wu 2017, over all triplets of an anchor, and divided by the terms above 0.
+
+    `beta` is a number, or one a class; its own cost is nu beta, or the mean of nu beta
+    over the same divisor.
+    """
+    d, triplets, active = euclidean(x, y, normalized), [], 0
+    for i in range(len(x)):
+        p, n = relations.of(i)
+        own = beta if beta.ndim == 0 else beta[relations.labels[i]]
+        near = torch.relu(d[i, p] - own + margin)[:, None]
+        far = torch.relu(own - d[i, n] + margin)[None]
+        weight = relations.weights(i)[:, None]
+        active = active + (weight * (near > 0) + weight * (far > 0)).sum()
+        cost = nu * own if beta.ndim else 0
+        triplets.append((weight * (near + far + cost)).sum())
+    if active == 0:
+        return sum(triplets) * 0
+    alone = nu * beta if beta.ndim == 0 else 0
+    return sum(triplets) / active + alone
+
+
+def angular(x, y, relations, angle):
+    """Wang 2017, (8): log(1 + sum of e^(4 t^2 (a + p) n - 2 (1 + t^2) a p))."""
+    x, y, terms = unit(x), unit(y), []
+    t2 = torch.tan(angle) ** 2
+    for i, p in np.argwhere(relations.positive):
+        far = y[relations.negative[i]] @ (x[i] + y[p])
+        f = 4 * t2 * far - 2 * (1 + t2) * (x[i] @ y[p])
+        w = relations.weight[i, p]
+        terms.append(Term(w * log1p_sum(f), i, w))
+    return terms
+
+
+def n_pairs(x, y, relations, similarity="cosine"):
+    """Sohn 2016: the first two items of each class, as PML; unit vectors."""
+    s, pairs = compare(x, y, similarity), []
+    for i in range(len(x)):
+        positives, _ = relations.of(i)
+        if len(positives) and (not relations.shared or positives[0] > i):
+            pairs.append((i, positives[0]))
+    if not pairs:
+        return []
+    anchors, positives = zip(*pairs, strict=True)
+    logits = s[list(anchors)][:, list(positives)]
+    losses = torch.logsumexp(logits, 1) - logits.diagonal()
+    return [Term(loss, i) for loss, i in zip(losses, anchors, strict=True)]
