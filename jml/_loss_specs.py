@@ -66,6 +66,8 @@ class LossSpec:
     hyperparameters: tuple[Hyperparameter, ...] = ()
     choices: tuple[Choice, ...] = ()
     proxies: Proxies | None = None
+    # Of the arguments that pair losses share, those that a training may pass.
+    takes: tuple[str, ...] = ("memory",)
     unit_length: bool = False  # it compares embeddings scaled to length one
     diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
     # Defaults of the command:
@@ -153,6 +155,7 @@ SPECS: dict[str, LossSpec] = {
             above=0,
         ),
         proxies=Proxies(learning_rate=0.03),
+        takes=(),
         unit_length=True,
         diagnostics="nearest_proxies",
         images_per_class=2,

@@ -12,7 +12,7 @@ from jml._loss_specs import SPECS
 from jml.app._config import Config
 from jml.data import augment, strong_augment
 from jml.errors import UserError
-from jml.losses import init_proxies
+from jml.losses import init_memory, init_proxies
 from jml.models import create
 from jml.training import (
     Rates,
@@ -107,13 +107,17 @@ def build(
         clip=config.clip_norm is not None,
     )
     loss_of = _make_loss(config, model.graphdef, groups, mesh)
-    average = config.ema is not None
+    average, memory = config.ema is not None, None
+    if config.memory is not None:
+        memory = init_memory(config.memory, config.embedding_dim)
     return Training(
         model.graphdef,
-        init_state(params, model.batch_stats, optimizer, average=average),
+        init_state(
+            params, model.batch_stats, optimizer, average=average, memory=memory
+        ),
         make_step(loss_of, optimizer, skip_nan=config.on_nan == "skip", mesh=mesh),
         jax.random.fold_in(key, 1),
-        Hyper(_rates(config), loss_hyperparameters(config), ema=config.ema or 0.0),
+        _hyper(config),
     )
 
 
@@ -130,6 +134,15 @@ def _make_loss(config: Config, graphdef: Any, groups: Any, mesh: Mesh | None) ->
         microbatch=config.microbatch,
         bfloat16=config.precision == "bfloat16",
         mesh=mesh,
+    )
+
+
+def _hyper(config: Config) -> Hyper:
+    return Hyper(
+        _rates(config),
+        loss_hyperparameters(config),
+        ema=config.ema or 0.0,
+        memory_warmup=config.memory_warmup or 0,
     )
 
 

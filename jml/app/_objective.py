@@ -8,6 +8,7 @@ from jaxtyping import Array
 from jml import losses
 from jml._loss_specs import SPECS
 from jml.app._config import Config
+from jml.losses import Memory
 from jml.training import Rates
 
 
@@ -17,19 +18,26 @@ class Hyper(NamedTuple):
     rates: Rates
     loss: dict[str, Any]  # the loss's hyperparameters by name
     ema: Any = 0.0  # decay of the moving average
+    memory_warmup: Any = 0  # steps in which the memory stays empty
 
 
-def objective_of(
-    config: Config,
-) -> Callable[[Array, Array, Array | None, Hyper], Array]:
-    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
+def objective_of(config: Config) -> Callable[..., Array]:
+    """Returns ``objective(embeddings, labels, proxies, hyper, memory=None) -> loss``.
 
     The proxies are None where the loss has none.
     """
-    objective = losses.make_objective(config.loss, **_choices(config))
-    return lambda embeddings, labels, proxies, hyper: objective(
-        embeddings, labels, proxies, hyper.loss
-    )
+    of_batch = losses.make_objective(config.loss, **_choices(config))
+
+    def objective(
+        embeddings: Array,
+        labels: Array,
+        proxies: Array | None,
+        hyper: Hyper,
+        memory: Memory | None = None,
+    ) -> Array:
+        return of_batch(embeddings, labels, proxies, hyper.loss, memory=memory)
+
+    return objective
 
 
 def diagnostics_of(

@@ -11,8 +11,8 @@ from jml._checks import check_choice
 from jml._loss_specs import SPECS
 from jml._value_checks import check_type
 
-# Of (embeddings, labels, proxies, hyperparameters by name).
-Objective = Callable[[Array, Array, Array | None, Mapping[str, Any]], Array]
+# Of (embeddings, labels, proxies, hyperparameters by name, memory=).
+Objective = Callable[..., Array]
 
 
 def function_of(name: str) -> Callable[..., Array]:
@@ -42,13 +42,13 @@ def make_objective(name: str, **choices: str) -> Objective:
         choices: static options of the loss, such as `mining`.
 
     Returns:
-        ``objective(embeddings, labels, proxies, hyperparameters)``, a scalar. Proxies
-        are None where the loss has none. Of the mapping of hyperparameters it takes
-        those that the loss has.
+        ``objective(embeddings, labels, proxies, hyperparameters, *, memory=None)``, a
+        scalar. Proxies are None where the loss has none. Of the mapping of
+        hyperparameters it takes those that the loss has.
 
     Raises:
         ValueError: for an unknown name or choice, and by the returned function for
-            hyperparameters that the loss lacks.
+            hyperparameters that the loss lacks, or a memory that it does not take.
 
     Example:
         >>> import jax.numpy as jnp
@@ -64,10 +64,19 @@ def make_objective(name: str, **choices: str) -> Objective:
         check_choice("make_objective", "choices", choice, known)
         check_choice("make_objective", choice, value, known[choice])
 
-    def objective(embeddings, labels, proxies, hyperparameters):
+    def objective(embeddings, labels, proxies, hyperparameters, *, memory=None):
         loss = partial(function_of(name), **choices)
         check_hyperparameters(name, hyperparameters)
         keywords = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
+        shared = {"memory": memory}
+        for argument, value in shared.items():
+            if value is not None and argument not in spec.takes:
+                raise ValueError(
+                    f"{name}: `{argument}` must be None, because the loss does not"
+                    f" take it, got a {type(value).__name__}"
+                )
+            if value is not None:
+                keywords[argument] = value
         if spec.proxies is None:
             return loss(embeddings, labels, **keywords)
         return loss(embeddings, labels, proxies, **keywords)

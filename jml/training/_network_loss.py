@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
 from jml._value_checks import check_functions, check_integer, check_type
+from jml.losses import Memory
 from jml.models import embed, with_bfloat16_kernels
 
 from ._devices import check_mesh
@@ -16,7 +17,7 @@ from ._step import LossOf
 
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
 # Both take (embeddings, labels, parameters of the loss or None, hyper).
-BatchLoss = Callable[[Array, Array, PyTree, Any], Array]
+BatchLoss = Callable[..., Array]  # and a memory by keyword, if there is one
 BatchDiagnostics = Callable[[Array, Array, PyTree, Any], dict[str, Float[Array, ""]]]
 
 
@@ -41,7 +42,8 @@ def make_loss(
     Args:
         graphdef: structure of the network, from ``jml.models.create``.
         objective: the loss, ``(embeddings, labels, parameters, hyper) -> loss``; the
-            parameters are its own ("proxies"), or None.
+            parameters are its own ("proxies"), or None. Where the state has a memory,
+            it gets that as ``memory=``.
         augment: ``(key, images) -> views``, the network's input. It runs on the device.
         groups: the group of each parameter, from `label_groups`. No gradient is
             computed for those in "frozen".
@@ -75,7 +77,8 @@ def make_loss(
         batch: tuple[Array, Array],
         key: Array,
         hyper: Any,
-    ) -> tuple[Array, tuple[PyTree, dict[str, Array]]]:
+        memory: Memory | None = None,
+    ) -> tuple[Array, tuple[Any, ...]]:
         params = jax.tree.map(
             lambda group, p: jax.lax.stop_gradient(p) if group == "frozen" else p,
             groups,
@@ -93,6 +96,9 @@ def make_loss(
         )
         arguments = embeddings, labels, params.get("proxies"), hyper
         measured = {} if diagnostics is None else diagnostics(*arguments)
-        return objective(*arguments), (batch_stats, measured)
+        if memory is None:
+            return objective(*arguments), (batch_stats, measured)
+        loss = objective(*arguments, memory=memory)
+        return loss, (batch_stats, measured, (embeddings, labels))
 
     return loss_of

@@ -17,14 +17,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int, PyTree
 
 from jml._value_checks import check_fields, check_functions
+from jml.losses import Memory, update_memory
 
 from ._devices import whole_on
 
-# (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics))
-LossOf = Callable[
-    [PyTree, PyTree, Any, Array, Any], tuple[Array, tuple[PyTree, dict[str, Array]]]
-]
-
+# (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics)); with a
+# memory one more argument, and behind the diagnostics (embeddings, labels).
+LossOf = Callable[..., tuple[Array, tuple[Any, ...]]]
 
 OPTIMIZER = "an optimizer of optax, such as optax.adam(1e-3)"
 
@@ -39,6 +38,7 @@ class TrainState(NamedTuple):
     step: Int[Array, ""]  # the number of the next step
     skipped: Int[Array, ""]  # how many steps had a loss or gradient that is not finite
     halted: Bool[Array, ""]  # after such a step, if it was not skipped: nothing changes
+    memory: Memory | None = None  # of earlier batches, for the loss
 
     @property
     def to_evaluate(self) -> tuple[PyTree, PyTree]:
@@ -52,6 +52,7 @@ def init_state(
     optimizer: optax.GradientTransformation,
     *,
     average: bool = False,
+    memory: Memory | None = None,
 ) -> TrainState:
     """Returns the state before the first step.
 
@@ -64,6 +65,9 @@ def init_state(
         optimizer: an optimizer of optax, or of `make_optimizer`.
         average: keep exponential moving averages of both. Each step then takes their
             decay, at most 1, from ``hyper.ema``.
+        memory: from ``jml.losses.init_memory``: the loss compares each batch with it,
+            and each step then writes its batch to it. If `hyper` has a number
+            ``memory_warmup``, the memory stays empty in that many first steps.
 
     >>> state = init_state({"scale": jnp.ones(2)}, {}, optax.sgd(0.1))
     >>> int(state.step), state.average
@@ -78,6 +82,7 @@ def init_state(
         step=jnp.zeros((), jnp.int32),
         skipped=jnp.zeros((), jnp.int32),
         halted=jnp.zeros((), bool),
+        memory=memory,
     )
 
 
@@ -92,13 +97,16 @@ def make_step(
 
     The state that is passed is donated. Pass the same key to every step: `loss_of` gets
     one that also depends on ``state.step``. A step whose loss or gradient is not finite
-    changes no parameter, statistic or optimizer state. By default it also halts the
-    training: later steps change nothing either.
+    changes no parameter, statistic or optimizer state, and is not remembered. By
+    default it also halts the training: later steps change nothing either.
 
     Args:
         loss_of: a function ``(params, batch_stats, batch, key, hyper)`` that returns
             ``(loss, (batch_stats, diagnostics))``: a scalar, the statistics after the
-            forward pass, and a dictionary of scalars to log.
+            forward pass, and a dictionary of scalars to log. Where the state has a
+            memory, it is the sixth argument, and the result is
+            ``(loss, (batch_stats, diagnostics, (embeddings, labels)))``: the last two
+            are what the memory is to keep of the batch.
         optimizer: an optimizer of optax. ``hyper`` and ``step`` are passed to those
             that take extra arguments. ``hyper`` is any tree: `make_optimizer` wants
             ``hyper.rates``, and moving averages want ``hyper.ema``.
@@ -128,9 +136,12 @@ def make_step(
         state: TrainState, batch: Any, key: Array, hyper: Any = None
     ) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(key, state.step)
+        arguments = state.params, state.batch_stats, batch, key, hyper
+        if state.memory is not None:
+            arguments += (state.memory,)
         differentiate = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, (batch_stats, diagnostics)), gradients = differentiate(
-            state.params, state.batch_stats, batch, key, hyper
+        (loss, (batch_stats, diagnostics, *latest)), gradients = differentiate(
+            *arguments
         )
         grad_norm = optax.tree.norm(gradients)
         finite = jnp.isfinite(loss + grad_norm)
@@ -143,7 +154,8 @@ def make_step(
             moved = state._replace(
                 params=params, batch_stats=batch_stats, opt_state=opt_state
             )
-            return _move_average(moved, hyper)._replace(step=state.step + 1)
+            moved = _remember(_move_average(moved, hyper), latest, hyper)
+            return moved._replace(step=state.step + 1)
 
         def skip(gradients: PyTree) -> TrainState:
             if skip_nan:
@@ -169,3 +181,19 @@ def _move_average(state: TrainState, hyper: Any) -> TrainState:
     latest: Any = (state.params, state.batch_stats)
     average: Any = optax.incremental_update(latest, state.average, 1 - decay)
     return state._replace(average=average)
+
+
+def _remember(state: TrainState, latest: Any, hyper: Any) -> TrainState:
+    """Writes embeddings and labels to the memory, if there is one, and past warm-up."""
+    if state.memory is None:
+        return state
+    if len(latest) != 1:
+        raise ValueError(
+            "make_step: `loss_of` must return (loss, (batch_stats, diagnostics,"
+            " (embeddings, labels))), because the state has a memory"
+        )
+    embeddings, labels = latest[0]
+    is_warm = state.step >= getattr(hyper, "memory_warmup", 0)
+    where = jnp.broadcast_to(is_warm, labels.shape)
+    memory = update_memory(state.memory, embeddings, labels, where=where)
+    return state._replace(memory=memory)

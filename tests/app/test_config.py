@@ -89,7 +89,7 @@ def test_config_fills_in_every_default():
             absent = {name for name, value in BY_LOSS[loss].items() if value is None}
             chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
             chosen_later |= {"clip_norm", "ema", "freeze", "head_lr", "wandb"}
-            chosen_later |= {"coordinator", "processes", "process"}
+            chosen_later |= {"coordinator", "processes", "process", "memory"}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
                 assert getattr(config, name) == value

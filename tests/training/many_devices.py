@@ -16,7 +16,7 @@ from jml._loss_specs import SPECS, variants
 from jml.app._config import Config
 from jml.app._distributed import join
 from jml.app._objective import Hyper, diagnostics_of, objective_of
-from jml.losses import init_proxies, triplet_loss
+from jml.losses import init_memory, init_proxies, triplet_loss
 from jml.models._layers import BatchNorm, Conv, Linear
 from jml.training import (
     Checkpoints,
@@ -144,15 +144,16 @@ def results(mesh, dtype):
 
 
 def trained(mesh, folder):
-    """The parameters after six steps of ``fit``, saved and resumed after the third."""
+    """The parameters after six steps of ``fit`` with a memory, resumed after three."""
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(16, DIM)).astype(np.float32) / 4
     rows = local_rows(BATCH)
 
-    def loss(params, stats, batch, key, hyper):
+    def loss(params, stats, batch, key, hyper, memory):
         images, labels = batch
         noise = 0.1 * jax.random.normal(key, images.shape)
-        return triplet_loss((images + noise) @ params, labels), (stats, {})
+        x = (images + noise) @ params
+        return triplet_loss(x, labels, memory=memory), (stats, {}, (x, labels))
 
     def batch(step):
         rng = np.random.default_rng(step)
@@ -164,7 +165,8 @@ def trained(mesh, folder):
     step = make_step(loss, optimizer, mesh=mesh)
     for steps in (3, 6):
         checkpoints = Checkpoints(folder)
-        state = replicate(mesh, init_state(weights, {}, optimizer))
+        memory = init_memory(2 * BATCH + 1, DIM)
+        state = replicate(mesh, init_state(weights, {}, optimizer, memory=memory))
         state = checkpoints.restore(state)
         assert int(state.step) == steps - 3
         options = {"steps": steps, "checkpoints": checkpoints, "mesh": mesh}

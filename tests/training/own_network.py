@@ -13,19 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jml.losses import triplet_loss
+from jml.losses import init_memory, triplet_loss
 from jml.training import Checkpoints, fit, init_state, make_step
 
-Hyper = namedtuple("Hyper", "ema")
+HYPER = namedtuple("Hyper", "ema memory_warmup")(ema=0.9, memory_warmup=3)
 WIDTH = 512  # large enough for a save to be cut short
 
 
-def loss_of(params, stats, batch, key, hyper):
+def loss_of(params, stats, batch, key, hyper, memory):
     images, labels = batch
     noise = 0.1 * jax.random.normal(key, images.shape)
     hidden = jnp.tanh((images + noise) @ params["first"])
     moved = {"mean": 0.9 * stats["mean"] + 0.1 * hidden.mean()}
-    return triplet_loss(hidden @ params["second"], labels), (moved, {})
+    x = hidden @ params["second"]
+    return triplet_loss(x, labels, memory=memory), (moved, {}, (x, labels))
 
 
 def batch(step):
@@ -49,7 +50,8 @@ def start(*, skip_nan=False):
         "first": rng.normal(size=(WIDTH, WIDTH)).astype(np.float32) / WIDTH**0.5,
         "second": rng.normal(size=(WIDTH, 16)).astype(np.float32) / WIDTH**0.5,
     }
-    state = init_state(params, {"mean": jnp.zeros(())}, OPTIMIZER, average=True)
+    options = {"average": True, "memory": init_memory(80, 16)}
+    state = init_state(params, {"mean": jnp.zeros(())}, OPTIMIZER, **options)
     return make(skip_nan), state
 
 
@@ -70,7 +72,7 @@ def run(folder, *, steps, notify=print, skip_nan=False, **options):
             checkpoints.restore(state),
             options.pop("batches", batch),
             steps=steps,
-            hyper=Hyper(ema=0.9),
+            hyper=HYPER,
             every=4,
             checkpoints=checkpoints,
             **options,
@@ -99,7 +101,7 @@ def main(folder, steps, every):
         state,
         batch,
         steps=int(steps),
-        hyper=Hyper(ema=0.9),
+        hyper=HYPER,
         every=int(every),
         log=lambda record: print("step", record["step"], flush=True),
         evaluate=lambda number, state: {"recall@1": number % 30},

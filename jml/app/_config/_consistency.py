@@ -10,6 +10,7 @@ from jml.errors import UserError
 
 from ._defaults import BY_LOSS, NEEDS
 from ._settings import Settings
+from ._shared_arguments import check_shared, unused_shared
 
 SHRINKS_BY = 32  # a ResNet, from the image's side to that of its last layers
 
@@ -37,6 +38,7 @@ def check_consistency(config: Settings) -> None:
             "--resume: goes on with an earlier run, which --overwrite would replace;"
             " pass one of them."
         )
+    check_shared(config)
     _check_batch(config)
     _check_single_images(config)
     _check_processes(config)
@@ -129,6 +131,7 @@ def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
     """
     lines = []
     unused = {name for name, value in BY_LOSS[config.loss].items() if value is None}
+    unused |= unused_shared(config)
     for item in fields(config):
         value = getattr(config, item.name)
         earlier = saved.get(item.name, item.default)

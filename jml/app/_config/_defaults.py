@@ -43,6 +43,7 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "maxiter": 600,
         "decay_iter_step": 450,
         "eval_interval": 200,
+        "memory_warmup": 100,
     },
     PHOTOGRAPHS: {
         "arch": "resnet50",
@@ -52,6 +53,7 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "maxiter": 10_000,
         "decay_iter_step": 4_000,
         "eval_interval": 500,
+        "memory_warmup": 1_000,
     },
 }
 # ... by weights: a network that is trained already needs small steps ...

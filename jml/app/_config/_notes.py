@@ -26,6 +26,8 @@ def notes(config: Settings, passed: Collection[str]) -> tuple[str, ...]:
         lines.append(f"--download has no effect with --dataset {config.dataset}")
     if config.cache_folder is not None and config.cache not in (None, "disk"):
         lines.append(f"--cache_folder has no effect with --cache {config.cache}")
+    if "memory_warmup" in passed and config.memory is None:
+        lines.append("--memory_warmup has no effect without --memory")
     return (*lines, *_notes_on_rates(config, passed))
 
 

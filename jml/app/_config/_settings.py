@@ -25,6 +25,15 @@ class Settings(LossSettings):
         choices=("trained", "fixed"),
     )
 
+    memory: int | None = flags.loss(
+        None,
+        "number of earlier embeddings with which each batch is compared, too",
+        **flags.count,
+    )
+    memory_warmup: int | None = flags.loss(
+        None, "number of first steps, in which --memory stays empty", **flags.natural
+    )
+
     optimizer: str = flags.train(
         "adam", "rule by which weights are updated", choices=OPTIMIZERS
     )
