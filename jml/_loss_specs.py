@@ -68,6 +68,7 @@ class LossSpec:
     proxies: Proxies | None = None
     # Of the arguments that pair losses share, those that a training may pass.
     takes: tuple[str, ...] = ("memory",)
+    views: bool = False  # of two views of each item instead of items and labels
     unit_length: bool = False  # it compares embeddings scaled to length one
     diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
     # Defaults of the command:
@@ -159,6 +160,25 @@ SPECS: dict[str, LossSpec] = {
         unit_length=True,
         diagnostics="nearest_proxies",
         images_per_class=2,
+    ),
+    "vicreg": row(
+        Hyperparameter("invariance", "weight of distances between views", 25.0),
+        Hyperparameter("variance", "weight of the columns' deviations", 25.0),
+        Hyperparameter("covariance", "weight of the columns' covariances", 1.0),
+        Hyperparameter("eps", "number added to the columns' variances", 1e-4, above=0),
+        takes=(),
+        views=True,
+        images_per_class=2,
+        l2norm=False,  # on the unit sphere no column can have the deviation 1
+    ),
+    "barlow_twins": row(
+        Hyperparameter(
+            "off_diagonal", "weight of correlations between columns", 0.005, minimum=0
+        ),
+        takes=(),
+        views=True,
+        images_per_class=2,
+        l2norm=False,
     ),
 }
 

@@ -32,6 +32,9 @@ The contrastive, triplet and lifted losses take embeddings as they are.
 `jml.distances.normalize` puts them on the unit sphere, for which most published margins
 are meant. The multi-similarity and proxy-NCA losses do that themselves.
 
+The VICReg and Barlow Twins losses compare no pairs. They take two views `x` and `y`
+[B, D] of the same items, without labels, and share `where` and `axis_name` alone.
+
 Distances come from inner products, and have their rounding errors. In float32, the
 relative error of a squared distance d^2 between rows of norm |x| is typically up to
 4e-7 (|x| / d)^2, and at most about 2e-6 (|x| / d)^2. At a tenth of the norm four or
@@ -54,6 +57,7 @@ from jml.pairwise._memory import Memory as Memory
 from jml.pairwise._memory import init_memory as init_memory
 from jml.pairwise._memory import update_memory as update_memory
 
+from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
 from ._lifted import lifted_loss as lifted_loss
@@ -62,9 +66,11 @@ from ._objective import make_objective as make_objective
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._triplet import triplet_loss as triplet_loss
+from ._vicreg import vicreg_loss as vicreg_loss
 
 __all__ = [
     "Memory",
+    "barlow_twins_loss",
     "contrastive_loss",
     "init_memory",
     "init_proxies",
@@ -75,4 +81,5 @@ __all__ = [
     "proxy_nca_loss",
     "triplet_loss",
     "update_memory",
+    "vicreg_loss",
 ]

@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from jaxtyping import Array
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
 
-from jml._checks import check_choice
+from jml._checks import check_batch, check_choice
 from jml._loss_specs import SPECS
 from jml._value_checks import check_type
+from jml.pairwise import on_auto_axes
 
 # Of (embeddings, labels, proxies, hyperparameters by name, memory=).
 Objective = Callable[..., Array]
@@ -34,6 +37,31 @@ def check_hyperparameters(name: str, hyperparameters: Any) -> None:
         raise ValueError(f"{name}: `hyperparameters` lacks {', '.join(missing)}")
 
 
+def split_views(
+    embeddings: Float[Array | np.ndarray, "b d"],
+    labels: Integer[Array | np.ndarray, " b"],
+) -> tuple[Float[Array, "c d"], Float[Array, "c d"], Bool[Array, " c"]]:
+    """The first and the second item of each class of a batch, as two views.
+
+    There may be as many classes with two items as half of the batch. Where there are
+    fewer, the last of these pairs are not valid.
+
+    Returns:
+        The first items, the second items, and which pairs are valid.
+    """
+
+    def split(embeddings, labels):
+        order = jnp.argsort(labels, stable=True)
+        same = jnp.diff(labels[order]) == 0  # as the next in this order
+        begins = same & ~jnp.pad(same, (1, 0))[:-1]
+        size = len(labels) // 2
+        (place,) = jnp.nonzero(begins, size=size, fill_value=0)
+        valid = jnp.arange(size) < jnp.sum(begins)
+        return embeddings[order[place]], embeddings[order[place + 1]], valid
+
+    return on_auto_axes(split, jnp.asarray(embeddings), jnp.asarray(labels))
+
+
 def make_objective(name: str, **choices: str) -> Objective:
     """A loss by its name, with the signature that all losses share.
 
@@ -44,7 +72,8 @@ def make_objective(name: str, **choices: str) -> Objective:
     Returns:
         ``objective(embeddings, labels, proxies, hyperparameters, *, memory=None)``, a
         scalar. Proxies are None where the loss has none. Of the mapping of
-        hyperparameters it takes those that the loss has.
+        hyperparameters it takes those that the loss has. A loss of two views takes the
+        first and the second item of each class for them, and leaves other items out.
 
     Raises:
         ValueError: for an unknown name or choice, and by the returned function for
@@ -77,6 +106,10 @@ def make_objective(name: str, **choices: str) -> Objective:
                 )
             if value is not None:
                 keywords[argument] = value
+        if spec.views:
+            embeddings, labels, _ = check_batch(name, embeddings, labels)
+            first, second, where = split_views(embeddings, labels)
+            return loss(first, second, where=where, **keywords)
         if spec.proxies is None:
             return loss(embeddings, labels, **keywords)
         return loss(embeddings, labels, proxies, **keywords)

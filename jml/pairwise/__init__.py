@@ -65,11 +65,18 @@ many rows at a time), `_memory`, `_references` (both sides of the matrix), `_row
 '''
 
 from ._blocks import Plan, on_cpu, run_if, scan_blocks
-from ._devices import AxisName, gather, psum, pvary_like
+from ._devices import (
+    AxisName,
+    check_axis_name,
+    gather,
+    on_auto_axes,
+    psum,
+    pvary_like,
+)
 from ._pair_gradients import Hyperparameters, Terms
 from ._pair_loss import Batch, Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
-from ._references import Pairs, Side, make_pairs
+from ._references import Pairs, Side, make_pairs, prepare
 from ._rows import Rows, count_true, make_rows, masked_logsumexp, masked_sum
 from ._sums import Sums, map_rows, sum_pairs, sum_rows
 
@@ -85,6 +92,7 @@ __all__ = [
     "Side",
     "Sums",
     "Terms",
+    "check_axis_name",
     "count_true",
     "find_class_runs",
     "gather",
@@ -93,8 +101,10 @@ __all__ = [
     "map_rows",
     "masked_logsumexp",
     "masked_sum",
+    "on_auto_axes",
     "on_cpu",
     "pair_loss",
+    "prepare",
     "psum",
     "pvary_like",
     "run_if",

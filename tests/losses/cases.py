@@ -22,10 +22,12 @@ GOLDEN_CASES = sorted({key.split("/")[0] for key in GOLDEN})
 MARGINS = ("0.1", "0.5", "1.0")
 
 SPECS = {variant: TABLE[name] for variant, (name, _) in variants().items()}
-LOSSES = {
+_EVERY = {
     variant: partial(function_of(name), **choices)
     for variant, (name, choices) in variants().items()
 }
+LOSSES = {n: loss for n, loss in _EVERY.items() if not SPECS[n].views}
+VIEW_LOSSES = {n: loss for n, loss in _EVERY.items() if SPECS[n].views}
 PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {
     "contrastive": torch_ref.ContrastiveLoss,

@@ -19,7 +19,14 @@ from jax.sharding import PartitionSpec as P
 from jml import losses
 from jml.losses._triplet import _mining
 from tests.compilation import quickly
-from tests.losses.cases import LOSSES, PAIR_LOSSES, SPECS, hyperparameters, textbook
+from tests.losses.cases import (
+    LOSSES,
+    PAIR_LOSSES,
+    SPECS,
+    VIEW_LOSSES,
+    hyperparameters,
+    textbook,
+)
 
 BATCHES = {"values": 512, "arrays": 2048}
 REMEMBERED = BATCHES["values"] // 4
@@ -27,8 +34,8 @@ DIM, CLASSES, NUMBER = 8, 40, 0.7  # of each hyperparameter of the pair losses
 
 
 def loss(name, x, labels, other, **options):
-    """`other` holds the hyperparameters or the proxies."""
-    return LOSSES[name](x, labels, **other, **options)
+    """`other` holds the hyperparameters or the proxies. A second view is `labels`."""
+    return (LOSSES | VIEW_LOSSES)[name](x, labels, **other, **options)
 
 
 def mapped(name, mesh, function=loss, **options):
@@ -70,7 +77,13 @@ def programs(mesh, wanted):
         partial(with_options, "lifted"),
         explicit,
     )
-    yield "lifted/inside", "lifted", inside(mesh), mesh
+    yield "lifted/inside", "lifted", inside("lifted", mesh), mesh
+    for name in VIEW_LOSSES:
+        yield f"{name}/one", name, partial(loss, name), None
+        yield f"{name}/jit", name, partial(loss, name), mesh
+        yield f"{name}/mapped", name, mapped(name, mesh), mesh
+        yield f"{name}/explicit", name, partial(loss, name), explicit
+        yield f"{name}/inside", name, inside(name, mesh), mesh
     _mining.SORT_COST_ON_CPU = 0  # from here on
     jax.clear_caches()
     yield "triplet_all/sorted", "triplet_all", mapped("triplet_all", mesh), mesh
@@ -85,11 +98,9 @@ def apart(mesh):
     return by_hand(local, mesh)
 
 
-def inside(mesh):
+def inside(name, mesh):
     """The gradient taken where each device has its part."""
-    local = jax.value_and_grad(
-        partial(loss, "lifted", axis_name="data"), argnums=(0, 2)
-    )
+    local = jax.value_and_grad(partial(loss, name, axis_name="data"), argnums=(0, 2))
     specs = P("data"), P("data"), P()
     return jax.shard_map(
         local, mesh=mesh, in_specs=specs, out_specs=(P(), (P("data"), P()))
@@ -111,6 +122,8 @@ def with_options(name, x, labels, other, **options):
 def arguments(name, mesh, size):
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(size, DIM)), rng.integers(0, CLASSES, size)
+    if SPECS[name].views:
+        labels = rng.normal(size=(size, DIM))
     other = hyperparameters(name, NUMBER)
     if SPECS[name].proxies is not None:
         other = {"proxies": rng.normal(size=(CLASSES, DIM))}

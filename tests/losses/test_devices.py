@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jml.losses import lifted_loss
-from tests.losses.cases import LOSSES, PAIR_LOSSES
+from tests.losses.cases import LOSSES, PAIR_LOSSES, VIEW_LOSSES
 from tests.losses.spread import BATCHES, REMEMBERED, arguments
 from tests.parity import assert_close
 
@@ -39,11 +39,13 @@ def of_eight(compute):
 
 
 WAYS = ("jit", "jit, blocks", "mapped, blocks", "explicit")
+WAYS_OF_VIEWS = ("jit", "mapped", "explicit", "inside")
 
 
 @pytest.mark.parametrize(
     "program",
     [f"{name}/{way}" for name in LOSSES for way in WAYS]
+    + [f"{name}/{way}" for name in VIEW_LOSSES for way in WAYS_OF_VIEWS]
     + ["triplet_all/sorted", "lifted/inside"],
 )
 def test_losses_and_gradients_on_eight_devices_equal_one(of_eight, program):

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SHARED = {"where", "memory", "block_size", "axis_name"}
 every = pytest.mark.parametrize("name", SPECS)
+of_items = pytest.mark.parametrize("name", [n for n in SPECS if not SPECS[n].views])
 
 
 def test_loss_specs_hold_the_public_losses_and_no_others():
@@ -27,17 +28,28 @@ def test_loss_specs_hold_the_public_losses_and_no_others():
     assert {f"{name}_loss" for name in SPECS} == public
 
 
-@every
+@of_items
 def test_loss_specs_match_the_signatures(name):
     spec = SPECS[name]
     parameters = inspect.signature(function_of(name)).parameters
     first = ["embeddings", "labels"] + ["proxies"] * (spec.proxies is not None)
+    needed = SHARED if spec.proxies is None else SHARED - {"memory"}
+    assert_signature(parameters, first, spec, needed)
+
+
+@pytest.mark.parametrize("name", [n for n in SPECS if SPECS[n].views])
+def test_loss_specs_of_views_match_the_signatures(name):
+    parameters = inspect.signature(function_of(name)).parameters
+    assert_signature(parameters, ["x", "y"], SPECS[name], {"where", "axis_name"})
+
+
+def assert_signature(parameters, first, spec, needed):
+    """First the arrays; by keyword what the row has, and what losses share."""
     assert list(parameters)[: len(first)] == first
     keywords = {n: p.default for n, p in parameters.items() if n not in first}
     assert all(parameters[n].kind is inspect.Parameter.KEYWORD_ONLY for n in keywords)
     expected = spec.defaults() | {c.name: c.default for c in spec.choices}
     assert {n: keywords[n] for n in keywords if n not in SHARED} == expected
-    needed = SHARED if spec.proxies is None else SHARED - {"memory"}
     assert needed == SHARED & set(keywords)
 
 
@@ -56,7 +68,7 @@ def test_losses_take_every_choice_of_their_spec(name):
         assert f"`{choice.name}` must be one of {known}, got 'x'" in str(caught.value)
 
 
-@every
+@of_items
 def test_an_objective_equals_its_loss(name):
     spec = SPECS[name]
     numbers = {h.name: 1.5 * h.default for h in spec.hyperparameters}
