@@ -1,6 +1,7 @@
 """What the tests of all losses share: the losses, a small batch, what is compared."""
 
-from functools import partial
+from functools import cache, partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,17 +44,19 @@ def for_each(names, argument="name"):
     return pytest.mark.parametrize(argument, params)
 
 
-def quick_for(*names):
-    """All cases; those of other names are among the slow."""
-    return pytest.mark.parametrize(
-        "name",
-        [pytest.param(case, marks=() if case in names else slow) for case in CASES],
-    )
-
-
+# Between them these go through all of the code that losses share. What is tested of
+# them alone is that code's doing, and no formula can change it.
+QUICK = ("contrastive-paper", "triplet_semi-paper", "proxy_nca")
+REST = ("lifted-original", "multi_similarity")
+representative = pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(name, marks=slow) for name in REST)]
+)
 every = for_each(CASES)
 every_pair = for_each(PAIR_CASES)
 every_hyperparameter = for_each(HYPERPARAMETERS, ("name", "argument"))
+representative_hyperparameter = for_each(
+    [pair for pair in HYPERPARAMETERS if pair[0] in QUICK + REST], ("name", "argument")
+)
 
 
 def all_at(name, number):
@@ -62,11 +65,77 @@ def all_at(name, number):
 
 
 def value_and_grad(name, x, labels=LABELS, **options):
+    """As a user has them who compiles nothing."""
     return jax.value_and_grad(CASES[name])(
         jnp.asarray(x), jnp.asarray(labels), **options
     )
 
 
+class Derivatives(NamedTuple):
+    """The value of a loss, and its derivatives by embeddings and hyperparameters.
+
+    Two are along a direction: of the value, forward, and of the gradient, forward over
+    reverse, as `jax.hessian` has it.
+    """
+
+    value: jax.Array
+    gradient: tuple[jax.Array, dict[str, jax.Array]]
+    slope: jax.Array | None = None
+    curvature: tuple[jax.Array, dict[str, jax.Array]] | None = None
+
+
+@cache
+def program(name, block_size=None, *, second=False):
+    """A case with all its arguments traced: compiled once for a shape and dtype."""
+    static = {} if block_size is None else {"block_size": block_size}
+
+    def derivatives(x, labels, where, numbers, *direction):
+        def loss(x, numbers):
+            return CASES[name](x, labels, where=where, **numbers, **static)
+
+        gradient = jax.value_and_grad(loss, argnums=(0, 1))
+        if not second:
+            return Derivatives(*gradient(x, numbers))
+        slope = jax.jvp(loss, (x, numbers), direction)[1]
+        of_both, along = jax.jvp(gradient, (x, numbers), direction)
+        return Derivatives(*of_both, slope, along[1])
+
+    return jax.jit(derivatives)
+
+
+def arguments(name, x, labels=LABELS, *, where=None, **numbers):
+    """Those of a `program`. Hyperparameters have their defaults unless given."""
+    where = np.ones(len(labels), bool) if where is None else where
+    numbers = {k: np.float64(v) for k, v in (defaults(name) | numbers).items()}
+    return x, labels, where, numbers
+
+
+def defaults(name):
+    return SPEC_OF[name].defaults()
+
+
+def evaluate(name, x, labels=LABELS, *, block_size=None, **options):
+    """The value and the gradients of a case."""
+    return program(name, block_size)(*arguments(name, x, labels, **options))
+
+
+def evaluate_exactly(name, x, labels=LABELS, *, direction=None, **options):
+    """All derivatives in float64, by default along no direction."""
+    with jax.enable_x64(True):
+        given = arguments(name, np.asarray(x, np.float64), labels, **options)
+        numbers = given[-1]
+        if direction is None:
+            direction = np.zeros(given[0].shape), {n: np.float64(0) for n in numbers}
+        found = program(name, second=True)(*given, *direction)
+    return jax.tree.map(np.asarray, found)
+
+
 def assert_same(one, other, rtol=1e-6):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+def assert_finite(found):
+    """The value and the gradient by embeddings."""
+    assert np.isfinite(found.value) and found.value.shape == ()
+    assert np.all(np.isfinite(found.gradient[0]))
