@@ -17,7 +17,9 @@ class Hyperparameter:
     """A number that a loss takes by keyword; it is traced, never compiled in.
 
     It becomes a flag of its name. Losses that share a name share the flag, so its
-    `text` must hold for all of them; bounds and defaults are each loss's own.
+    `text` must hold for all of them; bounds and defaults are each loss's own. One that
+    is `learned` may be a parameter of the training in place of a constant. If it has to
+    be above 0, the training multiplies it, and otherwise it adds to it.
     """
 
     name: str
@@ -29,6 +31,12 @@ class Hyperparameter:
     minimum: float | None = None
     below: float | None = None
     maximum: float | None = None
+    learned: str | None = None  # one "number", or one for each "class"
+
+    @property
+    def positive(self) -> bool:
+        """Whether every value that the command accepts is above 0."""
+        return self.above is not None and self.above >= 0
 
     @property
     def bounds(self) -> dict[str, float]:
@@ -56,7 +64,6 @@ class Proxies:
     """
 
     command_default: str = "trained"  # --proxies
-    learning_rate: float  # default of --proxies_lr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +80,8 @@ class LossSpec:
     diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
     # Defaults of the command:
     images_per_class: int = 4  # what the sampler draws of each class
+    learn: tuple[str, ...] = ()  # hyperparameters that --learn trains
+    loss_lr: float | None = None  # of what the loss trains, proxies included
     l2norm: bool = True  # whether the network scales embeddings to length one
 
     def defaults(self) -> dict[str, float]:
@@ -90,7 +99,10 @@ class LossSpec:
         defaults |= {"images_per_class": self.images_per_class}
         if self.proxies is not None:
             defaults |= {"proxies": self.proxies.command_default}
-            defaults |= {"proxies_lr": self.proxies.learning_rate}
+        if any(h.learned for h in self.hyperparameters):
+            defaults |= {"learn": ",".join(self.learn) or "none"}
+        if self.loss_lr is not None:
+            defaults |= {"loss_lr": self.loss_lr}
         return defaults
 
 
@@ -144,7 +156,8 @@ SPECS: dict[str, LossSpec] = {
     "multi_similarity": row(
         Hyperparameter("alpha", "sharpness in positive pairs", 2.0, above=0),
         Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
-        Hyperparameter("base", "similarity of the boundary", 0.5),
+        Hyperparameter("base", "similarity of the boundary", 0.5, learned="number"),
+        loss_lr=0.01,
         unit_length=True,
     ),
     "proxy_nca": row(
@@ -154,8 +167,10 @@ SPECS: dict[str, LossSpec] = {
             1.0,
             command_default=10.0,
             above=0,
+            learned="number",
         ),
-        proxies=Proxies(learning_rate=0.03),
+        proxies=Proxies(),
+        loss_lr=0.03,
         takes=(),
         unit_length=True,
         diagnostics="nearest_proxies",

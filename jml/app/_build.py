@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from jml._loss_specs import SPECS
-from jml.app._config import Config
+from jml.app._config import Config, learned
 from jml.data import augment, strong_augment
 from jml.errors import UserError
 from jml.losses import init_memory, init_proxies
@@ -27,6 +27,7 @@ from jml.training import (
 from ._objective import (
     Hyper,
     diagnostics_of,
+    initial_learned,
     loss_hyperparameters,
     objective_of,
 )
@@ -94,6 +95,8 @@ def build(
             num_classes=num_classes,
             dim=config.embedding_dim,
         )
+    if learned(config):
+        params["loss"] = initial_learned(config, num_classes)
     groups = label_groups(
         params,
         freeze=tuple(filter(None, (config.freeze or "").replace(" ", "").split(","))),
@@ -148,7 +151,8 @@ def _hyper(config: Config) -> Hyper:
 
 def _rates(config: Config) -> Rates:
     """Returns the rates of a run; a setting of None leaves the default of `Rates`."""
-    settings = {name: getattr(config, name) for name in Rates._fields}
+    settings = {name: getattr(config, name, None) for name in Rates._fields}
+    settings["proxies_lr"] = config.loss_lr
     rates = {name: value for name, value in settings.items() if value is not None}
     return Rates(**{"head_lr": config.lr, **rates})
 

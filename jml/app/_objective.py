@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from jml import losses
 from jml._loss_specs import SPECS
-from jml.app._config import Config
+from jml.app._config import Config, learned
 from jml.losses import Memory
 from jml.training import Rates
 
@@ -22,9 +23,10 @@ class Hyper(NamedTuple):
 
 
 def objective_of(config: Config) -> Callable[..., Array]:
-    """Returns ``objective(embeddings, labels, proxies, hyper, memory=None) -> loss``.
+    """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
 
-    The proxies are None where the loss has none.
+    The proxies are None where the loss has none. It also takes, by keyword, `learned`
+    from `initial_learned`, and a `memory`.
     """
     of_batch = losses.make_objective(config.loss, **_choices(config))
 
@@ -33,21 +35,57 @@ def objective_of(config: Config) -> Callable[..., Array]:
         labels: Array,
         proxies: Array | None,
         hyper: Hyper,
+        learned: dict[str, Array] | None = None,
         memory: Memory | None = None,
     ) -> Array:
-        return of_batch(embeddings, labels, proxies, hyper.loss, memory=memory)
+        numbers = _numbers(config, hyper, learned)
+        return of_batch(embeddings, labels, proxies, numbers, memory=memory)
 
     return objective
 
 
-def diagnostics_of(
-    config: Config,
-) -> Callable[[Array, Array, Array | None, Hyper], dict[str, Array]]:
-    """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name."""
-    diagnostics = losses.make_diagnostics(config.loss, **_choices(config))
-    return lambda embeddings, labels, proxies, hyper: diagnostics(
-        embeddings, labels, proxies, hyper.loss
-    )
+def diagnostics_of(config: Config) -> Callable[..., dict[str, Array]]:
+    """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name.
+
+    It takes `learned`, too. A number that is learned is among the scalars; of one for
+    each class, their mean.
+    """
+    of_batch = losses.make_diagnostics(config.loss, **_choices(config))
+
+    def diagnostics(
+        embeddings: Array,
+        labels: Array,
+        proxies: Array | None,
+        hyper: Hyper,
+        learned: dict[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        numbers = _numbers(config, hyper, learned)
+        measured = of_batch(embeddings, labels, proxies, numbers)
+        return measured | {name: jnp.mean(numbers[name]) for name in learned or {}}
+
+    return diagnostics
+
+
+def initial_learned(config: Config, num_classes: int) -> dict[str, Array]:
+    """The parameters for the hyperparameters that a run trains, by name.
+
+    They are 0 at first, where the hyperparameter is what the flag says. So the decay of
+    weights pulls towards that.
+    """
+    shapes = {"number": (), "class": (num_classes,)}
+    return {h.name: jnp.zeros(shapes[h.learned or ""]) for h in learned(config)}
+
+
+def _numbers(
+    config: Config, hyper: Hyper, parameters: dict[str, Array] | None
+) -> dict[str, Any]:
+    """The hyperparameters of the loss, with those that are trained as they are now."""
+    numbers = dict(hyper.loss)
+    if parameters is not None:
+        for h in learned(config):
+            start, moved = numbers[h.name], parameters[h.name]
+            numbers[h.name] = start * jnp.exp(moved) if h.positive else start + moved
+    return numbers
 
 
 def loss_hyperparameters(config: Config) -> dict[str, float]:

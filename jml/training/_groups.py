@@ -21,12 +21,12 @@ def label_groups(
 ) -> dict[str, PyTree]:
     """Returns the group of each parameter, for `make_optimizer` and `make_loss`.
 
-    The last layer, "fc", is in the group "head_lr", proxies are in "proxies_lr", and
-    all others in "lr", unless they are "frozen".
+    The last layer, "fc", is in the group "head_lr", parameters of the loss are in
+    "proxies_lr", and all others in "lr", unless they are "frozen".
 
     Args:
-        params: "model" has the parameters of a network of ``jml.models``; "proxies",
-            if it is there, those of the loss.
+        params: "model" has the parameters of a network of ``jml.models``; "proxies"
+            and "loss", if they are there, those of the loss.
         freeze: layers of the network to keep as they are, such as "conv1" or
             "layer1.0".
         freeze_bn: keep the scales and shifts of BatchNorm.
@@ -56,6 +56,8 @@ def label_groups(
     groups: dict[str, PyTree] = {"model": jax.tree_util.tree_map_with_path(group, mask)}
     if "proxies" in params:
         groups["proxies"] = "frozen" if freeze_proxies else "proxies_lr"
+    if "loss" in params:
+        groups["loss"] = jax.tree.map(lambda _: "proxies_lr", params["loss"])
     return groups
 
 

@@ -16,9 +16,10 @@ from ._microbatch import embed_in_pieces
 from ._step import LossOf
 
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
-# Both take (embeddings, labels, parameters of the loss or None, hyper).
-BatchLoss = Callable[..., Array]  # and a memory by keyword, if there is one
-BatchDiagnostics = Callable[[Array, Array, PyTree, Any], dict[str, Float[Array, ""]]]
+# Both take (embeddings, labels, proxies or None, hyper), and by keyword what is there:
+# learned=, and the first memory=.
+BatchLoss = Callable[..., Array]
+BatchDiagnostics = Callable[..., dict[str, Float[Array, ""]]]
 
 
 def make_loss(
@@ -35,19 +36,20 @@ def make_loss(
 ) -> LossOf:
     """Returns the ``loss_of`` that `make_step` takes, for a network of ``jml.models``.
 
-    Its parameters are a dictionary: "model" has the network's, and "proxies" those of
-    the loss, if it has any. Its batch is a pair of images ``[b, h, w, 3]`` and integer
-    labels ``[b]``.
+    Its parameters are a dictionary: "model" has the network's. "proxies", if it is
+    there, has the proxies of the loss, and "loss" numbers of its own, by name. Its
+    batch is a pair of images ``[b, h, w, 3]`` and integer labels ``[b]``.
 
     Args:
         graphdef: structure of the network, from ``jml.models.create``.
         objective: the loss, ``(embeddings, labels, parameters, hyper) -> loss``; the
-            parameters are its own ("proxies"), or None. Where the state has a memory,
-            it gets that as ``memory=``.
+            parameters are its proxies, or None. It gets ``learned=``, the parameters
+            "loss", and ``memory=``, that of the state, where they are there.
         augment: ``(key, images) -> views``, the network's input. It runs on the device.
         groups: the group of each parameter, from `label_groups`. No gradient is
             computed for those in "frozen".
-        diagnostics: takes what `objective` takes and returns scalars to log, by name.
+        diagnostics: takes what `objective` takes, the memory apart, and returns
+            scalars to log, by name.
         freeze_bn: normalise with BatchNorm's running statistics, and keep them.
         microbatch: how many images have their activations in memory at once, a divisor
             of the batch; by default all. The loss remains that of the whole batch.
@@ -95,10 +97,11 @@ def make_loss(
             mesh=mesh,
         )
         arguments = embeddings, labels, params.get("proxies"), hyper
-        measured = {} if diagnostics is None else diagnostics(*arguments)
+        more = {"learned": params["loss"]} if "loss" in params else {}
+        measured = {} if diagnostics is None else diagnostics(*arguments, **more)
         if memory is None:
-            return objective(*arguments), (batch_stats, measured)
-        loss = objective(*arguments, memory=memory)
+            return objective(*arguments, **more), (batch_stats, measured)
+        loss = objective(*arguments, **more, memory=memory)
         return loss, (batch_stats, measured, (embeddings, labels))
 
     return loss_of

@@ -21,7 +21,7 @@ class Rates(NamedTuple):
 
     lr: Any = 1e-3  # learning rate of the parameters in group "lr"
     head_lr: Any = 1e-3  # ... of those in "head_lr", the last layer
-    proxies_lr: Any = 1e-3  # ... of those in "proxies_lr"
+    proxies_lr: Any = 1e-3  # ... of those in "proxies_lr", the loss's own
     weight_decay: Any = 0.0
     momentum: Any = 0.9  # for sgd and rmsprop
     clip_norm: Any = jnp.inf  # largest norm of the whole gradient

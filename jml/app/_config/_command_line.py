@@ -9,6 +9,7 @@ from jml.app._parser import Parser
 
 from ._config import Config, problems_of
 from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS
+from ._earlier_names import by_present_names
 
 EXIT_CODES = """\
 exit codes:
@@ -34,10 +35,11 @@ def parse(arguments: Sequence[str], program: str = "jml train") -> Config:
     32
     """
     parser = _make_parser(program)
-    settings = vars(parser.read(arguments))
+    passed = vars(parser.read(arguments))
+    settings = by_present_names(passed)
     parser.problems += problems_of(settings)
     parser.check()
-    return Config.of_flags(settings)
+    return Config.of_flags(settings, passed)
 
 
 def _make_parser(program: str) -> Parser:
@@ -87,6 +89,10 @@ def _add_flag(parser: Parser, group: Any, item: Field, kind: Any) -> None:
     metavar = choices or {int: "N", float: "X"}.get(kind, "NAME")
     convert = parser.value(item.name, kind)
     group.add_argument(f"--{item.name}", type=convert, metavar=metavar, **common)
+    if earlier := item.metadata.get("earlier_name"):
+        convert = parser.value(earlier, kind, **item.metadata)
+        common["help"] = f"another spelling of --{item.name}"
+        group.add_argument(f"--{earlier}", type=convert, metavar=metavar, **common)
 
 
 def _defaults_table() -> str:

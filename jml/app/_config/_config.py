@@ -3,7 +3,7 @@
 Only the standard library is imported here (see the package docstring).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
@@ -50,10 +50,10 @@ class Config(Settings):
         check_consistency(self)
 
     @classmethod
-    def of_flags(cls, settings: Mapping[str, Any]) -> "Config":
-        """The configuration by a command line, which passes these `settings`."""
+    def of_flags(cls, settings: Mapping[str, Any], passed: Collection[str]) -> "Config":
+        """The configuration by a command line: `settings`, `passed` by these names."""
         config = cls(**settings)
-        object.__setattr__(config, "passed", frozenset(settings))
+        object.__setattr__(config, "passed", frozenset(passed))
         return config
 
     def _fill(self, **defaults: Any) -> None:

@@ -9,6 +9,8 @@ from jml._names import quoted
 from jml.errors import UserError
 
 from ._defaults import BY_LOSS, NEEDS
+from ._earlier_names import by_present_names
+from ._learned import check_learned, unused_rates
 from ._settings import Settings
 from ._shared_arguments import check_shared, unused_shared
 
@@ -38,6 +40,7 @@ def check_consistency(config: Settings) -> None:
             "--resume: goes on with an earlier run, which --overwrite would replace;"
             " pass one of them."
         )
+    check_learned(config)
     check_shared(config)
     _check_batch(config)
     _check_single_images(config)
@@ -129,12 +132,13 @@ def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
     A run with differences cannot be resumed. ``maxiter`` is such a field only where
     the learning rate depends on it, and a flag that the loss does not have never is.
     """
-    lines = []
+    lines, saved = [], by_present_names(saved)
     unused = {name for name, value in BY_LOSS[config.loss].items() if value is None}
-    unused |= unused_shared(config)
+    unused |= unused_shared(config) | unused_rates(config)
     for item in fields(config):
         value = getattr(config, item.name)
-        earlier = saved.get(item.name, item.default)
+        default = item.metadata.get("earlier_default", item.default)
+        earlier = saved.get(item.name, default)
         free = item.metadata["group"] == "run" or "free" in item.metadata
         free |= item.name in unused
         if item.name == "maxiter":

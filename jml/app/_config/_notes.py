@@ -3,6 +3,8 @@
 from collections.abc import Collection
 
 from ._defaults import BY_LOSS
+from ._earlier_names import as_passed
+from ._learned import unused_rates
 from ._settings import Settings
 
 
@@ -14,7 +16,7 @@ def notes(config: Settings, passed: Collection[str]) -> tuple[str, ...]:
         passed: the fields that somebody passed, their defaults among the values.
     """
     lines = [
-        f"--{name} has no effect with --loss {config.loss}"
+        f"--{as_passed(name, passed)} has no effect with --loss {config.loss}"
         for name, default in BY_LOSS[config.loss].items()
         if default is None and getattr(config, name) is not None
     ]
@@ -36,8 +38,11 @@ def _notes_on_rates(config: Settings, passed: Collection[str]) -> list[str]:
     lines = []
     if "momentum" in passed and config.optimizer not in ("sgd", "rmsprop"):
         lines.append(f"--momentum has no effect with --optimizer {config.optimizer}")
-    if "proxies_lr" in passed and config.proxies == "fixed":
-        lines.append("--proxies_lr has no effect with --proxies fixed")
+    rate = as_passed("loss_lr", passed)
+    has_rate = BY_LOSS[config.loss]["loss_lr"] is not None
+    if rate in passed and has_rate and unused_rates(config):
+        of = "learn none" if config.proxies is None else "proxies fixed"
+        lines.append(f"--{rate} has no effect with --{of}")
     if config.warmup > config.maxiter:
         lines.append(
             f"--warmup {config.warmup} is more than --maxiter {config.maxiter}: the"

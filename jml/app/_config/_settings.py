@@ -25,6 +25,12 @@ class Settings(LossSettings):
         choices=("trained", "fixed"),
     )
 
+    learn: str | None = flags.loss(
+        None,
+        "numbers of the loss that are trained with the network, such as scale,bias; or"
+        " none",
+        earlier_default="none",
+    )
     memory: int | None = flags.loss(
         None,
         "number of earlier embeddings with which each batch is compared, too",
@@ -41,8 +47,11 @@ class Settings(LossSettings):
     head_lr: float | None = flags.train(
         None, "learning rate of the last layer; default: --lr", above=0
     )
-    proxies_lr: float | None = flags.train(
-        None, "learning rate of the proxies", above=0
+    loss_lr: float | None = flags.train(
+        None,
+        "learning rate of the loss's own parameters: its proxies, and what it --learns",
+        above=0,
+        earlier_name="proxies_lr",
     )
     schedule: str = flags.train(
         "step",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jml._names import quoted
-from jml.app._config import Config
+from jml.app._config import Config, by_present_names
 from jml.errors import UserError
 from jml.models import Model, create
 
@@ -18,7 +18,8 @@ def read_config(folder: Path) -> Config:
     """Returns the configuration of a run; raises a UserError if there is none."""
     path = folder / "config.json"
     try:
-        return Config(**json.loads(path.read_text(encoding="utf-8")))
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return Config(**by_present_names(saved))
     except OSError as error:
         raise UserError(
             f"cannot read {quoted(path)}: {error.strerror}; pass the folder of a run."

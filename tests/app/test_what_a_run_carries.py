@@ -1,4 +1,4 @@
-"""``--memory``: a run with a memory of earlier batches."""
+"""``--memory`` and ``--learn``: what a run carries beside the network."""
 
 import json
 import signal
@@ -11,16 +11,17 @@ from jml.app._logging import _journal as journal
 from jml.errors import UserError
 from tests.app.runs import SMALL_RUN, records_of
 
+LEARN = ["--loss=multi_similarity", "--learn=base", "--loss_lr=0.05"]
 MEMORY = ["--memory=60", "--memory_warmup=2", "--microbatch=12"]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short_network")
-def test_a_run_with_a_memory_goes_on_where_it_was_interrupted(
+def test_a_run_with_memory_and_learned_numbers_goes_on_where_it_was_cut(
     images, main, tmp_path, monkeypatch
 ):
     flags = [*SMALL_RUN, f"--dataroot={images}", f"--checkpoints_path={tmp_path}"]
-    flags += [*MEMORY, "--maxiter=8", "--eval_interval=8"]
+    flags += [*MEMORY, *LEARN, "--maxiter=8", "--eval_interval=8"]
     assert main([*flags, "--name=whole"]) == 0
     step = journal.Journal.step
 
@@ -34,10 +35,13 @@ def test_a_run_with_a_memory_goes_on_where_it_was_interrupted(
         assert main([*flags, "--name=cut"]) == 128 + signal.SIGTERM
     assert main([*flags, "--name=cut", "--resume"]) == 0
     whole, cut = (
-        [r["loss"] for r in records_of(tmp_path / name) if "loss" in r]
+        [(r["loss"], r["base"]) for r in records_of(tmp_path / name) if "loss" in r]
         for name in ("whole", "cut")
     )
     assert cut == whole and len(whole) == 8
+    bases = [base for _, base in whole]
+    assert bases[0] == 0.5 and len(set(bases)) == 8
+    assert all(abs(base - 0.5) < 8 * 0.05 for base in bases)  # steps of Adam
     weights = "weights.safetensors"
     assert (tmp_path / "cut" / weights).read_bytes() == (
         tmp_path / "whole" / weights
