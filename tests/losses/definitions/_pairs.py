@@ -23,40 +23,39 @@ def log1p_sum(*numbers, weights=None):
     return log_sum(zero, *numbers, weights=weights)
 
 
-def pair_weights(relations, weighted=True):
-    """(i, j, is positive, weight): a pair of two anchors stands twice, each a half."""
-    for i, j in np.argwhere(relations.positive | relations.negative):
-        half = 0.5 if j < relations.shared else 1.0
-        positive = relations.positive[i, j]
-        yield i, j, positive, half * (relations.weight[i, j] if positive else 1)
+def unordered(relations, mask):
+    """The pairs in a mask, and 1/2 for a pair of two anchors, which stands twice."""
+    for i, j in np.argwhere(mask):
+        yield i, j, 0.5 if j < relations.shared else 1.0
 
 
 def contrastive(x, y, relations, margin):
     """Hadsell 2006. Its mean is over all pairs; "nonzero" is of each kind."""
     squares, distances = squared(x, y), euclidean(x, y)
     terms = []
-    for i, j, positive, weight in pair_weights(relations):
-        repel = torch.relu(margin - distances[i, j]) ** 2
-        value = weight * (squares[i, j] if positive else repel) / 2
-        terms.append(Term(value, i, weight, part=0 if positive else 1))
+    for i, p, share in unordered(relations, relations.positive):
+        value = relations.weight[i, p] * squares[i, p] / 2
+        terms.append(Term(share * value, i, share, part=0))
+    for i, n, share in unordered(relations, relations.negative):
+        value = torch.relu(margin - distances[i, n]) ** 2 / 2
+        terms.append(Term(share * value, i, share, part=1))
     return terms
 
 
 def lifted(x, y, relations, margin):
     """Song 2016. Both ends of a pair bring their negatives among the pairs made."""
     distances, terms = euclidean(x, y), []
-    for i, j, positive, weight in pair_weights(relations):
-        if positive:
-            near = margin - distances[i, relations.negative[i]]
-            if j < relations.shared:
-                far = margin - distances[j, relations.negative[j]]
-            else:  # no anchor: the batch is all that it meets
-                far = margin - distances[relations.negative[:, j], j]
-            if len(near) + len(far):
-                hinge = torch.relu(log_sum(near, far) + distances[i, j])
-            else:
-                hinge = distances[i, j] * 0
-            terms.append(Term(weight * hinge**2 / 2, i, weight))
+    for i, p, share in unordered(relations, relations.positive):
+        near = margin - distances[i, relations.negative[i]]
+        if p < relations.shared:
+            far = margin - distances[p, relations.negative[p]]
+        else:  # no anchor: the batch is all that it meets
+            far = margin - distances[relations.negative[:, p], p]
+        hinge = distances[i, p] * 0
+        if len(near) + len(far):
+            hinge = torch.relu(log_sum(near, far) + distances[i, p])
+        value = relations.weight[i, p] * hinge**2 / 2
+        terms.append(Term(share * value, i, share))
     return terms
 
 
@@ -105,9 +104,9 @@ def supcon(
         else:
             below = log_sum(far)
         if positives == "outside":
-            value = (weights * (below - near)).sum() / weights.sum()
+            value = (weights * (below - near)).mean()
         else:
-            value = weights.sum().log() - log_sum(near - below, weights=weights)
+            value = np.log(len(p)) - log_sum(near - below, weights=weights)
         terms.append(Term(value, i))
     return terms
 
@@ -117,8 +116,8 @@ def ntxent(x, y, relations, temperature, similarity="cosine"):
     s, terms = compare(x, y, similarity) / temperature, []
     for i, p in np.argwhere(relations.positive):
         far = s[i, relations.negative[i]]
-        w = relations.weight[i, p]
-        terms.append(Term(w * (log_sum(s[i, p], far) - s[i, p]), i, w))
+        value = log_sum(s[i, p], far) - s[i, p]
+        terms.append(Term(relations.weight[i, p] * value, i))
     return terms
 
 
@@ -141,8 +140,9 @@ def tuplet_margin(x, y, relations, margin, scale):
     s, terms = compare(x, y), []
     for i, p in np.argwhere(relations.positive):
         near = torch.cos(torch.acos(s[i, p].clamp(-1, 1)) - margin)
-        w, far = relations.weight[i, p], s[i, relations.negative[i]]
-        terms.append(Term(w * log1p_sum(scale * (far - near)), i, w))
+        far = s[i, relations.negative[i]]
+        value = log1p_sum(scale * (far - near))
+        terms.append(Term(relations.weight[i, p] * value, i))
     return terms
 
 
@@ -191,8 +191,8 @@ def threshold_consistent_margin(
     for i, j in np.argwhere(
         relations.positive & (s <= pos_threshold).numpy(force=True)
     ):
-        w = relations.weight[i, j]
-        terms.append(Term(pos_weight * w * (pos_threshold - s[i, j]), i, w, part=0))
+        value = relations.weight[i, j] * (pos_threshold - s[i, j])
+        terms.append(Term(pos_weight * value, i, part=0))
     for i, j in np.argwhere(
         relations.negative & (s >= neg_threshold).numpy(force=True)
     ):
@@ -203,11 +203,10 @@ def threshold_consistent_margin(
 def intra_pair_variance(x, y, relations, pos_epsilon, neg_epsilon):
     """Yu 2020: how far similarities are on the wrong side of their means."""
     s, terms = compare(x, y), []
-    weight = torch.tensor(relations.weight)
-    near = (weight * s).sum() / weight.sum()
+    near = s[relations.positive].mean()
     for i, p in np.argwhere(relations.positive):
-        value, w = torch.relu((1 - pos_epsilon) * near - s[i, p]) ** 2, weight[i, p]
-        terms.append(Term(w * value, i, w, part=0))
+        value = torch.relu((1 - pos_epsilon) * near - s[i, p]) ** 2
+        terms.append(Term(relations.weight[i, p] * value, i, part=0))
     far = s[relations.negative].mean()
     for i, n in np.argwhere(relations.negative):
         value = torch.relu(s[i, n] - (1 + neg_epsilon) * far) ** 2

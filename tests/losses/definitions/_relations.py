@@ -32,6 +32,9 @@ class Relations(NamedTuple):
 def relate(labels, columns=None, *, where=None, column_where=None, memory=None):
     """Relations of integers [B], many-hot labels [B, L] or numbers [B, N].
 
+    A weight multiplies the term of its positive, or in a log-sum its exponential; it
+    does not change the number of terms that a mean divides by.
+
     Args:
         labels: of the anchors. Integers are alike where they are equal, many-hot labels
             where they have one in common. Of a matrix of floats, those above 0 are

@@ -20,7 +20,7 @@ def triplet(x, y, relations, margin, mining="all", smooth=False, swap=False):
             far = torch.minimum(s[i, n], between[p, n]) if swap else s[i, n]
             above = s[i, p] - far + margin
             value = log1p_sum(above) if smooth else torch.relu(above)
-            terms.append(Term(weight * value, i, weight))
+            terms.append(Term(weight * value, i))
     return terms
 
 
@@ -58,7 +58,7 @@ def margin(x, y, relations, margin, beta, nu=0.0, normalized=True):
         near = torch.relu(d[i, p] - own + margin)[:, None]
         far = torch.relu(own - d[i, n] + margin)[None]
         weight = relations.weights(i)[:, None]
-        active = active + (weight * (near > 0) + weight * (far > 0)).sum()
+        active = active + (1 * (near > 0) + 1 * (far > 0)).sum()
         cost = nu * own if beta.ndim else 0
         triplets.append((weight * (near + far + cost)).sum())
     if active == 0:
@@ -74,8 +74,7 @@ def angular(x, y, relations, angle):
     for i, p in np.argwhere(relations.positive):
         far = y[relations.negative[i]] @ (x[i] + y[p])
         f = 4 * t2 * far - 2 * (1 + t2) * (x[i] @ y[p])
-        w = relations.weight[i, p]
-        terms.append(Term(w * log1p_sum(f), i, w))
+        terms.append(Term(relations.weight[i, p] * log1p_sum(f), i))
     return terms
 
 

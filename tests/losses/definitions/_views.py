@@ -27,7 +27,7 @@ def cross_entropies(s, positive, negative, weight):
             below = torch.logaddexp(
                 log_sum(near, weights=w), log_sum(s[i, negative[i]])
             )
-            terms.append(Term((w * (below - near)).sum() / w.sum(), i))
+            terms.append(Term((w * (below - near)).mean(), i))
     return terms
 
 
@@ -55,19 +55,35 @@ def clip_four_way(x, y, relations, scale):
 
 
 def vicreg(x, y, invariance, variance, covariance, eps):
-    """Bardes 2022, with half the variance term, as the authors' code has it."""
-    total = invariance * ((x - y) ** 2).mean()
-    for view in (x, y):
+    """Bardes 2022, with half the variance term, as the authors' code has it.
+
+    One item has no covariance: then only the invariance counts.
+    """
+    total = invariance * ((x - y) ** 2).mean() if len(x) else x.sum()
+    for view in (x, y) if len(x) > 1 else ():
         spread = torch.relu(1 - (view.var(0) + eps).sqrt()).mean() / 2
-        cov = torch.cov(view.T, correction=1)
+        away = view - view.mean(0)
+        cov = away.T @ away / (len(x) - 1)
         apart = (cov**2).sum() - (cov.diagonal() ** 2).sum()
         total = total + variance * spread + covariance * apart / x.shape[1]
     return total
 
 
-def barlow_twins(x, y, off_diagonal, eps=0.0):
-    """Zbontar 2021: the correlations of two views are to be the identity."""
-    x, y = ((v - v.mean(0)) / (v.var(0, correction=0) + eps).sqrt() for v in (x, y))
-    c = x.T @ y / len(x)
+def barlow_twins(x, y, off_diagonal):
+    """Zbontar 2021: the correlations of two views are to be the identity.
+
+    A constant column has correlation 0, and of one item there is none.
+    """
+    if len(x) < 2:
+        return (x.sum() + y.sum()) * 0
+    c = correlation(x).T @ correlation(y)
     apart = (c**2).sum() - (c.diagonal() ** 2).sum()
     return ((c.diagonal() - 1) ** 2).sum() + off_diagonal * apart
+
+
+def correlation(x):
+    """Columns of mean 0 and length 1, or of zeros."""
+    away = x - x.mean(0)
+    squares = (away**2).sum(0)
+    flat = squares <= 1e-24
+    return torch.where(flat, 0, away) / torch.where(flat, 1, squares).sqrt()
