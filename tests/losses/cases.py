@@ -15,6 +15,7 @@ import torch_ref
 from jml._loss_specs import CONVENTION, variants
 from jml._loss_specs import SPECS as TABLE
 from jml.losses._objective import function_of
+from tests.losses.definitions import value_of
 from tests.losses.oracles import ORIGINAL, PAPER
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "seed_losses.npz")
@@ -39,12 +40,13 @@ REFERENCES = {
 
 
 def oracle(name, convention="paper"):
-    """The loops that define a loss: its own, or its function's with its words."""
+    """What defines a loss in NumPy: loops of its own, or else its definition."""
     loops = ORIGINAL if convention == "original" else PAPER
     if name in loops:
         return loops[name]
     function, choices = variants()[name]
-    return partial(loops[function], **choices)
+    define = loops.get(function) or partial(value_of, function)
+    return partial(define, **choices)
 
 
 def hyperparameters(name, number):

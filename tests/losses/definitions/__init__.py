@@ -5,6 +5,8 @@ imports the library. tests/losses/test_definitions_peers.py and
 test_miners_peers.py compare them with PyTorch Metric Learning.
 """
 
+import torch
+
 from . import _miners, _pairs, _ranks, _triplets, _views
 from ._patterns import PATTERNS, SIZE, make_batch
 from ._relations import Relations, Term, reduce, relate, relate_by_numbers
@@ -24,6 +26,7 @@ __all__ = [
     "relate",
     "relate_by_numbers",
     "triplets",
+    "value_of",
 ]
 
 DEFINITIONS = {
@@ -63,3 +66,19 @@ MINERS = {
 }
 distance_weights = _miners.distance_weights
 triplets = _miners.triplets
+
+
+def value_of(name, x, labels, batch=None, **numbers):
+    """A loss of NumPy arrays, as a float. What follows the first `batch` is a memory."""
+    batch = batch or len(x)
+    memory = labels[batch:], labels[batch:] == labels[batch:]
+    relations = relate(labels[:batch], memory=memory)
+    numbers = {
+        k: torch.tensor(v, dtype=torch.float64) if isinstance(v, float) else v
+        for k, v in numbers.items()
+    }
+    x = torch.tensor(x, dtype=torch.float64)
+    found = DEFINITIONS[name](x[:batch], x, relations, **numbers)
+    if isinstance(found, list):
+        found = reduce(found, "mean", batch, together=name in TOGETHER)
+    return float(found)
