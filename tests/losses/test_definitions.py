@@ -49,11 +49,15 @@ KINDS = {
     "related": ({"related"}, "none"),
     "mined": ({"miner"}, "mean"),
 }
-USES = [
-    pytest.param(name, kind, marks=() if kind == "labels" else pytest.mark.slow)
+PAIRS = [
+    (name, kind)
     for name in PAIR_LOSSES
     for kind, (needs, _) in KINDS.items()
     if needs <= set(parameters(name))
+]
+USES = [
+    pytest.param(*use, marks=() if use[1] == "labels" else pytest.mark.slow)
+    for use in PAIRS
 ]
 # Each loss has one of the miners, so that all kinds of sums meet several.
 MINED = dict(zip(PAIR_LOSSES, itertools.cycle(MINERS), strict=False))
@@ -187,7 +191,10 @@ def definition(name, case, numbers, reduction="mean"):
     if not weighted.requires_grad:
         weighted = weighted + 0 * x.sum()
     grads = torch.autograd.grad(weighted, by, allow_unused=True)
-    grads = [np.zeros(b.shape) if g is None else g.numpy() for b, g in zip(by, grads)]
+    grads = [
+        np.zeros(b.shape) if g is None else g.numpy()
+        for b, g in zip(by, grads, strict=True)
+    ]
     names = ["embeddings", *([] if references is None else ["references"]), *numbers]
     return value.numpy(force=True), dict(zip(names, grads, strict=True))
 

@@ -69,7 +69,7 @@ triplets = _miners.triplets
 
 
 def value_of(name, x, labels, batch=None, **numbers):
-    """A loss of NumPy arrays, as a float. What follows the first `batch` is a memory."""
+    """A loss of NumPy arrays, as a float; what follows the `batch` is a memory."""
     batch = batch or len(x)
     memory = labels[batch:], labels[batch:] == labels[batch:]
     relations = relate(labels[:batch], memory=memory)
