@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,29 +72,43 @@ def _too_much(peer, earlier, growth, options):
 
 
 def _run(task, limit):
-    """What `work` returns: on a CPU, from a process of its own."""
+    return run_tasks([task], OWN_LIMIT + limit * len(task["peers"]))[0]
+
+
+def run_tasks(tasks, seconds):
+    """What `work` returns of each: on a CPU, from one process of their own.
+
+    Of a process that dies, the results of the tasks before count.
+    """
     if GPU:
-        return work(task)
-    try:
-        done = subprocess.run(
-            [sys.executable, __file__, json.dumps(task)],
-            env=os.environ | (EAGER if task["wanted"] == "bytes" else {}),
-            capture_output=True,
-            text=True,
-            timeout=OWN_LIMIT + limit * len(task["peers"]),
-        )
-    except subprocess.TimeoutExpired as error:
-        return {"why": f"took over {error.timeout:.0f} s"}
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["killed"])[-1]
-        return {"why": last[:100]}
-    return json.loads(done.stdout.splitlines()[-1])
+        return [work(task) for task in tasks]
+    bytes_wanted = any(task["wanted"] == "bytes" for task in tasks)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        try:
+            code = subprocess.run(
+                [sys.executable, __file__, json.dumps(tasks)],
+                env=os.environ | (EAGER if bytes_wanted else {}),
+                stdout=output,
+                stderr=errors,
+                timeout=seconds,
+            ).returncode
+            why = ""
+        except subprocess.TimeoutExpired:
+            code, why = 1, f"took over {seconds:.0f} s"
+        if code and not why:
+            errors.seek(0)
+            why = (errors.read().strip().splitlines() or ["killed"])[-1][:100]
+        output.seek(0)
+        lines = output.read().splitlines()
+    results = [json.loads(line) for line in lines if line.startswith("{")]
+    return results + [{"why": why}] * (len(tasks) - len(results))
 
 
 def work(task):
     """Seconds or bytes of one loss and its peers, on a GPU both, in this process."""
     name, dtype = task["loss"], task["dtype"]
     batch = make_batch(task["size"], task["dim"], task["per_class"])
+    jax.clear_caches()  # compilation is to be that of a fresh process
     start = time.perf_counter()
     try:
         run, program = jml_step(name, batch, dtype=dtype)
@@ -103,7 +118,7 @@ def work(task):
         return {"why": _first_line(error)}
     result = {"compile_s": compile_s, "failed": {}}
     steps = {"JML": lambda: jax.block_until_ready(run())}
-    if GPU and task["peers"]:
+    if any("compiled" in peer for peer in task["peers"]) or (GPU and task["peers"]):
         _forget_earlier_tasks()
     for peer in task["peers"]:
         try:
@@ -173,4 +188,5 @@ def _cuda_peak(step):
 
 
 if __name__ == "__main__":
-    print(json.dumps(work(json.loads(sys.argv[1]))))
+    for one in json.loads(sys.argv[1]):
+        print(json.dumps(work(one)), flush=True)

@@ -12,7 +12,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from arguments import positive, run
-from loss_steps import LOSSES, MARGIN, jml_step, make_batch
+from counterparts import MARGIN
+from loss_steps import LOSSES, jml_step, make_batch
 from timing import median_seconds
 
 from jml.app._parser import Parser
@@ -59,7 +60,7 @@ def machine():
 
 def parts(size, dim, per_class):
     """Each part of the losses of one batch: its name, a function and arguments."""
-    x, labels, _ = map(jnp.asarray, make_batch(size, dim, per_class))
+    x, labels, *_ = map(jnp.asarray, make_batch(size, dim, per_class))
     margin = jnp.asarray(MARGIN)
 
     def pairs(x):

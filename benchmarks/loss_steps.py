@@ -1,25 +1,50 @@
 """One forward and backward pass of each loss, by JML and by its peers.
 
-The peers are `torch_ref`, which computes the same numbers, and what
-pytorch-metric-learning (PML) has nearest to each loss. PML's triplets and lifted
-structure are JML's with `convention="paper"`; docs/benchmarks.md says how the others
-differ.
+The peers are `torch_ref`, which computes the same numbers, and what `counterparts` has:
+pytorch-metric-learning (PML) or plain PyTorch. docs/benchmarks.md says how they differ.
 """
 
+import inspect
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from counterparts import COUNTERPARTS, MARGIN
 
 from jml import losses
-from jml._loss_specs import SPECS, variants
+from jml._loss_specs import variants
 from jml.distances import gram
 
-MARGIN = 0.5  # of all losses that have one; other hyperparameters are the defaults
 PEERS = ("torch_ref", "torch_ref compiled", "PML", "PML compiled")
 VARIANTS = variants(separator=" ")
-LOSSES = tuple(VARIANTS)  # "triplet hardest"
+MINED = tuple(name for name in COUNTERPARTS if COUNTERPARTS[name].miner)
+LOSSES = (  # "triplet hardest"; "multi_similarity + multi_similarity", a loss + a miner
+    *VARIANTS,
+    *(name for name in MINED if name.partition(" + ")[0] in VARIANTS),
+)
+
+
+class Inputs(NamedTuple):
+    """A batch, and what some losses need beside it."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    proxies: np.ndarray  # one a class
+    second: np.ndarray  # the other view of each item
+
+
+# Which of them a positional argument of a loss is.
+ARGUMENTS = {
+    "embeddings": "x",
+    "labels": "labels",
+    "proxies": "proxies",
+    "queries": "x",
+    "references": "second",
+    "x": "x",
+    "y": "second",
+}
 
 
 def products_alone(x, labels, margin):
@@ -28,60 +53,112 @@ def products_alone(x, labels, margin):
 
 
 def make_batch(size, dim, per_class):
-    """Unit vectors about loose class centres, float32, and a proxy for each class."""
+    """Unit vectors about loose class centres, float32, and what goes with them."""
     rng = np.random.default_rng(0)
     labels = np.arange(size) // per_class
     centres = rng.normal(size=(labels.max() + 1, dim))
+
     # In wider spaces distances vary less: looser classes keep triplets active there.
-    x = centres[labels] + (dim / 128) ** 0.25 * rng.normal(size=(size, dim))
-    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    def items():
+        x = centres[labels] + (dim / 128) ** 0.25 * rng.normal(size=(size, dim))
+        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+    x = items()
     proxies = rng.normal(size=(labels.max() + 1, dim)).astype(np.float32)
-    return x, labels, proxies
+    return Inputs(x, labels, proxies, items())
+
+
+def counterpart(name):
+    """The peer of one of `LOSSES`, or None.
+
+    A loss with choices has that of its words, or, with the default choices, its own.
+    """
+    if name in COUNTERPARTS or name not in VARIANTS:
+        return COUNTERPARTS.get(name)
+    loss, choices = VARIANTS[name]
+    defaults = inspect.signature(function_of(loss)).parameters
+    default = all(defaults[choice].default == w for choice, w in choices.items())
+    return COUNTERPARTS.get(loss) if default else None
+
+
+def function_of(loss):
+    return getattr(losses, f"{loss}_loss")
+
+
+def needed(name):
+    """The fields of `Inputs` that one of `LOSSES` takes by position."""
+    if name == "products alone":
+        return ["x", "labels"]
+    parameters = inspect.signature(function_of(_loss(name)[0])).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if "queries" in names:  # labels are optional there
+        names.remove("labels") if "labels" in names else None
+    return [ARGUMENTS[name] for name in names]
+
+
+def _loss(name):
+    """The function's name and static options."""
+    loss, choices = VARIANTS[name.partition(" + ")[0]]
+    peer = counterpart(name)
+    return loss, {**choices, **(peer.options if peer else {})}
+
+
+def jml_jit(name, **options):
+    """Value and gradients of a loss under `jit`, and its miner by keyword."""
+    fields = needed(name)
+    if name == "products alone":
+        loss, miner = partial(products_alone, margin=MARGIN), {}
+    else:
+        loss, fixed = _loss(name)
+        loss, miner = partial(function_of(loss), **fixed, **options), {}
+        peer = counterpart(name)
+        if peer is not None and peer.miner is not None:
+            from jml import miners
+
+            miner = {"miner": jax.tree_util.Partial(peer.miner(miners))}
+    wanted = tuple(i for i, field in enumerate(fields) if field != "labels")
+    return jax.jit(jax.value_and_grad(loss, argnums=wanted)), miner
 
 
 def jml_step(name, batch, *, dtype="float32", **options):
     """A function that starts one run, and its compiled program."""
-    x, labels, proxies = batch
-    arguments = (jnp.asarray(x, dtype), jnp.asarray(labels))
-    if name == "products alone":
-        loss = partial(products_alone, margin=MARGIN)
-    else:
-        loss_name, choices = VARIANTS[name]
-        spec = SPECS[loss_name]
-        if spec.proxies is not None:
-            arguments += (jnp.asarray(proxies, dtype),)
-        if "margin" in spec.defaults():
-            options["margin"] = MARGIN
-        loss = partial(getattr(losses, f"{loss_name}_loss"), **choices, **options)
-    wanted = (0, 2) if len(arguments) > 2 else 0
-    step = jax.jit(jax.value_and_grad(loss, argnums=wanted)).lower(*arguments).compile()
-    return partial(step, *arguments), step
+    arguments = [
+        jnp.asarray(value, None if field == "labels" else dtype)
+        for field in needed(name)
+        for value in [getattr(batch, field)]
+    ]
+    step, miner = jml_jit(name, **options)
+    step = step.lower(*arguments, **miner).compile()
+    return partial(step, *arguments, **miner), step
 
 
 def torch_step(peer, name, batch, device, dtype="float32"):
     """The same for one of `PEERS`; None where it has no such loss."""
     import torch
 
-    x, labels, proxies = batch
-    make = _torch_ref if peer.startswith("torch_ref") else _pml
     kind = {"device": device, "dtype": getattr(torch, dtype)}
-    module = make(name, torch.tensor(proxies, **kind))
+    make = _torch_ref if peer.startswith("torch_ref") else _peer
+    module = make(name, torch.tensor(batch.proxies, **kind))
     if module is None:
         return None
     if peer.endswith("compiled"):
         module = torch.compile(module, dynamic=False)
-    x = torch.tensor(x, **kind, requires_grad=True)
-    labels = torch.tensor(labels, device=device)
+    arguments = [torch.tensor(batch.x, **kind, requires_grad=True)]
+    if "second" in needed(name):
+        arguments += [torch.tensor(batch.second, **kind, requires_grad=True)]
+    else:
+        arguments += [torch.tensor(batch.labels, device=device)]
 
     def step():
-        x.grad = None
+        for argument in arguments:
+            argument.grad = None
         if hasattr(module, "zero_grad"):
             module.zero_grad()
-        value = module(x, labels)
+        value = module(*arguments)
         value.backward()
         if device != "cpu":
             torch.cuda.synchronize()
-        return value.item(), x.grad
+        return value.item(), arguments[0].grad
 
     return step
 
@@ -97,62 +174,52 @@ def _torch_ref(name, proxies):
         return torch_ref.ContrastiveLoss(MARGIN)
     if name == "lifted":
         return torch_ref.LiftedLoss(MARGIN)
-    if name.startswith("triplet "):
+    if name in ("triplet hardest", "triplet semi", "triplet all"):
         return torch_ref.TripletLoss(MARGIN, name.split()[1])
     return None
 
 
-def _pml(name, proxies):
-    from pytorch_metric_learning import distances, miners, reducers
-    from pytorch_metric_learning import losses as pml
+def _peer(name, proxies):
+    peer = counterpart(name)
+    if peer is None:
+        return None
+    if peer.plain:
+        return peer.make(None, proxies)
+    import pytorch_metric_learning as pml
+    import pytorch_metric_learning.distances
+    import pytorch_metric_learning.losses
+    import pytorch_metric_learning.miners
+    import pytorch_metric_learning.reducers
 
-    mean = reducers.MeanReducer()
-    squared = distances.LpDistance(normalize_embeddings=False, power=2)
-    triplets = pml.TripletMarginLoss(MARGIN, distance=squared, reducer=mean)
-    if name == "contrastive":
-        return pml.ContrastiveLoss(0, MARGIN, distance=squared, reducer=mean)
-    if name == "triplet all":
-        return triplets
-    if name == "triplet hardest":
-        return _mined(miners.BatchHardMiner(distance=squared), triplets)
-    if name == "triplet semi":
-        miner = miners.TripletMarginMiner(MARGIN, "semihard", distance=squared)
-        return _mined(miner, triplets)
-    if name == "lifted":
-        euclidean = distances.LpDistance(normalize_embeddings=False)
-        return pml.LiftedStructureLoss(MARGIN, 0, distance=euclidean, reducer=mean)
-    if name == "proxy_nca":
-        classes, dim = proxies.shape
-        module = pml.ProxyNCALoss(classes, dim, softmax_scale=1).to(proxies.device)
-        module.proxies.data = proxies
-        return module
-    if name == "multi_similarity":
-        return pml.MultiSimilarityLoss(2, 50, 0.5)
-    return None
-
-
-def _mined(miner, loss):
-    return lambda x, labels: loss(x, labels, miner(x, labels))
+    return peer.make(pml, proxies)
 
 
 def differences(name, batch, steps):
     """How far the peers that agree by definition are from JML: a line for each."""
-    paper = {"convention": "paper"} if name in ("triplet all", "lifted") else None
-    paper = {} if name == "multi_similarity" else paper
+    peer = counterpart(name)
+    same = None if peer is None else peer.same
+    limits = {"torch_ref": 1e-3, "PML": 1e-3}
+    if name == "lifted":
+        # In torch_ref's float32 an item is at a distance from itself that is noise,
+        # whose root lifted structure takes: 2e-3, where float64 agrees to 4e-8.
+        limits = dict.fromkeys(limits, 1e-2)
+    if peer is not None and not peer.same_gradient:
+        limits["PML"] = np.inf
     disagreements = {}
-    for peer, options in zip(PEERS, ({}, {}, paper, paper), strict=True):
-        if peer in steps and options is not None:
-            value, gradient = jml_step(name, batch, **options)[0]()
-            other, by_x = steps[peer]()
+    for base, options in (("torch_ref", {}), ("PML", same)):
+        others = [p for p in steps if p != "JML" and p.split()[0] == base]
+        if not others or options is None:
+            continue
+        # A step is compiled anew only where the loss that is timed is another.
+        step = jml_step(name, batch, **options)[0] if options else steps["JML"]
+        value, (gradient, *_) = step()
+        for other in others:
+            expected, by_x = steps[other]()
             by_x = by_x.cpu().numpy()
-            gradient = gradient[0] if isinstance(gradient, tuple) else gradient
-            in_value = abs(float(value) - other) / abs(other or 1)
+            in_value = abs(float(value) - expected) / abs(expected or 1)
             in_gradient = np.abs(gradient - by_x).max() / (np.abs(by_x).max() or 1)
-            # In torch_ref's float32 an item is at a distance from itself that is noise,
-            # whose root lifted structure takes: 2e-3, where float64 agrees to 4e-8.
-            limit = 1e-2 if name == "lifted" else 1e-3
-            if not (in_value < 1e-4 and in_gradient < limit):
-                disagreements[peer] = (
+            if not (in_value < 1e-4 and in_gradient < limits[base]):
+                disagreements[other] = (
                     f"value {in_value:.1e}, gradient {in_gradient:.1e}"
                 )
     return disagreements

@@ -15,15 +15,14 @@ import itertools
 import json
 import math
 import os
-import platform
 import sys
 from functools import partial
-from importlib.metadata import version
 from operator import methodcaller
 
 from arguments import run
 from loss_options import packages, parse
 from loss_plot import plot
+from tables import machine, padded, three_digits
 
 from jml.errors import UserError
 
@@ -40,7 +39,7 @@ def row(result):
     """The cells of one line of the table."""
     seconds, peak = result.get("seconds", {}), result.get("bytes", {})
     cells = [f"{result['size']:,}", result["loss"]]
-    cells += [_three(1e3 * seconds[n]) if n in seconds else "" for n in TIMED]
+    cells += [three_digits(1e3 * seconds[n]) if n in seconds else "" for n in TIMED]
     peers = [s for name, s in seconds.items() if name != "JML"]
     cells.append(f"{min(peers) / seconds['JML']:.1f}" if peers else "")
     for name in ("JML", "torch_ref", "PML"):
@@ -48,27 +47,9 @@ def row(result):
     return [*cells, f"{result.get('compile_s', math.nan):.2f}"]
 
 
-def _three(number):
-    """With three digits, or all before the point."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:#.3g}"
-
-
 def line(cells):
     """One line of a table in Markdown."""
-    widths = [7, 15, *(max(9, len(head)) for head in HEAD[2:])]
-    padded = (f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))
-    return "| " + " | ".join(padded) + " |"
-
-
-def machine(installed):
-    """What the numbers are taken on."""
-    import jax
-
-    return {
-        "device": jax.devices()[0].device_kind,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    } | {name: version(name) for name in installed}
+    return padded(cells, [7, 15, *(max(9, len(head)) for head in HEAD[2:])])
 
 
 def save(path, write):
