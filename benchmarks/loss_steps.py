@@ -110,7 +110,7 @@ def jml_jit(name, **options):
         loss, miner = partial(products_alone, margin=MARGIN), {}
     else:
         loss, fixed = _loss(name)
-        loss, miner = partial(function_of(loss), **fixed, **options), {}
+        loss, miner = partial(function_of(loss), **{**fixed, **options}), {}
         peer = counterpart(name)
         if peer is not None and peer.miner is not None:
             from jml import miners
