@@ -135,7 +135,7 @@ def barlow_twins(x, y, off_diagonal=0.005):
     """How far the correlations of two views are from the identity."""
 
     def standardized(z):
-        return (z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt()
+        return (z - z.mean(0)) / z.std(0, unbiased=False)
 
     correlations = standardized(x).T @ standardized(y) / len(x)
     diagonal = correlations.diagonal()

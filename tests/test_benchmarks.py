@@ -1,10 +1,14 @@
-"""The losses' benchmark: what it refuses, and that it runs."""
+"""The losses' benchmarks: what they refuse, and that they run."""
 
+import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
 
 import pytest
+
+from jml._loss_specs import SPECS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = "--sizes 8 --dims 4 --per-class 4 --losses contrastive --seconds 0.01".split()
@@ -12,20 +16,26 @@ TINY = "--sizes 8 --dims 4 --per-class 4 --losses contrastive --seconds 0.01".sp
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs losses.py with arguments; its exit code, output and errors."""
+    """Runs a script with arguments; its exit code, output and errors."""
     monkeypatch.syspath_prepend(BENCHMARKS)
 
-    def run(*arguments):
-        from losses import main
-
+    def run(*arguments, script="losses"):
         from jml.app._command import exit_code
 
-        monkeypatch.setattr(sys, "argv", ["losses.py", *arguments])
-        code = exit_code("losses.py", main)
+        main = importlib.import_module(script).main
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+        code = exit_code(f"{script}.py", main)
         return code, *capsys.readouterr()
 
     yield run
     sys.modules.pop("losses", None)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Imports a script by its name."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
 
 
 @pytest.mark.parametrize(
@@ -89,3 +99,79 @@ def test_results_of_benchmarks_before_an_interruption_are_kept(
     assert (code, errors) == (130, "losses.py: interrupted.\n")
     assert f"written: {tmp_path}/losses.json" in output
     assert json.loads((tmp_path / "losses.json").read_text())[0]["results"]
+
+
+def test_counterparts_name_losses_and_their_options(script):
+    """Every loss has the flags and miners with which it is timed."""
+    steps, counterparts = script("loss_steps"), {**script("counterparts").COUNTERPARTS}
+    counterparts.pop("triplet batch_hard") if "batch_hard" not in str(SPECS) else None
+    landed = {n: c for n, c in counterparts.items() if n.split()[0] in SPECS}
+    used = [steps.counterpart(name) for name in steps.LOSSES]
+    for name, peer in landed.items():
+        assert any(peer is other for other in used), name
+        parameters = inspect.signature(steps.function_of(name.split()[0])).parameters
+        assert {*peer.options, *(peer.same or ())} <= set(parameters)
+        assert peer.goal_at(256) >= 1
+
+
+def test_a_benchmark_gives_each_loss_the_arrays_that_it_takes(script):
+    steps = script("loss_steps")
+    needed = {name: steps.needed(name) for name in steps.LOSSES}
+    assert needed["contrastive"] == ["x", "labels"]
+    assert needed["proxy_nca"] == ["x", "labels", "proxies"]
+    assert needed["vicreg"] == ["x", "second"]
+
+
+def test_misses_of_goals_are_bold(script):
+    row = script("peers").row
+    result = {"loss": "multi_similarity", "size": 256, "compile_s": 1.0}
+    seconds = {"JML": 1e-3, "PML": 2e-3, "PML compiled": 2e-3}
+    cells, met = row(result | {"seconds": seconds})
+    assert not met
+    assert cells[5:9] == ["**2.0**", "3", "2.0", "2"]
+    cells, met = row(result | {"seconds": {"JML": 1e-3}})
+    assert met
+    assert cells[3:9] == [""] * 6
+
+
+def test_a_peer_that_is_not_installed_or_takes_too_much_is_left_out(script):
+    from types import SimpleNamespace
+
+    peers_of = script("peers").peers_of
+    options = SimpleNamespace(not_compiled=False)
+    both = ["torch", "pytorch-metric-learning"]
+    assert peers_of("lifted", 256, options, both) == (["PML", "PML compiled"], "")
+    assert "beyond B = 256" in peers_of("lifted", 1024, options, both)[1]
+    missing = peers_of("lifted", 256, options, ["torch"])
+    assert missing == ([], "pytorch-metric-learning is not installed")
+    assert peers_of("barlow_twins", 256, options, ["torch"])[0]
+
+
+def test_glyphs_trains_every_loss_of_the_table(script):
+    glyphs = script("glyphs")
+    assert [*glyphs.cases(SPECS, words=False)] == [*SPECS]
+    triplets = glyphs.cases(["triplet"], words=True)
+    assert triplets["triplet, all"][:2] == ["--loss=triplet", "--mining=all"]
+    assert "**20.0**" in glyphs.row("x", [12.0, 10.0, 20.0], 60)
+    assert "| 25.0 |" in glyphs.row("x", [12.0, 10.0, 25.0], 60)
+    assert "**failed**" in glyphs.row("x", [12.0, None, None], 60)
+
+
+def test_too_much_memory_of_a_compiled_loss_is_an_error(run, monkeypatch):
+    arguments = "--losses contrastive --dim 4 --sizes 8 --memory-sizes 16".split()
+    code, output, _ = run(*arguments, script="compiled")
+    assert code == 0
+    assert output.splitlines()[-1].split("|")[1].strip() == "contrastive"
+    monkeypatch.setitem(importlib.import_module("compiled").MEMORY, 16, 1e-6)
+    with pytest.raises(SystemExit, match="Too much memory: contrastive, B = 16"):
+        run(*arguments, script="compiled")
+
+
+@pytest.mark.slow
+def test_losses_are_timed_beside_their_counterparts(run):
+    arguments = "--losses multi_similarity --sizes 8 16 --dim 4 --seconds 0.01".split()
+    code, output, errors = run(*arguments, "--not-compiled", script="peers")
+    assert (code, errors) == (0, "")
+    rows = [line.split("|")[1:] for line in output.splitlines() if "multi_" in line]
+    assert [cells[0].strip() for cells in rows[:2]] == ["8", "16"]
+    assert all(float(cells[3]) > 0 for cells in rows[:2])
