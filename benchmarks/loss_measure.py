@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import jax
-from loss_steps import differences, jml_step, make_batch, torch_step
+from loss_steps import differences, jml_step, make_batch, too_large, torch_step
 from timing import PAUSE, TURNS, WARMING, median_seconds
 
 OWN_LIMIT = 900  # seconds that JML itself may take
@@ -27,6 +27,8 @@ def measure(task, earlier, options):
         growth = (task["size"] / earlier["size"]) ** 3
         whys = {p: _too_much(p, earlier, growth, options) for p in task["peers"]}
         left_out = {peer: why for peer, why in whys.items() if why}
+    elif why := too_large(task["loss"], task["size"]):
+        left_out = {peer: why for peer in task["peers"] if _base(peer) == "PML"}
     peers = [peer for peer in task["peers"] if peer not in left_out]
     result, failed = _time_all(task, peers, options.limit)
     left_out |= failed | ({"JML": result["why"]} if "why" in result else {})

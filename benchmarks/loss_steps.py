@@ -81,6 +81,14 @@ def counterpart(name):
     return COUNTERPARTS.get(loss) if default else None
 
 
+def too_large(name, size):
+    """Why PML's loss is not to be tried with this batch, or ""."""
+    peer = counterpart(name)
+    if peer is None or peer.largest is None or size <= peer.largest:
+        return ""
+    return f"takes too much beyond B = {peer.largest:,}"
+
+
 def function_of(loss):
     return getattr(losses, f"{loss}_loss")
 

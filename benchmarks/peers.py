@@ -78,7 +78,7 @@ def in_order(losses):
 
 def peers_of(name, size, options, installed):
     """The peers to run, and why there are no others."""
-    from loss_steps import counterpart
+    from loss_steps import counterpart, too_large
 
     peer = counterpart(name)
     if peer is None:
@@ -87,8 +87,8 @@ def peers_of(name, size, options, installed):
     for package in needed:
         if package not in installed:
             return [], f"{package} is not installed"
-    if peer.largest is not None and size > peer.largest:
-        return [], f"PML takes too much beyond B = {peer.largest}"
+    if beyond := too_large(name, size):
+        return [], f"PML {beyond}"
     return list(PEERS[: 1 if options.not_compiled else 2]), ""
 
 
