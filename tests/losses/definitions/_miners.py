@@ -1,11 +1,14 @@
-"""Miners: relations [B, N] in, fewer relations out. Ties go to the first column."""
+"""Miners: relations [B, N] in, fewer relations out. Ties go to the first column.
+
+Distances are of unit vectors, unless the loss itself takes embeddings as they are.
+"""
 
 import numpy as np
 
 from ._relations import compare, euclidean
 
 
-def multi_similarity(x, y, relations, epsilon):
+def multi_similarity(x, y, relations, epsilon, normalized=True):
     """Wang 2019: positives less alike than the nearest negative, and vice versa."""
     s = compare(x, y).numpy(force=True)
     nearest = np.where(relations.negative, s, -np.inf).max(1, keepdims=True)
@@ -16,18 +19,18 @@ def multi_similarity(x, y, relations, epsilon):
     )
 
 
-def pair_margin(x, y, relations, pos_margin, neg_margin):
+def pair_margin(x, y, relations, pos_margin, neg_margin, normalized=True):
     """Positives farther apart than a margin, negatives nearer than another."""
-    d = euclidean(x, y, normalized=True).numpy(force=True)
+    d = euclidean(x, y, normalized).numpy(force=True)
     return relations._replace(
         positive=relations.positive & (d > pos_margin),
         negative=relations.negative & (d < neg_margin),
     )
 
 
-def triplets(x, y, relations, margin, kind):
-    """Triplets (anchor, positive, negative) by how much farther the negative is."""
-    d = euclidean(x, y, normalized=True).numpy(force=True)
+def triplets(x, y, relations, margin, kind, normalized=True):
+    """Triplets [B, N, N] by how much farther the negative is than the positive."""
+    d = euclidean(x, y, normalized).numpy(force=True)
     both = relations.positive[:, :, None] & relations.negative[:, None]
     gap = d[:, None] - d[:, :, None]
     keep = {
@@ -36,15 +39,13 @@ def triplets(x, y, relations, margin, kind):
         "semihard": (gap > 0) & (gap <= margin),
         "easy": gap > margin,
     }
-    return np.argwhere(both & keep[kind])
+    return both & keep[kind]
 
 
-def triplet_margin(x, y, relations, margin, kind):
-    """The pairs that stand in such a triplet."""
-    positive, negative = (np.zeros_like(relations.positive) for _ in range(2))
-    for a, p, n in triplets(x, y, relations, margin, kind):
-        positive[a, p] = negative[a, n] = True
-    return relations._replace(positive=positive, negative=negative)
+def triplet_margin(x, y, relations, margin, kind, normalized=True):
+    """These triplets, and the pairs in them."""
+    kept = triplets(x, y, relations, margin, kind, normalized)
+    return relations._replace(positive=kept.any(2), negative=kept.any(1), triplets=kept)
 
 
 def choose(distances, columns, *, farthest):
@@ -55,14 +56,14 @@ def choose(distances, columns, *, farthest):
     return columns[[best]]
 
 
-def easy_hard(x, y, relations, positives, negatives):
+def easy_hard(x, y, relations, positives, negatives, normalized=True):
     """One positive and one negative of an anchor, each by its strategy, or all.
 
     "semihard" is the hardest that leaves the triplet without a violation: the nearest
     negative beyond the chosen positive, or the farthest positive before the chosen
     negative. An anchor that lacks one of the two is dropped, unless either is "all".
     """
-    d = euclidean(x, y, normalized=True).numpy(force=True)
+    d = euclidean(x, y, normalized).numpy(force=True)
     positive, negative = (np.zeros_like(relations.positive) for _ in range(2))
     for i in range(len(x)):
         p, n = relations.of(i)
@@ -80,18 +81,18 @@ def easy_hard(x, y, relations, positives, negatives):
     return relations._replace(positive=positive, negative=negative)
 
 
-def batch_hard(x, y, relations):
+def batch_hard(x, y, relations, normalized=True):
     """Hermans 2017: the farthest positive and the nearest negative."""
-    return easy_hard(x, y, relations, "hard", "hard")
+    return easy_hard(x, y, relations, "hard", "hard", normalized)
 
 
-def distance_weights(x, y, relations, cutoff, nonzero_loss_cutoff):
+def distance_weights(x, y, relations, cutoff, nonzero_loss_cutoff, normalized=True):
     """Wu 2017: how probable each negative is to be drawn, [B, N].
 
     1 / q(d), q(d) = d^(D - 2) (1 - d^2 / 4)^((D - 3) / 2), of distances that are raised
     to `cutoff`; nothing beyond `nonzero_loss_cutoff`. A row without a choice is 0.
     """
-    d = euclidean(x, y, normalized=True).numpy(force=True)
+    d = euclidean(x, y, normalized).numpy(force=True)
     d, dim = np.maximum(d, cutoff), x.shape[1]
     may = relations.negative & (d < nonzero_loss_cutoff)
     with np.errstate(divide="ignore", invalid="ignore"):

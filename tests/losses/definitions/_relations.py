@@ -20,10 +20,17 @@ class Relations(NamedTuple):
     valid: np.ndarray  # booleans [B]
     shared: int  # so many of the first columns are the anchors themselves: B or 0
     labels: np.ndarray | None = None  # of the anchors, where they are integers
+    triplets: np.ndarray | None = None  # booleans [B, N, N], those that a miner keeps
 
     def of(self, i):
         """The columns of an anchor's positives, and of its negatives."""
         return np.flatnonzero(self.positive[i]), np.flatnonzero(self.negative[i])
+
+    def triplets_of(self, i):
+        """Which of the anchor's positives goes with which of its negatives."""
+        p, n = self.of(i)
+        every = np.ones((len(p), len(n)), bool)
+        return every if self.triplets is None else self.triplets[i][np.ix_(p, n)]
 
     def weights(self, i):
         return torch.tensor(self.weight[i, self.positive[i]])

@@ -33,6 +33,7 @@ def mined(s, relations, i, mining):
     farthest = negatives[np.argmax(s[negatives])]
     if mining == "batch_hard":
         positives = positives[[np.argmax(s[positives])]]
+    kept = relations.triplets_of(i)
     for p in positives:
         if mining in ("hardest", "batch_hard"):
             chosen = [nearest]
@@ -40,31 +41,30 @@ def mined(s, relations, i, mining):
             beyond = negatives[s[negatives] > s[p]]
             chosen = [beyond[np.argmin(s[beyond])] if len(beyond) else farthest]
         else:
-            chosen = negatives
+            chosen = negatives[kept[np.flatnonzero(relations.positive[i]) == p][0]]
         for n in chosen:
             yield p, n, relations.weight[i, p]
 
 
 def margin(x, y, relations, margin, beta, nu=0.0, normalized=True):
-    """Wu 2017, over all triplets of an anchor, and divided by the terms above 0.
+    """Wu 2017, over the triplets, and divided by the parts of them that are above 0.
 
-    `beta` is a number, or one a class; its own cost is nu beta, or the mean of nu beta
-    over the same divisor.
+    `beta` is a number, or one a class. Its own cost is nu beta; with one a class, the
+    sum of nu beta over the triplets, over the same divisor.
     """
-    d, triplets, active = euclidean(x, y, normalized), [], 0
+    d, totals, active = euclidean(x, y, normalized), [], 0
     for i in range(len(x)):
         p, n = relations.of(i)
+        kept = torch.tensor(relations.triplets_of(i))
         own = beta if beta.ndim == 0 else beta[relations.labels[i]]
-        near = torch.relu(d[i, p] - own + margin)[:, None]
-        far = torch.relu(own - d[i, n] + margin)[None]
-        weight = relations.weights(i)[:, None]
-        active = active + (1 * (near > 0) + 1 * (far > 0)).sum()
-        cost = nu * own if beta.ndim else 0
-        triplets.append((weight * (near + far + cost)).sum())
+        near = torch.where(kept, torch.relu(d[i, p] - own + margin)[:, None], 0)
+        far = torch.where(kept, torch.relu(own - d[i, n] + margin), 0)
+        active = active + ((near > 0).sum() + (far > 0).sum()).item()
+        cost = kept.sum() * nu * own if beta.ndim else 0
+        totals.append((relations.weights(i)[:, None] * (near + far)).sum() + cost)
     if active == 0:
-        return sum(triplets) * 0
-    alone = nu * beta if beta.ndim == 0 else 0
-    return sum(triplets) / active + alone
+        return sum(totals) * 0
+    return sum(totals) / active + (0 if beta.ndim else nu * beta)
 
 
 def angular(x, y, relations, angle):
