@@ -1,7 +1,6 @@
 """Checks of the arguments of public functions, on what is known before running."""
 
 import math
-import warnings
 from collections.abc import Collection
 from typing import Any
 
@@ -39,54 +38,6 @@ def check_array(name: str, argument: str, value, *, shape: str, ndim: int) -> An
             f"{name}: `{argument}` must have shape {shape}, got {tuple(value.shape)}"
         )
     return value
-
-
-def check_batch(name: str, embeddings, labels, where=None) -> tuple[Any, Any, Any]:
-    """Raises ValueError unless these are floats [B, D], integers [B], booleans [B].
-
-    Returns:
-        The arrays.
-    """
-    embeddings = check_array(name, "embeddings", embeddings, shape="[B, D]", ndim=2)
-    labels = check_array(name, "labels", labels, shape="[B]", ndim=1)
-    check_kind(name, "embeddings", embeddings, jnp.floating, "floating")
-    check_kind(name, "labels", labels, jnp.integer, "integer")
-    check_length(name, "labels", labels, len(embeddings))
-    check_labels_fit(name, labels)
-    if where is not None:
-        where = check_array(name, "where", where, shape="[B]", ndim=1)
-        check_kind(name, "where", where, jnp.bool_, "boolean")
-        check_length(name, "where", where, len(embeddings))
-    return embeddings, labels, where
-
-
-def check_labels_fit(name: str, labels) -> None:
-    """Raises ValueError if JAX would cut labels to fewer bits, and so merge classes."""
-    kept = jax.dtypes.canonicalize_dtype(labels.dtype)
-    if kept == labels.dtype or not len(labels):
-        return
-    limits, smallest, largest = jnp.iinfo(kept), int(labels.min()), int(labels.max())
-    if smallest < limits.min or largest > limits.max:
-        raise ValueError(
-            f"{name}: `labels` must fit {kept}, got {smallest} to {largest}; number "
-            "the classes, or set jax_enable_x64"
-        )
-
-
-def warn_of_labels(name: str, labels, where, proxies) -> None:
-    """Warns of labels without a proxy, if labels are known before anything runs.
-
-    The warning points at the caller of the public function. Its text is the same for
-    every batch, so that Python prints it once for a place.
-    """
-    labels, classes = known_array(as_array(labels)), len(as_array(proxies))
-    where = np.True_ if where is None else known_array(as_array(where))
-    if labels is not None and where is not None and np.any((labels >= classes) & where):
-        warnings.warn(
-            f"{name}: `labels` of {classes} and above have no proxy, and add 0 to the "
-            f"loss; they count from 0, so pass labels - 1 if yours are 1 to {classes}",
-            stacklevel=3,
-        )
 
 
 def known_array(value) -> np.ndarray | None:

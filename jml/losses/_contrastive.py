@@ -1,8 +1,11 @@
 """Contrastive loss."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float
 
 from jml._checks import check_choice
 from jml._loss_specs import CONVENTION
@@ -10,6 +13,11 @@ from jml.distances import FLOOR, euclidean_distances
 from jml.pairwise import (
     AxisName,
     Batch,
+    Labels,
+    Miner,
+    Options,
+    References,
+    Related,
     Rows,
     Scalar,
     count_true,
@@ -22,15 +30,21 @@ from jml.pairwise._memory import Memory
 
 def contrastive_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Integer[Array | np.ndarray, " n"],
+    labels: Labels | np.ndarray | None = None,
     *,
     margin: Scalar = 1.0,
     convention: str = "original",
     where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
+    references: Float[Array | np.ndarray, "m d"] | None = None,
+    reference_labels: Labels | np.ndarray | None = None,
+    reference_where: Bool[Array | np.ndarray, " m"] | None = None,
+    related: Related | np.ndarray | None = None,
+    miner: Miner | None = None,
+    reduction: str = "mean",
     block_size: int | None = None,
     axis_name: AxisName = None,
-) -> Float[Array, ""]:
+) -> Float[Array, "*n"]:
     r"""Pulls positive pairs together and pushes negative pairs apart up to a margin.
 
     With $S_{ij} = |x_i - x_j|^2$ and $D = \sqrt{\max(S, 10^{-16})}$, "paper" is the
@@ -43,23 +57,33 @@ def contrastive_loss(
     $i < j$, adds the constant $m$ once more for every negative pair, and divides by
     the number of terms above $10^{-16}$.
 
+    `reduction="nonzero"` of "paper" has one mean over the positive pairs above 0, one
+    over the negative pairs above 0, and adds them. "original" has no other mean than
+    its own.
+
     Where negatives coincide, $D$ is $10^{-8}$ instead of 0, because the slope of the
     root is infinite at 0. So "paper" is less than the exact loss by at most
     $10^{-8} m$.
 
     Args:
         embeddings: the batch.
-        labels: its classes.
+        labels: its classes: integers [B], or booleans [B, L] for any number of L.
         margin: a squared distance ("original") or a distance ("paper").
         convention: "original" or "paper".
         where: False for items to leave out. `jml.losses` says more on this and on the
-            next three.
+            arguments that follow.
         memory: earlier embeddings to compare the batch with.
+        references: what to compare the batch with in place of itself.
+        reference_labels: the classes of the references.
+        reference_where: False for references to leave out.
+        related: in place of labels, how each item is related to each reference.
+        miner: chooses pairs; see `jml.miners`.
+        reduction: "mean", "nonzero", "sum" or "none".
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
-        The loss, a scalar in float32 or float64.
+        The loss, a scalar in float32 or float64; [B] for `reduction="none"`.
 
     Raises:
         ValueError: for a wrong shape, dtype or choice.
@@ -75,9 +99,18 @@ def contrastive_loss(
     """
     check_choice("contrastive_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
-    terms = original_terms if convention == "original" else paper_terms
+    others = References(references, reference_labels, reference_where)
+    choices = {}
+    if convention == "paper":
+        choices = {"apart": reduction == "nonzero"}
     return pair_loss(
-        "contrastive_loss", terms, batch, {"margin": margin}, sum_over=sum_pairs
+        "contrastive_loss",
+        original_terms if convention == "original" else paper_terms,
+        batch,
+        {"margin": margin},
+        options=Options(others, related, miner, reduction),
+        sum_over=sum_pairs,
+        choices=choices,
     )
 
 
@@ -87,8 +120,8 @@ def original_terms(
     """Sum and number of each anchor's terms, the constant ones included."""
     squared, negative = rows.squared, rows.negative
     repel = jnp.maximum(margin - squared, 0)
-    attract = jnp.where(rows.positive_or_self, squared, 0)
-    term = jnp.where(negative, repel, attract)
+    attract = squared if rows.weight is None else rows.weight * squared
+    term = jnp.where(negative, repel, jnp.where(rows.positive_or_self, attract, 0))
     # The original sums over the whole square but has distances above the diagonal only.
     # So below it every negative pair is at distance 0, and adds the margin.
     constant = jnp.maximum(margin, 0)
@@ -97,11 +130,19 @@ def original_terms(
     return jnp.sum(term, axis=1) + constants * constant, number
 
 
-def paper_terms(
-    rows: Rows, margin: Float[Array, ""]
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Sum and number of each anchor's pairs."""
+def paper_terms(rows: Rows, margin: Float[Array, ""], *, apart: bool) -> Any:
+    """Sum and number of each anchor's pairs; positives and negatives apart if asked."""
     repel = jnp.maximum(margin - euclidean_distances(rows.squared), 0) ** 2
-    pairs = rows.positive | rows.negative
-    total = masked_sum(jnp.where(rows.negative, repel, rows.squared), pairs)
-    return total / 2, count_true(pairs, total.dtype)
+    parts = [
+        (rows.positive, rows.squared, rows.weight),
+        (rows.negative, repel, None),
+    ]
+    found = [
+        (
+            masked_sum(term / 2, mask, weight),
+            count_true(mask, term.dtype),
+            count_true(mask & (term > 0), term.dtype),
+        )
+        for mask, term, weight in parts
+    ]
+    return found if apart else jax.tree.map(jnp.add, *found)

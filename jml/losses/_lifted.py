@@ -4,7 +4,7 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Integer
+from jaxtyping import Array, Bool, Float, Int
 
 from jml._checks import check_choice
 from jml._loss_specs import CONVENTION
@@ -13,37 +13,50 @@ from jml.pairwise import (
     AxisName,
     Batch,
     Hyperparameters,
+    Labels,
+    Miner,
+    Options,
     Pairs,
     Plan,
+    References,
+    Related,
     Rows,
     Scalar,
-    Side,
     Sums,
     Terms,
+    column_log_sums,
     count_true,
     gather,
     map_rows,
     masked_logsumexp,
     masked_sum,
+    mean_of_each,
     pair_loss,
     psum,
     sum_pairs,
     sum_positives,
+    sum_rows,
 )
 from jml.pairwise._memory import Memory
 
 
 def lifted_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Integer[Array | np.ndarray, " n"],
+    labels: Labels | np.ndarray | None = None,
     *,
     margin: Scalar = 1.0,
     convention: str = "original",
     where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
+    references: Float[Array | np.ndarray, "m d"] | None = None,
+    reference_labels: Labels | np.ndarray | None = None,
+    reference_where: Bool[Array | np.ndarray, " m"] | None = None,
+    related: Related | np.ndarray | None = None,
+    miner: Miner | None = None,
+    reduction: str = "mean",
     block_size: int | None = None,
     axis_name: AxisName = None,
-) -> Float[Array, ""]:
+) -> Float[Array, "*n"]:
     r"""Compares each positive pair with all negatives of both its ends.
 
     With distances $D = \sqrt{\max(|x_i - x_j|^2, 10^{-16})}$ and the negatives $N_i$ of
@@ -62,17 +75,23 @@ def lifted_loss(
 
     Args:
         embeddings: the batch.
-        labels: its classes.
+        labels: its classes: integers [B], or booleans [B, L] for any number of L.
         margin: a distance.
         convention: "original" or "paper".
         where: False for items to leave out. `jml.losses` says more on this and on the
-            next three.
+            arguments that follow.
         memory: earlier embeddings to compare the batch with.
+        references: what to compare the batch with in place of itself.
+        reference_labels: the classes of the references.
+        reference_where: False for references to leave out.
+        related: in place of labels, how each item is related to each reference.
+        miner: chooses pairs; see `jml.miners`.
+        reduction: "mean", "nonzero", "sum" or "none".
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
-        The loss, a scalar in float32 or float64.
+        The loss, a scalar in float32 or float64; [B] for `reduction="none"`.
 
     Raises:
         ValueError: for a wrong shape, dtype or choice.
@@ -88,12 +107,15 @@ def lifted_loss(
     """
     check_choice("lifted_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
+    others = References(references, reference_labels, reference_where)
     return pair_loss(
         "lifted_loss",
         pair_terms,
         batch,
         {"margin": margin},
+        options=Options(others, related, miner, reduction),
         sum_over=lifted_sums,
+        each=lifted_means,
         choices={"paper": convention == "paper"},
     )
 
@@ -108,43 +130,70 @@ def lifted_sums(
     three passes: these numbers; the positive pairs, with the slope of the total by each
     of these numbers; the negative pairs, along these slopes.
     """
-    margin, axis_name = hyperparameters["margin"], plan.axis_name
-    repulsion = gather(
-        log_sums(pairs.anchors, pairs.references, margin, plan), axis_name
-    )
-    if pairs.memory is not None:
-        # Negatives of a reference in the memory are those in the batch, which is spread
-        # over the devices: each device sums its own, and the sums are added.
-        local = log_sums(pairs.memory, pairs.anchors, margin, plan)
-        by_device = gather(local[None], axis_name).T
-        of_memory = masked_logsumexp(by_device, by_device != -jnp.inf)
-        repulsion = jnp.concatenate([repulsion, of_memory])
+    repulsion = log_sums(pairs, hyperparameters["margin"], plan)
     attract = sum_positives(terms, pairs, {"repulsion": repulsion}, plan)
-    slopes = psum(attract.by_hyperparameters["repulsion"], axis_name)
-    follow = partial(repel_terms, repulsion, slopes)
-    repel = sum_pairs(follow, pairs, hyperparameters, plan)
+    slopes = psum(attract.by_hyperparameters["repulsion"], plan.axis_name)
+    same_from_both_ends = plan.miner is None and pairs.anchors.related is None
+    follow = partial(
+        repel_terms,
+        repulsion,
+        slopes,
+        0 if same_from_both_ends else _anchors(pairs, plan),
+    )
+    add_up = sum_pairs if same_from_both_ends else sum_rows
+    repel = add_up(follow, pairs, hyperparameters, plan)
+    by_references = repel.by_references
+    if attract.by_references is not None:
+        by_references = attract.by_references + by_references
     return attract._replace(
         by_hyperparameters=repel.by_hyperparameters,
         by_anchors=attract.by_anchors + repel.by_anchors,
+        by_references=by_references,
     )
 
 
-def log_sums(
-    anchors: Side, references: Side, margin: Float[Array, ""], plan: Plan
+def lifted_means(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Float[Array, " b"]:
-    """``log sum exp(margin - D_in)`` over negatives n; -inf where there are none."""
+    """Each anchor's mean over its positive pairs."""
+    repulsion = log_sums(pairs, hyperparameters["margin"], plan)
+    return mean_of_each(terms, pairs, {"repulsion": repulsion}, plan)
+
+
+def log_sums(pairs: Pairs, margin: Float[Array, ""], plan: Plan) -> Float[Array, " m"]:
+    """``log sum exp(margin - D_in)`` over the negatives n of each anchor i.
+
+    Behind those of the anchors of all devices stand those of references that are no
+    anchors: over the anchors of which they are negatives. Where there are none: -inf.
+    """
+
+    def scores(rows: Rows) -> tuple[Float[Array, "b n"], Bool[Array, "b n"]]:
+        return margin - euclidean_distances(rows.squared), rows.negative
 
     def of_rows(rows: Rows) -> Float[Array, " b"]:
-        distances = euclidean_distances(rows.squared)
-        return margin + masked_logsumexp(-distances, rows.negative)
+        return masked_logsumexp(*scores(rows))
 
-    return map_rows(of_rows, anchors, references, plan)
+    anchors = pairs.anchors
+    local = map_rows(of_rows, anchors, pairs.references, plan)
+    of_anchors = gather(local, plan.axis_name)
+    if pairs.mutual and pairs.memory is None:
+        return of_anchors
+    others = column_log_sums(scores, anchors, pairs.references, plan)
+    if pairs.mutual:
+        others = others[len(of_anchors) :]
+    return jnp.concatenate([of_anchors, others])
+
+
+def _anchors(pairs: Pairs, plan: Plan) -> int:
+    """The number of anchors on all devices."""
+    size = len(pairs.anchors.position)
+    return size if plan.axis_name is None else size * jax.lax.axis_size(plan.axis_name)
 
 
 def pair_terms(
     rows: Rows, *, repulsion: Float[Array, " m"], paper: bool
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Sum and number of each anchor's positive pairs."""
+) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of each anchor's positive pairs, and of those above 0."""
     of_anchor, of_reference = repulsion[rows.anchor], repulsion[rows.reference]
     # Not "> -inf": a NaN counts as a negative, so that it shows.
     has_negative = jnp.maximum(of_anchor, of_reference) != -jnp.inf
@@ -153,21 +202,27 @@ def pair_terms(
     )
     hinge = jnp.maximum(both + euclidean_distances(rows.squared), 0)
     pairs = rows.positive if paper else rows.positive_or_self
-    return masked_sum(hinge**2 / 2, pairs & has_negative), count_true(
-        pairs, hinge.dtype
+    active = pairs & has_negative
+    return (
+        masked_sum(hinge**2 / 2, active, rows.weight),
+        count_true(pairs, hinge.dtype),
+        count_true(active & (hinge > 0), hinge.dtype),
     )
 
 
 def repel_terms(
     repulsion: Float[Array, " m"],
     slopes: Float[Array, " m"],
+    first: int,
     rows: Rows,
     *,
     margin: Float[Array, ""],
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Sums whose derivatives are those of ``slopes . repulsion``, from both ends.
+    """Sums whose derivatives are those of ``slopes . repulsion``.
 
     The derivative of a log-sum by one of its scores is that score's share of the sum.
+    An entry of a row is in the log-sum of its anchor and, from position `first` on, in
+    that of its reference.
     """
     scores = margin - euclidean_distances(rows.squared)
     # The exponential of a positive's score could overflow.
@@ -179,5 +234,8 @@ def repel_terms(
         log_sum = jnp.where(log_sum == -jnp.inf, jnp.inf, log_sum)
         return slopes[position] * jnp.exp(scores - log_sum)
 
-    total = jnp.sum(share(rows.anchor) + share(rows.reference), axis=1)
+    of_reference = share(rows.reference)
+    if first:
+        of_reference = jnp.where(rows.reference >= first, of_reference, 0)
+    total = jnp.sum(share(rows.anchor) + of_reference, axis=1)
     return total, jnp.zeros_like(total)

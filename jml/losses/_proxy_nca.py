@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from jml._checks import check_count, check_key, warn_of_labels
+from jml._checks import check_count, check_key
 from jml._gram_distances import row_facts
+from jml._label_checks import warn_of_labels
 from jml.pairwise import (
     AxisName,
     Batch,
     Hyperparameters,
+    Options,
     Pairs,
     Plan,
     Rows,
@@ -20,6 +22,7 @@ from jml.pairwise import (
     Terms,
     masked_logsumexp,
     masked_sum,
+    mean_of_each,
     pair_loss,
     sum_rows,
 )
@@ -61,9 +64,10 @@ def proxy_nca_loss(
     *,
     scale: Scalar = 1.0,
     where: Bool[Array | np.ndarray, " n"] | None = None,
+    reduction: str = "mean",
     block_size: int | None = None,
     axis_name: AxisName = None,
-) -> Float[Array, ""]:
+) -> Float[Array, "*n"]:
     r"""Compares each embedding with one proxy a class instead of other embeddings.
 
     With embeddings $x$ and proxies $q$ of unit length and $S_{ic} = s |x_i - q_c|^2$,
@@ -85,13 +89,14 @@ def proxy_nca_loss(
         scale: the inverse $s$ of a temperature. The paper and the original have 1,
             which weighs near and far proxies almost alike; 10 to 30 learns faster.
         where: False for items to leave out. `jml.losses` says more on this and on the
-            next two.
+            next three.
+        reduction: "mean", "nonzero", "sum" or "none".
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread. Every device has
             all proxies.
 
     Returns:
-        The loss, a scalar in float32 or float64.
+        The loss, a scalar in float32 or float64; [B] for `reduction="none"`.
 
     Raises:
         ValueError: for a wrong shape or dtype.
@@ -111,7 +116,9 @@ def proxy_nca_loss(
         proxy_terms,
         Batch(embeddings, labels, where, None, block_size, axis_name),
         {"scale": scale},
+        options=Options(reduction=reduction),
         sum_over=sum_proxies,
+        each=proxy_means,
         parameters={"proxies": proxies},
         normalized=True,
     )
@@ -123,6 +130,22 @@ def sum_proxies(
     terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Sums:
     """Sums over the anchors, each compared with the proxies instead of the batch."""
+    against, scale = _against_proxies(pairs, hyperparameters)
+    sums = sum_rows(terms, against, scale, plan)
+    by_hyperparameters = {"proxies": sums.by_references, **sums.by_hyperparameters}
+    return sums._replace(by_hyperparameters=by_hyperparameters, by_references=None)
+
+
+def proxy_means(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Float[Array, " b"]:
+    """The term of each anchor."""
+    return mean_of_each(terms, *_against_proxies(pairs, hyperparameters), plan)
+
+
+def _against_proxies(
+    pairs: Pairs, hyperparameters: Hyperparameters
+) -> tuple[Pairs, Hyperparameters]:
     proxies, anchors = hyperparameters["proxies"], pairs.anchors
     # An int8 holds its label, but perhaps not the number of every class.
     if jnp.iinfo(anchors.labels.dtype).bits < 32:
@@ -135,10 +158,8 @@ def sum_proxies(
         valid=jnp.ones(len(proxies), bool),
         position=jnp.full(len(proxies), -1, int),  # no proxy is an anchor
     )
-    scale = {"scale": hyperparameters["scale"]}
-    sums = sum_rows(terms, Pairs(anchors, references, None), scale, plan)
-    by_hyperparameters = {"proxies": sums.by_references, **sums.by_hyperparameters}
-    return sums._replace(by_hyperparameters=by_hyperparameters, by_references=None)
+    against = Pairs(anchors, references, None, mutual=False)
+    return against, {"scale": hyperparameters["scale"]}
 
 
 def proxy_terms(

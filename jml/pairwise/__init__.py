@@ -64,6 +64,7 @@ many rows at a time), `_memory`, `_references` (both sides of the matrix), `_row
 `_positives`, `_gradient` (a rule of differentiation for JAX), `_pair_loss`.
 '''
 
+from ._arguments import SIMILARITIES, Batch, Miner, Options
 from ._blocks import Plan, on_cpu, run_if, scan_blocks
 from ._devices import (
     AxisName,
@@ -73,34 +74,60 @@ from ._devices import (
     psum,
     pvary_like,
 )
+from ._gradient import mean_of_each
 from ._pair_gradients import Hyperparameters, Terms
-from ._pair_loss import Batch, Scalar, pair_loss
+from ._pair_loss import Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
-from ._references import Pairs, Side, make_pairs, prepare
-from ._rows import Rows, count_true, make_rows, masked_logsumexp, masked_sum
-from ._sums import Sums, map_rows, sum_pairs, sum_rows
+from ._references import (
+    Labels,
+    Pairs,
+    References,
+    Related,
+    Side,
+    make_pairs,
+    prepare,
+)
+from ._rows import (
+    Rows,
+    count_true,
+    log1p_sum_exp,
+    make_rows,
+    masked_logsumexp,
+    masked_sum,
+)
+from ._statistics import sum_through
+from ._sums import Sums, column_log_sums, map_rows, sum_pairs, sum_rows
 
 __all__ = [
+    "SIMILARITIES",
     "AxisName",
     "Batch",
     "ClassRuns",
     "Hyperparameters",
+    "Labels",
+    "Miner",
+    "Options",
     "Pairs",
     "Plan",
+    "References",
+    "Related",
     "Rows",
     "Scalar",
     "Side",
     "Sums",
     "Terms",
     "check_axis_name",
+    "column_log_sums",
     "count_true",
     "find_class_runs",
     "gather",
+    "log1p_sum_exp",
     "make_pairs",
     "make_rows",
     "map_rows",
     "masked_logsumexp",
     "masked_sum",
+    "mean_of_each",
     "on_auto_axes",
     "on_cpu",
     "pair_loss",
@@ -112,4 +139,5 @@ __all__ = [
     "sum_pairs",
     "sum_positives",
     "sum_rows",
+    "sum_through",
 ]

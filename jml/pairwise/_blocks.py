@@ -14,10 +14,12 @@ T = TypeVar("T")
 
 
 class Plan(NamedTuple):
-    """How rows are summed: how many at a time, and over which mapped axis."""
+    """How rows are made and summed: how many at a time, and over which mapped axis."""
 
     block_size: int | None = None  # None: chosen by the size of the matrix
     axis_name: AxisName = None
+    measure: str = "squared"  # or "product": what `Rows` hold
+    miner: Callable[[Any], Any] | None = None  # of `Rows`: those with the pairs to keep
 
 
 def split_rows(rows: int, columns: int, plan: Plan) -> dict[str, int]:

@@ -2,53 +2,128 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float
 
 from ._blocks import Plan
 from ._devices import local_gradient, on_auto_axes, psum, pvary_like
 from ._memory import Memory
-from ._pair_gradients import Hyperparameters
-from ._references import Pairs, make_pairs
-from ._sums import Sums
+from ._pair_gradients import Hyperparameters, Terms
+from ._references import Labels, Pairs, References, Related, make_pairs
+from ._sums import Sums, map_rows
+
+# Both take (terms, pairs, hyperparameters, plan).
+SumOver = Callable[[Terms, Pairs, Hyperparameters, Plan], Sums]
+Each = Callable[[Terms, Pairs, Hyperparameters, Plan], Float[Array, " b"]]
 
 
-def mean_loss(
-    sums: Callable[[Pairs, Hyperparameters, Plan], Sums],
-    x: Float[Array, "n d"],
-    labels: Integer[Array, " n"],
-    valid: Bool[Array, " n"],
+class Compared(NamedTuple):
+    """What is compared: a batch, and what with."""
+
+    x: Float[Array, "n d"]
+    y: Float[Array, "m d"] | None  # references in place of the batch itself
+
+
+class Data(NamedTuple):
+    """What else a loss depends on, and is not differentiated by."""
+
+    labels: Labels | None
+    valid: Bool[Array, " n"]
+    memory: Memory | None
+    reference_labels: Labels | None
+    reference_valid: Bool[Array, " m"] | None
+    related: Related | None
+    miner: Callable[[Any], Any] | None
+
+
+def _pairs_of(compared: Compared, data: Data, plan: Plan) -> tuple[Pairs, Plan]:
+    references = None
+    if compared.y is not None:
+        references = References(compared.y, *data[3:5])
+    pairs = make_pairs(
+        compared.x,
+        *data[:3],
+        plan.axis_name,
+        references=references,
+        related=data.related,
+    )
+    return pairs, plan._replace(miner=data.miner)
+
+
+def each_loss(
+    each: Each,
+    terms: Terms,
+    compared: Compared,
+    data: Data,
     hyperparameters: Hyperparameters,
-    *,
     plan: Plan,
-    memory: Memory | None = None,
+) -> Float[Array, " b"]:
+    """The loss of each anchor by itself. JAX differentiates it without help."""
+
+    def loss(compared, hyperparameters, data):
+        pairs, made = _pairs_of(compared, data, plan)
+        return each(terms, pairs, pvary_like(pairs.anchors, hyperparameters), made)
+
+    return on_auto_axes(loss, compared, hyperparameters, data)
+
+
+def mean_of_each(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Float[Array, " b"]:
+    """Each anchor's total over its number of terms; parts are added."""
+
+    def of_rows(rows):
+        total, number = terms(rows, **hyperparameters)
+        means = total * _inverse(jax.lax.stop_gradient(number))
+        return means if means.ndim == 1 else jnp.sum(means, axis=1)
+
+    return map_rows(of_rows, pairs.anchors, pairs.references, plan)
+
+
+def reduced_loss(
+    sum_over: SumOver,
+    terms: Terms,
+    compared: Compared,
+    data: Data,
+    hyperparameters: Hyperparameters,
+    plan: Plan,
+    *,
+    total_only: bool,
 ) -> Float[Array, ""]:
     """A total over its number of terms, 0 without any, that JAX can differentiate.
 
-    `sums` makes the gradient together with the value. So the loss brings its own rule
-    of differentiation, which multiplies that gradient by the tangents. The rule is
+    `sum_over` makes the gradient together with the value. So the loss brings its own
+    rule of differentiation, which multiplies that gradient by the tangents. The rule is
     linear in the tangents, so JAX transposes it for reverse mode.
+
+    Args:
+        sum_over: of `terms`.
+        terms: the formula.
+        compared: what the loss is differentiated by,
+        data: and what it is not.
+        hyperparameters: by name.
+        plan: how rows are made and summed.
+        total_only: whether the total is not divided by the number of terms.
     """
 
     @jax.custom_jvp
-    def loss(x, hyperparameters, data):
-        return value_and_gradient(x, hyperparameters, data)[0]
+    def loss(compared, hyperparameters, data):
+        return value_and_gradient(compared, hyperparameters, data)[0]
 
-    def value_and_gradient(x, hyperparameters, data):
-        labels, valid, memory = data
-        pairs = make_pairs(x, labels, valid, memory, plan.axis_name)
-        local = sums(pairs, pvary_like(pairs.anchors, hyperparameters), plan)
-        total, number, by_hyperparameters = psum(
-            (local.total, local.number, local.by_hyperparameters), plan.axis_name
+    def value_and_gradient(compared, hyperparameters, data):
+        pairs, made = _pairs_of(compared, data, plan)
+        varying = pvary_like(pairs.anchors, hyperparameters)
+        local, number = _sum_parts(sum_over, terms, pairs, varying, made, total_only)
+        total, by_hyperparameters = psum(
+            (local.total, local.by_hyperparameters), plan.axis_name
         )
-        by_x = local.by_anchors
-        if local.by_references is not None:
-            by_x += local_gradient(local.by_references, len(x), plan.axis_name)
-        scale = jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
-        gradients = jax.tree.map(lambda g: scale * g, (by_x, by_hyperparameters))
+        by_compared = _by_compared(local, pairs, compared, plan)
+        scale = _inverse(number)
+        gradients = jax.tree.map(lambda g: scale * g, (by_compared, by_hyperparameters))
         # A NaN fails comparisons, so perhaps no term is counted; the loss is NaN
         # nevertheless.
         value = jnp.where(jnp.isnan(total), total, total * scale)
@@ -56,15 +131,66 @@ def mean_loss(
 
     @partial(loss.defjvp, symbolic_zeros=True)
     def _(primals, tangents):
-        value, (by_x, by_hyperparameters) = value_and_gradient(*primals)
+        value, (by_compared, by_hyperparameters) = value_and_gradient(*primals)
         slope = jnp.zeros_like(value)
-        if not isinstance(tangents[0], SymbolicZero):
-            slope += psum(jnp.sum(by_x * tangents[0]), plan.axis_name)
-        for gradient, tangent in zip(
-            *map(jax.tree.leaves, (by_hyperparameters, tangents[1])), strict=True
-        ):
+        for gradient, tangent in _zip_leaves(by_compared, tangents[0]):
+            if not isinstance(tangent, SymbolicZero):
+                slope += psum(jnp.sum(gradient * tangent), plan.axis_name)
+        for gradient, tangent in _zip_leaves(by_hyperparameters, tangents[1]):
             if not isinstance(tangent, SymbolicZero):
                 slope += jnp.sum(gradient * tangent)
         return value, slope
 
-    return on_auto_axes(loss, x, hyperparameters, (labels, valid, memory))
+    return on_auto_axes(loss, compared, hyperparameters, data)
+
+
+def _sum_parts(
+    sum_over: SumOver,
+    terms: Terms,
+    pairs: Pairs,
+    hyperparameters: Hyperparameters,
+    plan: Plan,
+    total_only: bool,
+) -> tuple[Sums, Float[Array, ""]]:
+    """The sums of a formula on this device, and what to divide them by.
+
+    Of a formula of several parts they are the sum of the parts' means. The gradient
+    needs the numbers of terms of all parts first. So the rows are summed twice, and XLA
+    leaves out the first gradient.
+    """
+    sums = sum_over(terms, pairs, hyperparameters, plan)
+    number = psum(sums.number, plan.axis_name)
+    if total_only:
+        number = jnp.ones_like(number)
+    if number.ndim == 0:
+        return sums, number
+    scale = pvary_like(pairs.anchors, _inverse(number))
+
+    def scaled(rows, **hyperparameters):
+        totals, numbers = terms(rows, **hyperparameters)
+        return totals @ scale, jnp.sum(numbers, axis=1)
+
+    sums = sum_over(scaled, pairs, hyperparameters, plan)
+    return sums, jnp.ones_like(number[0])
+
+
+def _by_compared(local: Sums, pairs: Pairs, compared: Compared, plan: Plan) -> Compared:
+    by_x, by_y = local.by_anchors, None
+    to_part = partial(local_gradient, axis_name=plan.axis_name)
+    if compared.y is None:
+        if local.by_references is not None:
+            by_x += to_part(local.by_references, len(compared.x))
+    elif local.by_references is None:
+        by_y = jnp.zeros_like(compared.y)
+    else:
+        by_y = to_part(local.by_references, len(compared.y))
+    return Compared(by_x, by_y)
+
+
+def _inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
+    """1 over it, and 0 for 0."""
+    return jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
+
+
+def _zip_leaves(gradients: Any, tangents: Any):
+    return zip(jax.tree.leaves(gradients), jax.tree.leaves(tangents), strict=True)

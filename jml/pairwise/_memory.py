@@ -10,11 +10,11 @@ from jaxtyping import Array, Bool, Float, Int, Integer
 from jml._checks import (
     as_array,
     check_array,
-    check_batch,
     check_count,
     check_kind,
     check_length,
 )
+from jml._label_checks import check_batch, check_labels
 from jml._numerics import saturating_cast
 
 from ._devices import on_auto_axes
@@ -24,25 +24,30 @@ class Memory(NamedTuple):
     """The latest embeddings and their labels, in a ring."""
 
     embeddings: Float[Array, "m d"]
-    labels: Integer[Array, " m"]
+    labels: Integer[Array, " m"] | Bool[Array, "m l"]
     filled: Bool[Array, " m"]  # False for places that nothing was written to yet
     next: Int[Array, ""]  # the place to write to next
 
 
-def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
+def init_memory(
+    size: int, dim: int, *, dtype=jnp.float32, num_labels: int | None = None
+) -> Memory:
     """An empty memory for `size` embeddings.
 
     Args:
         size: the number of embeddings that the memory holds.
         dim: the length of an embedding.
         dtype: the dtype in which embeddings are kept.
+        num_labels: the number L of labels where these are booleans [B, L]. By default
+            each embedding has one integer.
 
     Returns:
         The memory. A loss skips the places that nothing was written to yet.
 
     Raises:
-        ValueError: for a size or dimension that is not a positive integer, for a dtype
-            that is not a float, and for float64 without jax_enable_x64.
+        ValueError: for a size, dimension or number of labels that is not a positive
+            integer, for a dtype that is not a float, and for float64 without
+            jax_enable_x64.
 
     Example:
         >>> init_memory(4096, 128).embeddings.shape
@@ -57,7 +62,9 @@ def init_memory(size: int, dim: int, *, dtype=jnp.float32) -> Memory:
         )
     return Memory(
         jnp.zeros((size, dim), dtype),
-        jnp.zeros(size, int),
+        jnp.zeros(size, int)
+        if num_labels is None
+        else jnp.zeros((size, num_labels), bool),
         jnp.zeros(size, bool),
         jnp.zeros((), jnp.int32),
     )
@@ -117,6 +124,7 @@ def update_memory(
     kept, new = (
         jax.dtypes.canonicalize_dtype(a.dtype) for a in (memory.labels, labels)
     )
+    check_alike("update_memory", "labels", labels, memory.labels, "those of the memory")
     if not np.can_cast(new, kept):
         raise ValueError(
             f"update_memory: `labels` must fit the memory's {kept}, got {new}"
@@ -178,10 +186,20 @@ def check_memory(
     check_kind(name, "memory.embeddings", memory.embeddings, jnp.floating, "floating")
     check_array(name, "memory.next", memory.next, shape="[]", ndim=0)
     check_kind(name, "memory.next", memory.next, jnp.integer, "integer")
-    kinds = {"labels": (jnp.integer, "integer"), "filled": (jnp.bool_, "boolean")}
-    for field, (kind, word) in kinds.items():
-        value, argument = getattr(memory, field), f"memory.{field}"
-        check_array(name, argument, value, shape="[M]", ndim=1)
-        check_kind(name, argument, value, kind, word)
-        check_length(name, argument, value, len(memory.embeddings))
+    size = len(memory.embeddings)
+    check_labels(name, "memory.labels", memory.labels, size)
+    check_array(name, "memory.filled", memory.filled, shape="[M]", ndim=1)
+    check_kind(name, "memory.filled", memory.filled, jnp.bool_, "boolean")
+    check_length(name, "memory.filled", memory.filled, size)
     return memory
+
+
+def check_alike(name: str, argument: str, labels: Any, others: Any, words: str) -> None:
+    """Raises ValueError unless labels are of the same kind as others: `words`."""
+    if labels.shape[1:] != others.shape[1:]:
+        shape = ", ".join(["B", *map(str, others.shape[1:])])
+        kind = "booleans" if others.ndim == 2 else "integers"
+        raise ValueError(
+            f"{name}: `{argument}` must be {kind} [{shape}], as {words} are, got "
+            f"{labels.dtype} {tuple(labels.shape)}"
+        )

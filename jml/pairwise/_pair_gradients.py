@@ -1,6 +1,7 @@
 """From a formula to the gradient by each distance, and on to that by each embedding."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from types import CellType, FunctionType
 from typing import Any
@@ -20,31 +21,47 @@ from ._references import Side
 from ._rows import Rows
 
 Hyperparameters = dict[str, Any]  # float arrays that a formula takes by name
-Terms = Callable[..., tuple[Array, Array]]  # terms(rows, **hyperparameters)
+Terms = Callable[..., tuple[Array, ...]]  # terms(rows, **hyperparameters)
 
 
 def call_terms(
-    name: str, terms: Terms, rows: Rows, /, **hyperparameters: Any
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    name: str, reduction: str, terms: Terms, rows: Rows, /, **hyperparameters: Any
+) -> tuple[Float[Array, "b *k"], Float[Array, "b *k"]]:
     """Calls a formula and checks what it returns, while JAX traces it.
+
+    Returns:
+        The total of each anchor, and the number that the reduction divides it by. Those
+        of several parts are the columns of two matrices.
 
     Raises:
         ValueError: for shapes other than one entry for each anchor, and for a count
             with a gradient.
     """
     returned = terms(rows, **hyperparameters)
-    anchors = len(rows.squared)
-    if isinstance(returned, tuple | list | Array):
-        shapes = [jnp.shape(array) for array in jax.tree.leaves(returned)]
+    parts = returned if isinstance(returned, list) else [returned]
+    reduced = [_reduce_part(name, reduction, part, len(rows.values)) for part in parts]
+    if len(reduced) == 1:
+        return reduced[0]
+    totals, numbers = zip(*reduced, strict=True)
+    return jnp.stack(totals, axis=1), jnp.stack(numbers, axis=1)
+
+
+def _reduce_part(
+    name: str, reduction: str, part: Any, anchors: int
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    if isinstance(part, tuple | Array):
+        shapes = [jnp.shape(array) for array in jax.tree.leaves(part)]
         got = f"shapes {', '.join(map(str, shapes))}"
     else:
-        shapes, got = [], f"a {type(returned).__name__}"
-    if shapes != [(anchors,), (anchors,)]:
+        shapes, got = [], f"a {type(part).__name__}"
+    if len(shapes) not in (2, 3) or set(shapes) != {(anchors,)}:
         raise ValueError(
             f"{name}: `terms` must return two arrays with one entry for each of the "
             f"{anchors} anchors, the sums and the numbers of terms, got {got}"
         )
-    total, number = returned
+    total, number, *above_zero = part
+    if reduction == "nonzero":
+        number = above_zero[0] if above_zero else (total > 0).astype(total.dtype)
     return total, _without_gradient(name, number)
 
 
@@ -115,26 +132,24 @@ def _without_gradient(name: str, number: Float[Array, " b"]) -> Float[Array, " b
 
 def linearize(
     terms: Terms, rows: Rows, hyperparameters: Hyperparameters, anchors: Side
-) -> tuple[
-    Float[Array, " b"], Float[Array, " b"], Float[Array, "b n"], Hyperparameters
-]:
+) -> tuple[Array, Array, Float[Array, "b n"], Hyperparameters]:
     """Each row's total and count, and the gradients of the sum T of the totals.
 
-    These are the pair gradients, ``G = dT/dS`` by each squared distance, and the
-    gradient by each hyperparameter. The counts pass none.
+    These are the pair gradients, ``G = dT/dS`` by each squared distance or product, and
+    the gradient by each hyperparameter. The counts pass none.
     """
     total, back, number = jax.vjp(
-        lambda squared, hyperparameters: terms(
-            rows._replace(squared=squared), **hyperparameters
+        lambda values, hyperparameters: terms(
+            replace(rows, values=values), **hyperparameters
         ),
-        rows.squared,
+        rows.values,
         hyperparameters,
         has_aux=True,
     )
     ones = pvary_like(anchors, jnp.ones_like(total))
     pair_gradients, by_hyperparameters = back(ones)
-    # A distance of 0 has no direction in which it grows.
-    pair_gradients = jnp.where(rows.squared > 0, pair_gradients, 0)
+    if rows.measure == "squared":  # a distance of 0 has no direction in which it grows
+        pair_gradients = jnp.where(rows.values > 0, pair_gradients, 0)
     return total, number, pair_gradients, by_hyperparameters
 
 
@@ -154,13 +169,21 @@ def transposed_product(
 
 
 def by_one_end(
-    x: Float[Array, "n d"], sums: Float[Array, " n"], products: Float[Array, "n d"]
+    x: Float[Array, "n d"],
+    pair_gradients: Float[Array, "b m"],
+    axis: int,
+    products: Float[Array, "n d"],
+    measure: str,
 ) -> Float[Array, "n d"]:
     """The gradient by the embeddings at one end of all pairs.
 
     Args:
         x: these embeddings.
-        sums: of the pair gradients of each.
+        pair_gradients: of all pairs.
+        axis: the axis along which the other ends lie.
         products: of the pair gradients with the embeddings at the other end.
+        measure: what the pair gradients are by.
     """
-    return 2 * (sums[:, None] * x - products)
+    if measure == "product":
+        return products
+    return 2 * (jnp.sum(pair_gradients, axis=axis)[:, None] * x - products)

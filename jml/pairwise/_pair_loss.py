@@ -1,38 +1,42 @@
 """The shell of every pair loss: checks, compilation, and the loss of a formula."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float
 
-from jml._checks import check_batch, check_count, check_number, check_rows
+from jml._checks import check_array, check_kind, check_number, check_rows
 from jml.distances import as_compute, normalize
 
+from ._arguments import (
+    DEFAULTS,
+    Batch,
+    Options,
+    bind_miner,
+    check_arguments,
+    make_plan,
+)
 from ._blocks import Plan
-from ._devices import AxisName, check_axis_name, psum
-from ._gradient import mean_loss
-from ._memory import Memory, check_memory
-from ._pair_gradients import Hyperparameters, Terms, call_terms, check_function
-from ._references import Pairs, prepare
-from ._sums import Sums, sum_rows
+from ._devices import psum
+from ._gradient import (
+    Compared,
+    Data,
+    Each,
+    SumOver,
+    each_loss,
+    mean_of_each,
+    reduced_loss,
+)
+from ._memory import Memory
+from ._pair_gradients import Terms, call_terms, check_function
+from ._references import Labels, prepare
+from ._sums import sum_rows
 
 Scalar = float | Float[Array | np.ndarray, ""]
-SumOver = Callable[[Terms, Pairs, Hyperparameters, Plan], Sums]
-
-
-class Batch(NamedTuple):
-    """A batch and how to treat it: the arguments that all pair losses share."""
-
-    embeddings: Float[Array | np.ndarray, "n d"]
-    labels: Integer[Array | np.ndarray, " n"]
-    where: Bool[Array | np.ndarray, " n"] | None = None
-    memory: Memory | None = None
-    block_size: int | None = None
-    axis_name: AxisName = None
 
 
 def pair_loss(
@@ -41,37 +45,50 @@ def pair_loss(
     batch: Batch,
     hyperparameters: Mapping[str, Scalar],
     *,
+    options: Options = DEFAULTS,
     sum_over: SumOver = sum_rows,
+    each: Each = mean_of_each,
     choices: Mapping[str, Hashable] | None = None,
-    parameters: Mapping[str, Float[Array | np.ndarray, "c d"]] | None = None,
+    parameters: Mapping[str, Float[Array | np.ndarray, "c *d"]] | None = None,
+    measure: str = "squared",
     normalized: bool = False,
-) -> Float[Array, ""]:
+) -> Float[Array, "*b"]:
     """The loss of a formula: the sum of its terms over their number.
 
     It compiles once for each `terms`, `sum_over`, `choices`, and shape of the batch. So
-    `terms` and `sum_over` must be module-level functions, not lambdas or closures: a
-    function that is made anew in every call would be compiled anew. Numbers may change
-    freely.
+    `terms`, `sum_over` and a miner must be module-level functions, not lambdas or
+    closures: a function that is made anew in every call would be compiled anew. Numbers
+    may change freely.
 
     Args:
         name: the name of the loss, with which its errors begin.
         terms: the formula, ``terms(rows, **hyperparameters, **parameters, **choices)``
-            of `Rows`. It returns a total and a count of terms for each anchor. The
-            count passes no gradient: it must be constant in the distances and the
-            hyperparameters, except in steps (a comparison).
+            of `Rows`. It returns a total and a count of terms for each anchor, and if
+            an anchor has several terms, the count of those above 0, for
+            `reduction="nonzero"`. A list of such tuples has a mean for each, and these
+            are added. Counts pass no gradient: they must be constant in the distances
+            and the hyperparameters, except in steps (a comparison).
         batch: the embeddings and the other arguments that all losses share.
         hyperparameters: numbers by name, each of which may be differentiated.
+        options: references, relations, a miner and the reduction.
         sum_over: `sum_rows`; `sum_pairs`, where a term is the same from both ends of
             its pair; `sum_positives`, where in addition only positive pairs have one;
             or a function of the same arguments, for a loss that needs several passes.
             Such a function decides what `terms` is called with.
+        each: for `reduction="none"`, a function of the same arguments that returns the
+            loss of each anchor and that JAX can differentiate. The default divides each
+            anchor's total by its count.
         choices: static arguments of the formula, such as a convention.
-        parameters: rows as long as embeddings by name, such as proxies.
-        normalized: whether embeddings, those of a memory, and parameters are put on the
-            unit sphere first, where ``S = 2 - 2 cos``.
+        parameters: arrays by name: rows as long as embeddings, such as proxies, or
+            numbers [C], such as one for each class.
+        measure: "squared" for formulas of `rows.squared`; "cosine" or "dot" for those
+            of `rows.similarity`. "cosine" implies `normalized`.
+        normalized: whether embeddings, those of a memory, and rows among the parameters
+            are put on the unit sphere first, where ``S = 2 - 2 cos``.
 
     Returns:
-        The loss, a scalar in float32 or float64; 0 without a term.
+        The loss, a scalar in float32 or float64, 0 without a term; [B] for
+        `reduction="none"`.
 
     Raises:
         ValueError: for a wrong type, shape or dtype, also of what `terms` returns; for
@@ -80,6 +97,7 @@ def pair_loss(
     """
     for argument, value, kind in (
         ("batch", batch, Batch),
+        ("options", options, Options),
         ("hyperparameters", hyperparameters, Mapping),
         ("choices", choices or {}, Mapping),
         ("parameters", parameters or {}, Mapping),
@@ -91,83 +109,107 @@ def pair_loss(
             )
     check_function(name, "terms", terms)
     check_function(name, "sum_over", sum_over)
-    embeddings, labels, where = check_batch(
-        name, batch.embeddings, batch.labels, batch.where
-    )
-    hyperparameters = {
-        key: check_number(name, key, value) for key, value in hyperparameters.items()
-    }
-    parameters = {
-        key: check_rows(name, key, value, embeddings)
-        for key, value in (parameters or {}).items()
-    }
-    memory = batch.memory
-    if memory is not None:
-        memory = check_memory(name, memory, embeddings)
+    check_function(name, "each", each)
+    batch, options = check_arguments(name, batch, options)
     return _pair_loss(
-        embeddings,
-        labels,
-        where,
-        memory,
-        hyperparameters,
-        parameters,
+        batch.embeddings,
+        batch.labels,
+        batch.where,
+        batch.memory,
+        options._replace(reduction=None),
+        {key: check_number(name, key, value) for key, value in hyperparameters.items()},
+        {
+            key: _check_parameter(name, key, value, batch.embeddings)
+            for key, value in (parameters or {}).items()
+        },
         name=name,
         terms=terms,
         sum_over=sum_over,
+        each=each,
+        reduction=options.reduction,
         choices=tuple((choices or {}).items()),
-        normalized=normalized,
-        plan=_make_plan(name, batch),
+        normalized=normalized or measure == "cosine",
+        plan=make_plan(name, batch, measure),
     )
 
 
-def _make_plan(name: str, batch: Batch) -> Plan:
-    block_size = batch.block_size
-    if block_size is not None:
-        check_count(name, "block_size", block_size)
-        block_size = int(block_size)  # of NumPy's integers, too
-    check_axis_name(name, batch.axis_name)
-    return Plan(block_size, batch.axis_name)
+def _check_parameter(name: str, argument: str, value: Any, embeddings: Any) -> Any:
+    if jnp.ndim(value) != 1:
+        return check_rows(name, argument, value, embeddings)
+    value = check_array(name, argument, value, shape="[C]", ndim=1)
+    check_kind(name, argument, value, jnp.floating, "floating")
+    return value
 
 
-STATIC = ("name", "terms", "sum_over", "choices", "normalized", "plan")
+STATIC = (
+    "name",
+    "terms",
+    "sum_over",
+    "each",
+    "reduction",
+    "choices",
+    "normalized",
+    "plan",
+)
 
 
 @partial(jax.jit, static_argnames=STATIC)
 def _pair_loss(
     embeddings: Float[Array, "n d"],
-    labels: Integer[Array, " n"],
+    labels: Labels | None,
     where: Bool[Array, " n"] | None,
     memory: Memory | None,
+    options: Options,
     hyperparameters: dict[str, Any],
-    parameters: dict[str, Float[Array, "_ d"]],
+    parameters: dict[str, Float[Array, "_ *d"]],
     *,
     name: str,
     terms: Terms,
     sum_over: SumOver,
+    each: Each,
+    reduction: str,
     choices: tuple[tuple[str, Hashable], ...],
     normalized: bool,
     plan: Plan,
-) -> Float[Array, ""]:
+) -> Float[Array, "*b"]:
     x, valid = prepare(embeddings, where)
-    if not len(labels):  # no anchor, and no first index of a minimum
-        return psum(jnp.sum(x), plan.axis_name)
+    y, y_labels, y_valid = options.references
+    if y is not None:
+        y, y_valid = prepare(y, y_valid)
+        dtype = jnp.promote_types(x.dtype, y.dtype)
+        x, y = x.astype(dtype), y.astype(dtype)
+    if not len(x):  # no anchor, and no first index of a minimum
+        return x[:, 0] if reduction == "none" else psum(jnp.sum(x), plan.axis_name)
     parameters = jax.tree.map(as_compute, parameters)
     if normalized:
-        x, parameters = normalize(x), jax.tree.map(normalize, parameters)
-        if memory is not None:
-            kept = normalize(as_compute(memory.embeddings))
-            memory = memory._replace(embeddings=kept)
+        x, y, memory, parameters = _normalize(x, y, memory, parameters)
     scalars = {
         key: as_compute(jnp.asarray(value, x.dtype))
         for key, value in hyperparameters.items()
     }
     arrays = {key: value.astype(x.dtype) for key, value in parameters.items()}
-    return mean_loss(
-        partial(sum_over, partial(call_terms, name, partial(terms, **dict(choices)))),
-        x,
-        labels,
-        valid,
+    formula = partial(call_terms, name, reduction, partial(terms, **dict(choices)))
+    compared = Compared(x, y)
+    miner = bind_miner(name, options.miner)
+    data = Data(labels, valid, memory, y_labels, y_valid, options.related, miner)
+    if reduction == "none":
+        return each_loss(each, formula, compared, data, scalars | arrays, plan)
+    return reduced_loss(
+        sum_over,
+        formula,
+        compared,
+        data,
         scalars | arrays,
-        memory=memory,
-        plan=plan,
+        plan,
+        total_only=reduction == "sum",
     )
+
+
+def _normalize(x, y, memory: Memory | None, parameters: dict[str, Any]):
+    """Everything that has the length of an embedding, on the unit sphere."""
+    if memory is not None:
+        kept = normalize(as_compute(memory.embeddings))
+        memory = memory._replace(embeddings=kept)
+    y = None if y is None else normalize(y)
+    rows = {k: normalize(v) if v.ndim == 2 else v for k, v in parameters.items()}
+    return normalize(x), y, memory, rows

@@ -45,11 +45,13 @@ def sum_positives(
 
     Where no class has more than 16 items, the positives of all anchors are gathered, a
     few at a time. Their distances come from differences, which is more exact than the
-    Gram matrix. Where a class has more, all pairs are visited, as `sum_pairs` does. The
+    Gram matrix. Where a class has more, all pairs are visited, as `sum_pairs` does; as
+    they are where items have more than one label, references, relations or a miner. The
     data decide that at run time, so the program holds the memory of both cases: the
     second has smaller blocks for that reason.
     """
-    return from_both_ends(_sum_one_end, terms, pairs, hyperparameters, plan)
+    add_up = _sum_one_end if pairs.labelled else sum_anchors
+    return from_both_ends(add_up, terms, pairs, hyperparameters, plan)
 
 
 def _sum_one_end(
@@ -91,11 +93,14 @@ def _sum_gathered(
         gap = anchors.embeddings[:, None] - positive.embeddings
         valid = k < runs.size[:, None]
         rows = Rows(
-            squared=jnp.sum(gap * gap, axis=2),
+            values=jnp.sum(gap * gap, axis=2),
             positive_or_self=valid,
             negative=jnp.zeros_like(valid),
             anchor=anchors.position[:, None],
             reference=positive.position,
+            anchor_norm=anchors.facts.squared_norms[:, None],
+            reference_norm=positive.facts.squared_norms,
+            valid=anchors.valid,
         )
         total, number, pair_gradients, by_hyperparameters = linearize(
             terms, rows, hyperparameters, anchors

@@ -1,7 +1,9 @@
 """Triplets of every positive pair with the negative nearest to the anchor."""
 
+from functools import partial
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jml._numerics import first_minimum
 from jml.pairwise import (
@@ -17,7 +19,10 @@ from jml.pairwise import (
     masked_sum,
     psum,
     sum_positives,
+    sum_rows,
 )
+
+from ._mining import hinge_slope
 
 
 def hardest_sums(
@@ -38,7 +43,9 @@ def hardest_sums(
     # A distance of 0 has no direction in which it grows.
     slopes = jnp.where(local > 0, by_nearest[anchors.position], 0)[:, None]
     push = 2 * slopes * (anchors.embeddings - references.embeddings[position])
-    by_references = jnp.zeros_like(references.embeddings).at[position].add(-push)
+    pulled = sums.by_references
+    pulled = jnp.zeros_like(references.embeddings) if pulled is None else pulled
+    by_references = pulled.at[position].add(-push)
     by_anchors = sums.by_anchors + push
     return Sums(sums.total, sums.number, by_hyperparameters, by_anchors, by_references)
 
@@ -68,3 +75,28 @@ def hardest_terms(
     both = pairs & (rows.reference < len(nearest))
     number = count_true(pairs, hinge.dtype) + count_true(both, hinge.dtype)
     return masked_sum(hinge, pairs), number
+
+
+def mine_nearest(
+    rows: Rows, positive: Bool[Array, "b n"], margin: Float[Array, ""], *, paper: bool
+) -> tuple[Float[Array, "b n"], Float[Array, " b"], Float[Array, " b"]]:
+    """The triplets of each row with its nearest negative, as `triplet_terms` has them.
+
+    Where a miner or a relation chooses a pair from one of its ends alone, each row
+    stands for itself.
+    """
+    del paper
+    position, nearest = nearest_negatives(rows)
+    slopes = hinge_slope(rows.squared - nearest[:, None] + margin)
+    slopes = jnp.where(positive, slopes, 0)
+    active = jnp.sum(slopes, axis=1)
+    row = jnp.arange(len(position))
+    pair_gradients = slopes.at[row, position].add(-active)
+    return pair_gradients, active, count_true(positive, active.dtype)
+
+
+def nearest_sums(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """Sums over rows, each with its nearest negative."""
+    return sum_rows(partial(terms, mine=mine_nearest), pairs, hyperparameters, plan)

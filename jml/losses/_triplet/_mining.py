@@ -57,12 +57,15 @@ def semi_hard_sums(
     terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Sums:
     """Each positive pair with the nearest negative beyond it."""
-    runs = find_class_runs(pairs.references, pairs.references)
+    runs = find_class_runs(pairs.anchors, pairs.references)
+    start = pairs.anchors.position[0]
 
     def mine(rows: Rows, positive, margin, *, paper: bool):
         add_positive = partial(mine_semi_hard, ties=paper)
         number = count_true(positive, rows.squared.dtype)
-        return *loop_gradients(rows, positive, margin, runs, add_positive), number
+        return *loop_gradients(
+            rows, positive, margin, runs, start, add_positive
+        ), number
 
     return sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
 
@@ -71,14 +74,15 @@ def all_sums(
     terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Sums:
     """Each positive pair with every negative."""
-    runs = find_class_runs(pairs.references, pairs.references)
-    most = jnp.max(runs.size[pairs.anchors.position], initial=0)
+    runs = find_class_runs(pairs.anchors, pairs.references)
+    start = pairs.anchors.position[0]
+    most = jnp.max(runs.size, initial=0)
     cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
-    many = most > cost * math.log2(len(runs.size))
+    many = most > cost * math.log2(len(runs.order))
 
     def mine(rows: Rows, positive, margin, *, paper: bool):
         del paper
-        few = loop_gradients(rows, positive, margin, runs, mine_all, unless=many)
+        few = loop_gradients(rows, positive, margin, runs, start, mine_all, many)
         sort = partial(sorted_gradients, rows.squared, positive, rows.negative)
         few = pvary_like(pairs.anchors, few)
         pair_gradients, active = run_if(many, sort, margin, few)
@@ -102,6 +106,7 @@ def loop_gradients(
     positive: Bool[Array, "b n"],
     margin: Float[Array, ""],
     runs: ClassRuns,
+    start: Int[Array, ""],
     mine_for_one: Callable,
     unless: bool | Bool[Array, ""] = False,
 ) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
@@ -111,12 +116,13 @@ def loop_gradients(
         rows: the rows.
         positive: which of their pairs count as positive.
         margin: of the loss.
-        runs: of all references, by their positions. The longest run among the anchors
-            is known at run time only, and is the number of turns.
+        runs: of the anchors' labels among all references. The longest is known at run
+            time only, and is the number of turns.
+        start: the position of the first anchor, which has the first of the runs.
         mine_for_one: adds the triplets with one positive of each anchor.
         unless: True for no turn at all.
     """
-    anchor = rows.anchor[:, 0]
+    anchor = rows.anchor[:, 0] - start
     first, size = runs.first[anchor], runs.size[anchor]
     has_negative = jnp.any(rows.negative, axis=1)
 
@@ -131,9 +137,9 @@ def loop_gradients(
         )
         return pair_gradients.at[row, position].add(number), active + number
 
-    start = jnp.zeros_like(rows.squared), jnp.zeros_like(rows.squared[:, 0])
+    nothing = jnp.zeros_like(rows.squared), jnp.zeros_like(rows.squared[:, 0])
     turns = jnp.where(unless, 0, jnp.max(size, initial=0))
-    return jax.lax.fori_loop(0, turns, add_positive, start)
+    return jax.lax.fori_loop(0, turns, add_positive, nothing)
 
 
 def hinge_slope(x: Float[Array, "*s"]) -> Float[Array, "*s"]:

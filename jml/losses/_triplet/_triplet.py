@@ -1,14 +1,24 @@
 """Triplet loss with hardest, semi-hard and no mining."""
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float
 
 from jml._checks import check_choice
 from jml._loss_specs import CONVENTION
-from jml.pairwise import AxisName, Batch, Scalar, pair_loss
+from jml.pairwise import (
+    AxisName,
+    Batch,
+    Labels,
+    Miner,
+    Options,
+    References,
+    Related,
+    Scalar,
+    pair_loss,
+)
 from jml.pairwise._memory import Memory
 
-from ._hardest import hardest_sums, hardest_terms
+from ._hardest import hardest_sums, hardest_terms, nearest_sums
 from ._mining import all_sums, semi_hard_sums, triplet_terms
 
 MINING = {
@@ -20,16 +30,22 @@ MINING = {
 
 def triplet_loss(
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Integer[Array | np.ndarray, " n"],
+    labels: Labels | np.ndarray | None = None,
     *,
     margin: Scalar = 0.2,
     mining: str = "semi",
     convention: str = "original",
     where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
+    references: Float[Array | np.ndarray, "m d"] | None = None,
+    reference_labels: Labels | np.ndarray | None = None,
+    reference_where: Bool[Array | np.ndarray, " m"] | None = None,
+    related: Related | np.ndarray | None = None,
+    miner: Miner | None = None,
+    reduction: str = "mean",
     block_size: int | None = None,
     axis_name: AxisName = None,
-) -> Float[Array, ""]:
+) -> Float[Array, "*n"]:
     r"""Pushes negatives farther from the anchor than positives, by a margin.
 
     With $S_{ij} = |x_i - x_j|^2$, the loss is the mean of
@@ -58,18 +74,24 @@ def triplet_loss(
 
     Args:
         embeddings: the batch.
-        labels: its classes.
+        labels: its classes: integers [B], or booleans [B, L] for any number of L.
         margin: a squared distance.
         mining: "hardest", "semi" or "all".
         convention: "original" or "paper".
         where: False for items to leave out. `jml.losses` says more on this and on the
-            next three.
+            arguments that follow.
         memory: earlier embeddings to compare the batch with.
+        references: what to compare the batch with in place of itself.
+        reference_labels: the classes of the references.
+        reference_where: False for references to leave out.
+        related: in place of labels, how each item is related to each reference.
+        miner: chooses pairs; see `jml.miners`.
+        reduction: "mean", "nonzero", "sum" or "none".
         block_size: the number of anchors at a time.
         axis_name: of the mapped axis over which the batch is spread.
 
     Returns:
-        The loss, a scalar in float32 or float64.
+        The loss, a scalar in float32 or float64; [B] for `reduction="none"`.
 
     Raises:
         ValueError: for a wrong shape, dtype or choice.
@@ -87,12 +109,16 @@ def triplet_loss(
     check_choice("triplet_loss", "mining", mining, MINING)
     check_choice("triplet_loss", "convention", convention, CONVENTION.choices)
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
+    others = References(references, reference_labels, reference_where)
     terms, sum_over = MINING[mining]
+    if mining == "hardest" and not (miner is None and related is None):
+        terms, sum_over = triplet_terms, nearest_sums
     return pair_loss(
         "triplet_loss",
         terms,
         batch,
         {"margin": margin},
+        options=Options(others, related, miner, reduction),
         sum_over=sum_over,
         choices={"paper": convention == "paper"},
     )
