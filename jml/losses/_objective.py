@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from jml._checks import check_batch, check_choice
+from jml._checks import check_choice
+from jml._label_checks import check_batch
 from jml._loss_specs import SPECS
 from jml._value_checks import check_type
 from jml.pairwise import on_auto_axes
