@@ -8,6 +8,7 @@ one device and on all. With ``OUT arrays`` nothing is run.
 import math
 import re
 import sys
+from contextlib import nullcontext
 from functools import partial
 
 import jax
@@ -23,7 +24,6 @@ from tests.losses.cases import (
     LOSSES,
     PAIR_LOSSES,
     SPECS,
-    VIEW_LOSSES,
     hyperparameters,
     textbook,
 )
@@ -31,11 +31,27 @@ from tests.losses.cases import (
 BATCHES = {"values": 512, "arrays": 2048}
 REMEMBERED = BATCHES["values"] // 4
 DIM, CLASSES, NUMBER = 8, 40, 0.7  # of each hyperparameter of the pair losses
+# These go through all ways to sum over pairs, and are spread in more ways.
+FEW = ("contrastive", "triplet_all", "lifted", "proxy_nca")
 
 
 def loss(name, x, labels, other, **options):
-    """`other` holds the hyperparameters or the proxies. A second view is `labels`."""
-    return (LOSSES | VIEW_LOSSES)[name](x, labels, **other, **options)
+    """`other` holds the hyperparameters or the proxies."""
+    return LOSSES[name](x, labels, **other, **options)
+
+
+def with_options(name, x, labels, other, **options):
+    """Few items a class, some absent, and a memory of half as many."""
+    labels = 4 * labels + jnp.arange(len(labels)) % 4
+    options["where"] = labels % 7 > 0
+    if name in PAIR_LOSSES:
+        rng = np.random.default_rng(1)
+        kept = rng.normal(size=(REMEMBERED, DIM))
+        kept = kept, rng.integers(0, 4 * CLASSES, REMEMBERED)
+        memory = losses.init_memory(2 * REMEMBERED, DIM, dtype=x.dtype)
+        options["memory"] = losses.update_memory(memory, *map(jnp.asarray, kept))
+        options |= textbook(name)
+    return loss(name, x, labels, other, **options)
 
 
 def mapped(name, mesh, function=loss, **options):
@@ -50,43 +66,36 @@ def by_hand(local, mesh):
 
 
 def programs(mesh, wanted):
-    """Each loss and way of spreading it, and where its arguments lie."""
-    explicit = jax.make_mesh(mesh.devices.shape, ("data",))
-    for name in LOSSES:
-        whole = partial(loss, name, block_size=BATCHES[wanted])
-        yield f"{name}/jit", name, whole, mesh
-        if wanted == "arrays":
-            spread = mapped(name, mesh, block_size=BATCHES[wanted])
-            yield f"{name}/mapped", name, spread, mesh
-            continue
-        yield f"{name}/one", name, whole, None
-        yield f"{name}/jit, blocks", name, partial(loss, name, block_size=24), mesh
-        yield f"{name}/mapped, blocks", name, mapped(name, mesh, block_size=24), mesh
-        yield f"{name}/explicit", name, whole, explicit
+    """Each loss and way of spreading it, and where its arguments lie.
+
+    "one" is on one device; without "plain" it is compiled as users do.
+    """
+    size = BATCHES[wanted]
     if wanted == "arrays":
+        for name in FEW:
+            yield f"{name}/jit", name, partial(loss, name, block_size=size), mesh
+            yield f"{name}/mapped", name, mapped(name, mesh, block_size=size), mesh
         return
-    yield "lifted/apart", "lifted", apart(mesh), mesh
     grid = jax.make_mesh((2, 4), ("a", "b"), axis_types=2 * (AxisType.Auto,))
-    for name in PAIR_LOSSES:
-        yield f"{name}/options", name, partial(with_options, name), None
-        spread = mapped(name, grid, with_options)
-        yield f"{name}/options, mapped", name, spread, grid
-    yield (
-        "lifted/options, explicit",
-        "lifted",
-        partial(with_options, "lifted"),
-        explicit,
-    )
-    yield "lifted/inside", "lifted", inside("lifted", mesh), mesh
-    for name in VIEW_LOSSES:
-        yield f"{name}/one", name, partial(loss, name), None
-        yield f"{name}/jit", name, partial(loss, name), mesh
-        yield f"{name}/mapped", name, mapped(name, mesh), mesh
-        yield f"{name}/explicit", name, partial(loss, name), explicit
-        yield f"{name}/inside", name, inside(name, mesh), mesh
+    for name in LOSSES:
+        whole = partial(with_options, name, block_size=size)
+        yield f"{name}/one", name, whole, None
+        yield f"{name}/jit", name, whole, mesh
+        spread = mapped(name, grid, with_options, block_size=24)
+        yield f"{name}/mapped, blocks", name, spread, grid
+    explicit = jax.make_mesh(mesh.devices.shape, ("data",))
+    for name in FEW:
+        yield f"{name}, plain/one", name, partial(loss, name), None
+        blocks = partial(loss, name, block_size=24)
+        yield f"{name}, plain/jit, blocks", name, blocks, mesh
+        yield f"{name}, plain/mapped", name, mapped(name, mesh), mesh
+        yield f"{name}/explicit", name, partial(with_options, name), explicit
+    yield "lifted/apart", "lifted", apart(mesh), mesh
+    yield "lifted, plain/inside", "lifted", inside(mesh), mesh
     _mining.SORT_COST_ON_CPU = 0  # from here on
     jax.clear_caches()
-    yield "triplet_all/sorted", "triplet_all", mapped("triplet_all", mesh), mesh
+    sorts = mapped("triplet_all", mesh)
+    yield "triplet_all, plain/sorted", "triplet_all", sorts, mesh
 
 
 def apart(mesh):
@@ -98,35 +107,32 @@ def apart(mesh):
     return by_hand(local, mesh)
 
 
-def inside(name, mesh):
+def inside(mesh):
     """The gradient taken where each device has its part."""
-    local = jax.value_and_grad(partial(loss, name, axis_name="data"), argnums=(0, 2))
+    local = jax.value_and_grad(
+        partial(loss, "lifted", axis_name="data"), argnums=(0, 2)
+    )
     specs = P("data"), P("data"), P()
     return jax.shard_map(
         local, mesh=mesh, in_specs=specs, out_specs=(P(), (P("data"), P()))
     )
 
 
-def with_options(name, x, labels, other, **options):
-    """Few items a class, some absent, and a memory of half as many."""
-    labels = 4 * labels + jnp.arange(len(labels)) % 4
-    rng = np.random.default_rng(1)
-    kept = rng.normal(size=(REMEMBERED, DIM)), rng.integers(0, 4 * CLASSES, REMEMBERED)
-    memory = losses.init_memory(2 * REMEMBERED, DIM, dtype=x.dtype)
-    options["memory"] = losses.update_memory(memory, *map(jnp.asarray, kept))
-    where = labels % 7 > 0
-    options |= textbook(name)
-    return loss(name, x, labels, other, where=where, **options)
+def traced_with_explicit_axes(mesh):
+    """Names of the losses whose gradient JAX traces where arrays' types name axes."""
+    explicit = jax.make_mesh(mesh.devices.shape, ("data",))
+    for name in LOSSES:
+        function = jax.value_and_grad(partial(with_options, name), argnums=(0, 2))
+        jax.eval_shape(function, *arguments(name, explicit, 64))
+        yield name
 
 
 def arguments(name, mesh, size):
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(size, DIM)), rng.integers(0, CLASSES, size)
-    if SPECS[name].views:
-        labels = rng.normal(size=(size, DIM))
     other = hyperparameters(name, NUMBER)
     if SPECS[name].proxies is not None:
-        other = {"proxies": rng.normal(size=(CLASSES, DIM))}
+        other = {"proxies": rng.normal(size=(4 * CLASSES, DIM))}
     given = x, labels, jax.tree.map(np.asarray, other)
     if mesh is None:
         return given
@@ -151,17 +157,21 @@ def main(out, wanted):
         given = arguments(name, where, BATCHES[wanted])
         if not key.endswith("inside"):
             function = jax.value_and_grad(function, argnums=(0, 2))
-        program = jax.jit(function).lower(*given).compile()
+        lowered = jax.jit(function).lower(*given)
+        as_users = key in [f"{name}/one" for name in LOSSES]
+        with nullcontext() if as_users else quickly(same_memory=wanted == "arrays"):
+            program = lowered.compile()
         found[f"{key}/array"] = largest_array(program)
         temporaries = program.memory_analysis().temp_size_in_bytes
         found[f"{key}/temporaries"] = temporaries // 8  # in entries, too
         if wanted == "values":
             leaves = jax.device_get(jax.tree.leaves(program(*given)))
             found[f"{key}/values"] = np.concatenate([np.ravel(leaf) for leaf in leaves])
+    if wanted == "values":
+        found["explicit"] = list(traced_with_explicit_axes(mesh))
     np.savez(out, devices=count, **found)
 
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    with quickly(same_memory=sys.argv[2] == "arrays"):
-        main(*sys.argv[1:])
+    main(*sys.argv[1:])

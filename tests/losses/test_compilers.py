@@ -1,4 +1,8 @@
-"""The losses as users compile them, and as most tests do, which is quicker."""
+"""Losses as users compile them, and as most tests do, which is quicker.
+
+Of all losses tests/losses/test_devices.py compares the two, there by the numbers of one
+device and of eight.
+"""
 
 from functools import partial
 
@@ -16,10 +20,11 @@ LABELS = np.arange(24) // 3 % 7
 X = RNG.normal(size=(24, 5))
 X[4], X[9], X[11] = X[3], X[1], 0
 PROXIES = RNG.normal(size=(7, 5))
-# Each loss in blocks, and two at once.
-CASES = [(name, options, 10) for name in LOSSES for options in conventions(name)]
-CASES += [(name, conventions(name)[-1], None) for name in ("triplet_all", "lifted")]
-QUICK = ("triplet_semi", "multi_similarity")
+# In blocks, and two at once.
+QUICK, AT_ONCE = ("triplet_semi", "multi_similarity"), ("triplet_all", "lifted")
+NAMES = (*QUICK, *AT_ONCE, "proxy_nca")
+CASES = [(name, options, 10) for name in NAMES for options in conventions(name)]
+CASES += [(name, conventions(name)[-1], None) for name in AT_ONCE]
 
 
 @pytest.mark.parametrize(
