@@ -9,6 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from jml._loss_specs import SPECS
+from jml._miner_specs import MINERS
 from jml.app._config import Config, learned
 from jml.data import augment, strong_augment
 from jml.errors import UserError
@@ -29,6 +30,7 @@ from ._objective import (
     diagnostics_of,
     initial_learned,
     loss_hyperparameters,
+    miner_numbers,
     objective_of,
 )
 
@@ -136,6 +138,7 @@ def _make_loss(config: Config, graphdef: Any, groups: Any, mesh: Mesh | None) ->
         freeze_bn=config.freeze_bn,
         microbatch=config.microbatch,
         bfloat16=config.precision == "bfloat16",
+        random=config.miner is not None and MINERS[config.miner].random,
         mesh=mesh,
     )
 
@@ -146,6 +149,7 @@ def _hyper(config: Config) -> Hyper:
         loss_hyperparameters(config),
         ema=config.ema or 0.0,
         memory_warmup=config.memory_warmup or 0,
+        miner=miner_numbers(config),
     )
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from jml import losses
 from jml._loss_specs import SPECS
+from jml._miner_specs import MINERS
 from jml.app._config import Config, learned
 from jml.losses import Memory
 from jml.training import Rates
@@ -20,15 +21,17 @@ class Hyper(NamedTuple):
     loss: dict[str, Any]  # the loss's hyperparameters by name
     ema: Any = 0.0  # decay of the moving average
     memory_warmup: Any = 0  # steps in which the memory stays empty
+    miner: Any = None  # the miner's numbers by name
 
 
 def objective_of(config: Config) -> Callable[..., Array]:
     """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
 
     The proxies are None where the loss has none. It also takes, by keyword, `learned`
-    from `initial_learned`, and a `memory`.
+    from `initial_learned`, the `key` of a random miner, and a `memory`.
     """
     of_batch = losses.make_objective(config.loss, **_choices(config))
+    reduction = None if config.reduction == "mean" else config.reduction
 
     def objective(
         embeddings: Array,
@@ -36,10 +39,18 @@ def objective_of(config: Config) -> Callable[..., Array]:
         proxies: Array | None,
         hyper: Hyper,
         learned: dict[str, Array] | None = None,
+        key: Array | None = None,
         memory: Memory | None = None,
     ) -> Array:
-        numbers = _numbers(config, hyper, learned)
-        return of_batch(embeddings, labels, proxies, numbers, memory=memory)
+        return of_batch(
+            embeddings,
+            labels,
+            proxies,
+            _numbers(config, hyper, learned),
+            memory=memory,
+            miner=_miner(config, hyper, key),
+            reduction=reduction,
+        )
 
     return objective
 
@@ -47,8 +58,8 @@ def objective_of(config: Config) -> Callable[..., Array]:
 def diagnostics_of(config: Config) -> Callable[..., dict[str, Array]]:
     """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name.
 
-    It takes `learned`, too. A number that is learned is among the scalars; of one for
-    each class, their mean.
+    It takes `learned` and `key`, too. A number that is learned is among the scalars; of
+    one for each class, their mean.
     """
     of_batch = losses.make_diagnostics(config.loss, **_choices(config))
 
@@ -58,9 +69,11 @@ def diagnostics_of(config: Config) -> Callable[..., dict[str, Array]]:
         proxies: Array | None,
         hyper: Hyper,
         learned: dict[str, Array] | None = None,
+        key: Array | None = None,
     ) -> dict[str, Array]:
         numbers = _numbers(config, hyper, learned)
-        measured = of_batch(embeddings, labels, proxies, numbers)
+        miner = _miner(config, hyper, key)
+        measured = of_batch(embeddings, labels, proxies, numbers, miner=miner)
         return measured | {name: jnp.mean(numbers[name]) for name in learned or {}}
 
     return diagnostics
@@ -86,6 +99,23 @@ def _numbers(
             start, moved = numbers[h.name], parameters[h.name]
             numbers[h.name] = start * jnp.exp(moved) if h.positive else start + moved
     return numbers
+
+
+def _miner(config: Config, hyper: Hyper, key: Array | None) -> Any:
+    """The miner of a run, or None."""
+    if config.miner is None:
+        return None
+    from jml import miners  # pyright: ignore[reportAttributeAccessIssue]
+
+    spec, function = MINERS[config.miner], getattr(miners, config.miner)
+    words = {c.name: getattr(config, f"miner_{c.name}") for c in spec.choices}
+    return function(*[key] * spec.random, **hyper.miner, **words)
+
+
+def miner_numbers(config: Config) -> dict[str, float]:
+    """The numbers of a run's miner, by name."""
+    numbers = () if config.miner is None else MINERS[config.miner].numbers
+    return {h.name: getattr(config, f"miner_{h.name}") for h in numbers}
 
 
 def loss_hyperparameters(config: Config) -> dict[str, float]:

@@ -32,6 +32,7 @@ class Measured(NamedTuple):
     distances: Float[Array, "b n"]  # Euclidean: to the batch, or to the proxies
     positive: Bool[Array, "b n"]
     negative: Bool[Array, "b n"]
+    miner: Any = None
 
     def loss(self, embeddings: Float[Array, "b d"] | None = None, **changed: Any):
         """The objective with other embeddings or hyperparameters."""
@@ -40,6 +41,7 @@ class Measured(NamedTuple):
             self.labels,
             self.proxies,
             {**self.hyperparameters, **changed},
+            miner=self.miner,
         )
 
 
@@ -65,7 +67,9 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
 
     Returns:
         ``diagnostics(embeddings, labels, proxies, hyperparameters)``, scalars by name;
-        see `make_objective` for the arguments. They pass no gradient.
+        see `make_objective` for the arguments, of which it also takes `miner` by
+        keyword: it changes "active" alone, where a gradient is needed for that. They
+        pass no gradient.
 
     Raises:
         ValueError: for an unknown name.
@@ -83,7 +87,7 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
     convention = choices.get("convention", CONVENTION.default)
     active = ACTIVE[spec.diagnostics]
 
-    def diagnostics(embeddings, labels, proxies, hyperparameters):
+    def diagnostics(embeddings, labels, proxies, hyperparameters, *, miner=None):
         embeddings, labels, _ = check_batch(name, embeddings, labels)
         check_hyperparameters(name, hyperparameters)
         embeddings, proxies = jax.lax.stop_gradient((embeddings, proxies))
@@ -107,6 +111,7 @@ def make_diagnostics(name: str, **choices: str) -> Diagnostics:
             distances,
             positive,
             ~same,
+            miner,
         )
         return {
             "active": active(measured),

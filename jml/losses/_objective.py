@@ -15,7 +15,7 @@ from jml._loss_specs import SPECS
 from jml._value_checks import check_type
 from jml.pairwise import on_auto_axes
 
-# Of (embeddings, labels, proxies, hyperparameters by name, memory=).
+# Of (embeddings, labels, proxies, hyperparameters by name), and what losses share.
 Objective = Callable[..., Array]
 
 
@@ -63,6 +63,18 @@ def split_views(
     return on_auto_axes(split, jnp.asarray(embeddings), jnp.asarray(labels))
 
 
+def _taken(name: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that are not None, which the loss has to take."""
+    given = {key: value for key, value in shared.items() if value is not None}
+    for argument, value in given.items():
+        if argument not in SPECS[name].takes:
+            raise ValueError(
+                f"{name}: `{argument}` must be None, because the loss does not take it,"
+                f" got a {type(value).__name__}"
+            )
+    return given
+
+
 def make_objective(name: str, **choices: str) -> Objective:
     """A loss by its name, with the signature that all losses share.
 
@@ -71,14 +83,15 @@ def make_objective(name: str, **choices: str) -> Objective:
         choices: static options of the loss, such as `mining`.
 
     Returns:
-        ``objective(embeddings, labels, proxies, hyperparameters, *, memory=None)``, a
-        scalar. Proxies are None where the loss has none. Of the mapping of
-        hyperparameters it takes those that the loss has. A loss of two views takes the
-        first and the second item of each class for them, and leaves other items out.
+        ``objective(embeddings, labels, proxies, hyperparameters)``, a scalar. It takes
+        `memory`, `miner` and `reduction` by keyword, as far as the loss does. Proxies
+        are None where the loss has none. Of the mapping of hyperparameters it takes
+        those that the loss has. A loss of two views takes the first and the second item
+        of each class for them, and leaves other items out.
 
     Raises:
         ValueError: for an unknown name or choice, and by the returned function for
-            hyperparameters that the loss lacks, or a memory that it does not take.
+            hyperparameters that the loss lacks, or a keyword that it does not take.
 
     Example:
         >>> import jax.numpy as jnp
@@ -94,19 +107,21 @@ def make_objective(name: str, **choices: str) -> Objective:
         check_choice("make_objective", "choices", choice, known)
         check_choice("make_objective", choice, value, known[choice])
 
-    def objective(embeddings, labels, proxies, hyperparameters, *, memory=None):
+    def objective(
+        embeddings,
+        labels,
+        proxies,
+        hyperparameters,
+        *,
+        memory=None,
+        miner=None,
+        reduction=None,
+    ):
         loss = partial(function_of(name), **choices)
         check_hyperparameters(name, hyperparameters)
         keywords = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
-        shared = {"memory": memory}
-        for argument, value in shared.items():
-            if value is not None and argument not in spec.takes:
-                raise ValueError(
-                    f"{name}: `{argument}` must be None, because the loss does not"
-                    f" take it, got a {type(value).__name__}"
-                )
-            if value is not None:
-                keywords[argument] = value
+        shared = {"memory": memory, "miner": miner, "reduction": reduction}
+        keywords |= _taken(name, shared)
         if spec.views:
             embeddings, labels, _ = check_batch(name, embeddings, labels)
             first, second, where = split_views(embeddings, labels)

@@ -15,9 +15,12 @@ from ._devices import check_mesh
 from ._microbatch import embed_in_pieces
 from ._step import LossOf
 
+# Sets the randomness of the objective apart from that of the augmentation.
+OBJECTIVE = 2**31 - 1
+
 Augment = Callable[[Array, Array], Array]  # (key, images) -> what the network sees
 # Both take (embeddings, labels, proxies or None, hyper), and by keyword what is there:
-# learned=, and the first memory=.
+# learned=, key=, and the first memory=.
 BatchLoss = Callable[..., Array]
 BatchDiagnostics = Callable[..., dict[str, Float[Array, ""]]]
 
@@ -32,6 +35,7 @@ def make_loss(
     freeze_bn: bool = False,
     microbatch: int | None = None,
     bfloat16: bool = False,
+    random: bool = False,
     mesh: Mesh | None = None,
 ) -> LossOf:
     """Returns the ``loss_of`` that `make_step` takes, for a network of ``jml.models``.
@@ -55,6 +59,7 @@ def make_loss(
             of the batch; by default all. The loss remains that of the whole batch.
         bfloat16: compute convolutions in bfloat16. Parameters, statistics, embeddings
             and the loss stay in float32.
+        random: pass ``key=`` to `objective` and `diagnostics`, another in each step.
         mesh: the devices that share each batch, from `data_mesh`.
 
     Raises:
@@ -98,6 +103,8 @@ def make_loss(
         )
         arguments = embeddings, labels, params.get("proxies"), hyper
         more = {"learned": params["loss"]} if "loss" in params else {}
+        if random:
+            more["key"] = jax.random.fold_in(key, OBJECTIVE)
         measured = {} if diagnostics is None else diagnostics(*arguments, **more)
         if memory is None:
             return objective(*arguments, **more), (batch_stats, measured)

@@ -12,6 +12,7 @@ from jml.app._config._defaults import (
     ARCHITECTURES,
     BY_DATASET,
     BY_LOSS,
+    BY_MINER,
     DATASETS,
     PHOTOGRAPHS,
 )
@@ -90,6 +91,7 @@ def test_config_fills_in_every_default():
             chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
             chosen_later |= {"clip_norm", "ema", "freeze", "head_lr", "wandb"}
             chosen_later |= {"coordinator", "processes", "process", "memory"}
+            chosen_later |= {"miner", *BY_MINER[None]}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
                 assert getattr(config, name) == value

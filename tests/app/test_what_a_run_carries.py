@@ -8,7 +8,6 @@ import pytest
 from jml.app._config import Config, parse
 from jml.app._config._consistency import differences
 from jml.app._logging import _journal as journal
-from jml.errors import UserError
 from tests.app.runs import SMALL_RUN, records_of
 
 LEARN = ["--loss=multi_similarity", "--learn=base", "--loss_lr=0.05"]
@@ -47,15 +46,6 @@ def test_a_run_with_memory_and_learned_numbers_goes_on_where_it_was_cut(
         tmp_path / "whole" / weights
     ).read_bytes()
     assert main([*flags, "--name=cut", "--resume", "--memory=61"]) == 2
-
-
-def test_a_loss_that_compares_no_pairs_takes_no_memory():
-    with pytest.raises(UserError) as error:
-        parse(["--loss=proxy_nca", "--memory=100"])
-    assert str(error.value) == (
-        "--memory: --loss proxy_nca does not take it; leave it out, or choose another"
-        " --loss."
-    )
 
 
 def test_a_warm_up_without_a_memory_is_noted():

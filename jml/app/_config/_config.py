@@ -11,19 +11,27 @@ from jml.app._values import check_value
 from jml.errors import UserError
 
 from ._consistency import check_consistency
-from ._defaults import BY_DATASET, BY_LOSS, BY_WEIGHTS, canonical_dataset, kind_of
+from ._defaults import (
+    BY_DATASET,
+    BY_LOSS,
+    BY_MINER,
+    BY_WEIGHTS,
+    canonical_dataset,
+    kind_of,
+)
 from ._model_settings import bounds_of
 from ._notes import notes
 from ._settings import Settings
+from ._shared_arguments import check_convention
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Settings):
     """Everything a training run depends on; one field per flag of the command.
 
-    A field that is None is filled from ``BY_DATASET``, ``BY_WEIGHTS`` and ``BY_LOSS``,
-    so a ``Config`` that exists is complete: only ``dataroot``, ``name``, ``cuda`` and
-    what the loss does not have may still be None.
+    A field that is None is filled from ``BY_DATASET``, ``BY_WEIGHTS``, ``BY_LOSS`` and
+    ``BY_MINER``, so a ``Config`` that exists is complete: only ``dataroot``, ``name``,
+    ``cuda`` and what the loss or the miner does not have may still be None.
 
     Raises:
         UserError: a value is out of range or contradicts another; names the flag.
@@ -46,6 +54,7 @@ class Config(Settings):
         self._fill(dataset="folder" if self.dataroot is not None else "glyphs")
         object.__setattr__(self, "dataset", canonical_dataset(self.dataset))
         self._fill(**BY_DATASET[kind_of(self.dataset)], **BY_LOSS[self.loss])
+        self._fill(**BY_MINER[self.miner])
         self._fill(**BY_WEIGHTS["none" if self.weights == "none" else "imagenet|PATH"])
         check_consistency(self)
 
@@ -53,6 +62,7 @@ class Config(Settings):
     def of_flags(cls, settings: Mapping[str, Any], passed: Collection[str]) -> "Config":
         """The configuration by a command line: `settings`, `passed` by these names."""
         config = cls(**settings)
+        check_convention(config)
         object.__setattr__(config, "passed", frozenset(passed))
         return config
 

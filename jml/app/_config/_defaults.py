@@ -6,6 +6,7 @@ Only the standard library is imported here (see the package docstring).
 from typing import Any
 
 from jml._loss_specs import SPECS
+from jml._miner_specs import MINERS
 from jml._names import quoted
 from jml.app._values import suggest
 from jml.errors import UserError
@@ -67,6 +68,14 @@ _ABSENT = {name: None for defaults in _BY_LOSS.values() for name in defaults}
 BY_LOSS: dict[str, dict[str, Any]] = {
     name: {**_ABSENT, **defaults} for name, defaults in _BY_LOSS.items()
 }
+
+# ... and by miner, from the table of miners; None is a run without one.
+_BY_MINER = {name: spec.command_defaults() for name, spec in MINERS.items()}
+_NO_MINER = {name: None for defaults in _BY_MINER.values() for name in defaults}
+BY_MINER: dict[str | None, dict[str, Any]] = {
+    name: {**_NO_MINER, **defaults} for name, defaults in _BY_MINER.items()
+}
+BY_MINER[None] = _NO_MINER
 
 
 def kind_of(dataset: str) -> str:

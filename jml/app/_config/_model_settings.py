@@ -1,6 +1,7 @@
 """The fields of ``Config`` about the network and its loss.
 
-Those of the losses' own hyperparameters and choices come from their table.
+Those of the losses' own hyperparameters and choices come from their table, and those of
+miners from theirs.
 """
 
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass, make_dataclass
 from typing import TYPE_CHECKING, Any
 
 from jml._loss_specs import CONVENTION, SPECS
+from jml._miner_specs import MINERS
 
 from . import _flags as flags
 from ._data_settings import DataSettings
@@ -58,6 +60,21 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
         yield name, float | None, flags.loss(None, hyperparameter.text)
 
 
+def _miner_fields() -> Iterator[tuple[str, Any, Any]]:
+    """The miner, and a field for each number and each choice that a miner has."""
+    text = "choice of the pairs of a batch from which the loss learns; default: all"
+    yield "miner", str | None, flags.loss(None, text, choices=tuple(MINERS))
+    for name, spec in MINERS.items():
+        for number in spec.numbers:
+            text = f"--miner {name}: {number.text}"
+            field = flags.loss(None, text, **number.bounds)
+            yield f"miner_{number.name}", float | None, field
+        for choice in spec.choices:
+            text = f"--miner {name}: {choice.text}"
+            field = flags.loss(None, text, choices=choice.choices)
+            yield f"miner_{choice.name}", str | None, field
+
+
 if TYPE_CHECKING:
 
     class LossSettings(ModelSettings):
@@ -68,7 +85,7 @@ if TYPE_CHECKING:
 else:
     LossSettings = make_dataclass(
         "LossSettings",
-        _loss_fields(),
+        (*_loss_fields(), *_miner_fields()),
         bases=(ModelSettings,),
         frozen=True,
         kw_only=True,

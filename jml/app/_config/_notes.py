@@ -6,6 +6,7 @@ from ._defaults import BY_LOSS
 from ._earlier_names import as_passed
 from ._learned import unused_rates
 from ._settings import Settings
+from ._shared_arguments import notes_on_shared
 
 
 def notes(config: Settings, passed: Collection[str]) -> tuple[str, ...]:
@@ -28,8 +29,7 @@ def notes(config: Settings, passed: Collection[str]) -> tuple[str, ...]:
         lines.append(f"--download has no effect with --dataset {config.dataset}")
     if config.cache_folder is not None and config.cache not in (None, "disk"):
         lines.append(f"--cache_folder has no effect with --cache {config.cache}")
-    if "memory_warmup" in passed and config.memory is None:
-        lines.append("--memory_warmup has no effect without --memory")
+    lines += notes_on_shared(config, passed)
     return (*lines, *_notes_on_rates(config, passed))
 
 

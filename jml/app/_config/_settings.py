@@ -25,6 +25,12 @@ class Settings(LossSettings):
         choices=("trained", "fixed"),
     )
 
+    reduction: str = flags.loss(
+        "mean",
+        "what becomes of the terms of the loss: their mean, the mean of those above 0,"
+        " or their sum",
+        choices=("mean", "nonzero", "sum"),
+    )
     learn: str | None = flags.loss(
         None,
         "numbers of the loss that are trained with the network, such as scale,bias; or"

@@ -1,27 +1,83 @@
-"""Flags for arguments that many losses share, such as `memory`: which loss takes which.
+"""Flags for what many losses share, such as `memory`: which loss takes which.
 
 Only the standard library is imported here (see the package docstring).
 """
 
-from jml._loss_specs import SPECS
+from collections.abc import Collection
+
+from jml._loss_specs import CONVENTION, SPECS
 from jml.errors import UserError
 
+from ._defaults import BY_MINER
 from ._settings import Settings
 
-SHARED = ("memory",)  # flags that are named like the arguments
+SHARED = ("memory", "miner", "reduction")  # flags that are named like the arguments
 
 
 def check_shared(config: Settings) -> None:
-    """Raises a UserError for a flag whose argument the loss does not take."""
+    """Raises a UserError for a flag that the loss cannot use."""
+    spec = SPECS[config.loss]
+    takes = {**dict.fromkeys(SHARED, False), **dict.fromkeys(spec.takes, True)}
     for name in SHARED:
-        is_set = getattr(config, name) != getattr(Settings, name)
-        if is_set and name not in SPECS[config.loss].takes:
-            raise UserError(
-                f"--{name}: --loss {config.loss} does not take it; leave it out, or"
-                " choose another --loss."
-            )
+        if getattr(config, name) != getattr(Settings, name) and not takes[name]:
+            raise _unusable(name, config)
+    if spec.views:
+        _check_views(config)
+
+
+def _unusable(name: str, config: Settings) -> UserError:
+    return UserError(
+        f"--{name}: --loss {config.loss} does not take it; leave it out, or choose"
+        " another --loss."
+    )
+
+
+def _check_views(config: Settings) -> None:
+    """A loss of two views takes the first and the second image of each class."""
+    words = f"--loss {config.loss} compares two images of each class"
+    if config.sampler != "pk":
+        raise UserError(
+            f"--sampler: {words}, and --sampler {config.sampler} draws as many as it"
+            " likes; pass --sampler pk."
+        )
+    if config.images_per_class != 2:
+        raise UserError(
+            f"--images_per_class: {words}, got {config.images_per_class}; pass 2."
+        )
+
+
+def check_convention(config: Settings) -> None:
+    """Raises a UserError for a convention that is passed to a loss without any.
+
+    A run of an earlier version may have one in its configuration, without effect.
+    """
+    if config.convention != CONVENTION.default and not has_convention(config):
+        raise _unusable("convention", config)
+
+
+def has_convention(config: Settings) -> bool:
+    """Whether the loss of a run has more than one convention."""
+    return CONVENTION in SPECS[config.loss].choices
 
 
 def unused_shared(config: Settings) -> set[str]:
-    """The flags of this group that do nothing in a run, because another is not set."""
-    return {"memory_warmup"} if config.memory is None else set()
+    """The flags of this group that do nothing in a run, because of another."""
+    unused = {name for name, value in BY_MINER[config.miner].items() if value is None}
+    if config.memory is None:
+        unused.add("memory_warmup")
+    if not has_convention(config):
+        unused.add("convention")
+    return unused
+
+
+def notes_on_shared(config: Settings, passed: Collection[str]) -> list[str]:
+    """Lines about flags of this group that were passed and do nothing."""
+    of = "without --miner" if config.miner is None else f"with --miner {config.miner}"
+    lines = [
+        f"--{name} has no effect {of}"
+        for name, default in BY_MINER[config.miner].items()
+        if default is None and name in passed
+    ]
+    if "memory_warmup" in passed and config.memory is None:
+        lines.append("--memory_warmup has no effect without --memory")
+    return lines

@@ -1,0 +1,155 @@
+"""Flags for what many losses share: the memory, a miner, the reduction, two views."""
+
+import sys
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml import losses
+from jml._loss_specs import SPECS
+from jml._miner_specs import MINERS
+from jml.app._config import Config, parse
+from jml.app._config._consistency import differences
+from jml.app._objective import Hyper, diagnostics_of, miner_numbers, objective_of
+from jml.errors import UserError
+
+X, LABELS = jnp.asarray(np.eye(4, 2), jnp.float32), jnp.arange(4) // 2
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        *(
+            (
+                f"--loss={loss} --{flag}",
+                f"--{flag.partition('=')[0]}: --loss {loss} does not take it; leave it"
+                " out, or choose another --loss.",
+            )
+            for loss, flag in (
+                ("proxy_nca", "memory=100"),
+                ("vicreg", "memory=100"),
+                ("proxy_nca", "miner=batch_hard"),
+                ("barlow_twins", "miner=pair_margin"),
+                ("vicreg", "reduction=sum"),
+                ("multi_similarity", "convention=paper"),
+                ("vicreg", "convention=paper"),
+            )
+        ),
+        (
+            "--loss=vicreg --images_per_class=4",
+            "--images_per_class: --loss vicreg compares two images of each class, got"
+            " 4; pass 2.",
+        ),
+        (
+            "--loss=vicreg --sampler=cub",
+            "--sampler: --loss vicreg compares two images of each class, and --sampler"
+            " cub draws as many as it likes; pass --sampler pk.",
+        ),
+        (
+            "--miner=batch_hart",
+            "--miner: unknown 'batch_hart'; did you mean 'batch_hard'? choose from"
+            " multi_similarity, batch_hard, easy_hard, pair_margin, triplet_margin,"
+            " distance_weighted.",
+        ),
+        (
+            "--reduction=none",
+            "--reduction: unknown 'none'; did you mean 'nonzero'? choose from mean,"
+            " nonzero, sum.",
+        ),
+        ("--miner_cutoff=0", "--miner_cutoff: 0.0 must be above 0."),
+    ],
+)
+def test_a_flag_that_the_loss_cannot_use_is_one_line(words, line):
+    with pytest.raises(UserError) as error:
+        parse(words.split())
+    assert str(error.value) == line
+
+
+@pytest.fixture
+def takes_all(monkeypatch):
+    """Contrastive loss, with all shared arguments; what it gets is kept."""
+    passed = []
+
+    def contrastive_loss(embeddings, labels, *, margin, convention, **shared):
+        passed.append(shared)
+        return embeddings.sum()
+
+    row = replace(SPECS["contrastive"], takes=("memory", "miner", "reduction"))
+    monkeypatch.setitem(SPECS, "contrastive", row)
+    monkeypatch.setattr(losses, "contrastive_loss", contrastive_loss)
+    return passed
+
+
+@pytest.fixture
+def miners(monkeypatch):
+    """Functions that return what they get, as the miners of the table."""
+
+    def maker(name):
+        return lambda *keys, **options: (name, *keys, options)
+
+    module = SimpleNamespace(**{name: maker(name) for name in MINERS})
+    monkeypatch.setitem(sys.modules, "jml.miners", module)
+    monkeypatch.setattr("jml.miners", module, raising=False)
+
+
+HYPER = Hyper(None, {"margin": 0.5})
+
+
+def test_the_memory_the_miner_and_the_reduction_reach_the_loss(takes_all, miners):
+    config = Config(miner="easy_hard", miner_positives="hard", reduction="sum")
+    memory = losses.init_memory(3, 2)
+    objective_of(config)(
+        X, LABELS, None, HYPER._replace(miner=miner_numbers(config)), memory=memory
+    )
+    words = {"positives": "hard", "negatives": "semihard"}
+    expected = {"miner": ("easy_hard", words), "reduction": "sum", "memory": memory}
+    assert takes_all.pop() == expected
+    objective_of(Config())(X, LABELS, None, HYPER)
+    assert takes_all.pop() == {}
+
+
+def test_numbers_of_a_miner_are_traced_and_a_random_one_has_a_key(takes_all, miners):
+    config = Config(miner="distance_weighted", miner_cutoff=0.25)
+    assert miner_numbers(config) == {"cutoff": 0.25, "nonzero_loss_cutoff": 1.4}
+    hyper = HYPER._replace(miner={"cutoff": 1.0, "nonzero_loss_cutoff": 2.0})
+    objective_of(config)(X, LABELS, None, hyper, key="key")
+    diagnostics_of(config)(X, LABELS, None, hyper, key="key")
+    assert takes_all == [{"miner": ("distance_weighted", "key", hyper.miner)}]
+
+
+def test_flags_of_a_miner_have_its_defaults_or_a_note(takes_all):
+    assert Config(miner="pair_margin").miner_neg_margin == 0.8
+    assert Config().miner_neg_margin is None
+    words = ["--miner_kind=hard", "--miner_margin=0.1"]
+    note = "has no effect"
+    for more, of in ([], "without --miner"), (["--miner=batch_hard"], "with --miner"):
+        found = parse([*more, *words]).notes
+        assert [line.partition(f" {note} ")[0] for line in found] == [
+            "--miner_margin",
+            "--miner_kind",
+        ]
+        assert all(f"{note} {of}" in line for line in found)
+    assert parse(["--miner=triplet_margin", *words]).notes == ()
+
+
+def test_a_run_from_before_these_flags_goes_on_without_them(takes_all):
+    saved = asdict(Config())
+    new = {"memory", "memory_warmup", "miner", "reduction", "learn"}
+    saved = {k: v for k, v in saved.items() if k not in new and "miner_" not in k}
+    assert differences(Config(), saved) == []
+    assert differences(Config(miner_kind="all"), saved) == []
+    assert differences(Config(miner="batch_hard", reduction="sum"), saved) == [
+        "--miner was None, is batch_hard",
+        "--reduction was mean, is sum",
+    ]
+    old = asdict(Config(loss="proxy_nca")) | {"convention": "paper"}
+    assert differences(Config(loss="proxy_nca"), old) == []
+
+
+def test_an_objective_refuses_what_its_loss_does_not_take():
+    objective = losses.make_objective("proxy_nca")
+    with pytest.raises(ValueError, match=r"^proxy_nca: `miner` must be None, because"):
+        objective(X, LABELS, X, {"scale": 1.0}, miner=lambda rows: rows)
