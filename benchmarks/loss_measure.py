@@ -133,7 +133,7 @@ def work(task):
     if task["wanted"] == "seconds":
         if dtype == "float32":
             result["differs"] = differences(name, batch, steps)
-        result["seconds"] = _times(steps, task["turn"])
+        result["seconds"] = _times(steps, task["turn"], task.get("runs", RUNS))
     if task["wanted"] == "bytes" or GPU:
         analysis = program.memory_analysis()
         size = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
@@ -147,7 +147,7 @@ def _first_line(error):
     return f"{type(error).__name__}: {error}".splitlines()[0][:100]
 
 
-def _times(steps, seconds):
+def _times(steps, seconds, runs):
     """Median seconds of each step by name; one that is slow runs once."""
     times, fast = {}, {}
     for name, step in steps.items():
@@ -157,7 +157,7 @@ def _times(steps, seconds):
         if times[name] < SLOW:
             fast[name] = step
     pause = 0 if GPU else PAUSE
-    medians = median_seconds(list(fast.values()), seconds, at_least=RUNS, pause=pause)
+    medians = median_seconds(list(fast.values()), seconds, at_least=runs, pause=pause)
     return times | dict(zip(fast, medians, strict=True))
 
 

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 
 from arguments import positive, positive_number, run
 from tables import machine, padded, three_digits
+from timing import TURNS
 
 from jml.app._parser import Parser
 from jml.errors import UserError
@@ -101,7 +102,8 @@ def measure(name, options, installed):
         peers, why = peers_of(name, size, options, installed)
         task = {"loss": name, "size": size, "dim": options.dim, "peers": peers}
         task |= {"per_class": options.per_class, "dtype": "float32"}
-        tasks.append(task | {"turn": options.seconds, "wanted": "seconds"})
+        task |= {"turn": options.seconds, "runs": TURNS, "wanted": "seconds"}
+        tasks.append(task)
         notes.append([why] if why else [])
     results = run_tasks(tasks, LAST)
     for task, result, note in zip(tasks, results, notes, strict=True):
