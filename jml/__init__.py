@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import evaluation as evaluation
     from . import losses as losses
+    from . import miners as miners
     from . import models as models
     from . import pairwise as pairwise
     from . import report as report
@@ -29,6 +30,7 @@ import_on_first_use(
         "errors": None,
         "evaluation": None,
         "losses": None,
+        "miners": None,
         "models": None,
         "pairwise": None,
         "report": None,

@@ -18,6 +18,7 @@ LAYERS = (
     ("errors",),
     ("distances",),
     ("pairwise",),
+    ("miners",),
     ("losses",),
     ("models", "data", "evaluation"),
     ("training",),

@@ -39,6 +39,7 @@ class Rows:
     times: Float[Array, "b n"] | None = None
     gap: tuple[Float[Array, ""], Float[Array, ""]] | None = None
     measure: str = field(default="squared", metadata={"static": True})
+    dim: int = field(default=0, metadata={"static": True})  # the length of an embedding
 
     @property
     def squared(self) -> Float[Array, "b n"]:
@@ -140,6 +141,7 @@ def make_rows(anchors: Side, references: Side, measure: str = "squared") -> Rows
         label=anchors.labels[:, None] if one_label else None,
         weight=weight,
         measure=measure,
+        dim=x.shape[1],
     )
 
 
