@@ -153,6 +153,11 @@ _cubic = partial(Counterpart, largest=256)  # B x B x B entries and more
 _with_margin = {"margin": MARGIN}
 _paper = {"convention": "paper"}
 
+
+def _pnp(variant):
+    return _cubic(lambda pml, _: pml.losses.PNPLoss(variant=variant))
+
+
 COUNTERPARTS: dict[str, Counterpart] = {
     # PML averages positive and negative pairs apart.
     "contrastive": Counterpart(_contrastive, options=_with_margin, same=None),
@@ -201,12 +206,8 @@ COUNTERPARTS: dict[str, Counterpart] = {
     "smooth_ap": _cubic(
         lambda pml, _: pml.losses.SmoothAPLoss(0.01), same=None, goal={256: 100.0}
     ),
-    **{
-        f"pnp {variant}": _cubic(
-            lambda pml, _, variant=variant: pml.losses.PNPLoss(variant=variant)
-        )
-        for variant in ("O", "Ds", "Dq", "Iu", "Ib")
-    },
+    "pnp": _pnp("O"),
+    **{f"pnp {variant}": _pnp(variant) for variant in ("Ds", "Dq", "Iu", "Ib")},
     "histogram": Counterpart(lambda pml, _: pml.losses.HistogramLoss(100)),
     "n_pairs": Counterpart(lambda pml, _: pml.losses.NPairsLoss()),
     "threshold_consistent_margin": Counterpart(
