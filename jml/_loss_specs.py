@@ -54,6 +54,7 @@ class Choice:
     text: str
     choices: tuple[str, ...]
     default: str
+    named: bool = False  # in the names of `variants` the default stands, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,7 @@ MINING = Choice(
     text="triplets that the loss uses",
     choices=("hardest", "semi", "all"),
     default="semi",
+    named=True,
 )
 
 
@@ -202,7 +204,7 @@ def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     """Each loss, once for each word of its choices, the convention apart.
 
     Choices are not combined: beside a word the others have their defaults. A name has
-    the word of the first choice, or the other word that is not a default.
+    the word that is no default, and none with all defaults, but for a `named` choice.
 
     >>> variants()["triplet_hardest"]
     ('triplet', {'mining': 'hardest'})
@@ -211,11 +213,11 @@ def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     for name, spec in SPECS.items():
         choices = [choice for choice in spec.choices if choice is not CONVENTION]
         defaults = {choice.name: choice.default for choice in choices}
-        if not choices:
-            by_name[name] = name, {}
+        if not any(choice.named for choice in choices):
+            by_name[name] = name, defaults
         for choice in choices:
             for word in choice.choices:
-                if choice is choices[0] or word != choice.default:
+                if choice.named or word != choice.default:
                     part = word if isinstance(word, str) else choice.name
                     variant = name, defaults | {choice.name: word}
                     by_name[separator.join((name, part))] = variant

@@ -8,7 +8,14 @@ from flax import nnx
 
 from jml import distances, losses
 from jml._loss_specs import variants
-from tests.losses.contract import CASES, LABELS, PROXIES, SPEC_OF, X
+from tests.losses.contract import (
+    CASES,
+    LABELS,
+    PROXIES,
+    SPEC_OF,
+    X,
+    representative,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 # One case of each function, in its textbook form.
@@ -32,20 +39,33 @@ class Box:
 kinds = pytest.mark.parametrize("kind", [nnx.Param, Box])
 
 
-@kinds
-@pytest.mark.parametrize("name", EACH)
-def test_losses_take_array_objects_for_every_argument(name, kind):
+def arguments(name, kind):
+    """Plain ones, and the same as objects of a kind."""
     x, labels, where = jnp.asarray(X), jnp.asarray(LABELS), jnp.asarray(LABELS > 0)
-    memory, number = losses.init_memory(3, 4), jnp.asarray(0.7)
-    plain = {"where": where} | dict.fromkeys(SPEC_OF[name].defaults(), number)
+    number = jnp.asarray(0.7)
+    plain = {"embeddings": x, "labels": labels, "where": where}
+    plain |= dict.fromkeys(SPEC_OF[name].defaults(), number)
     if SPEC_OF[name].proxies is not None:
         plain |= {"proxies": PROXIES}
     boxed = {argument: kind(value) for argument, value in plain.items()}
     if SPEC_OF[name].proxies is None:
-        plain["memory"] = memory = losses.update_memory(memory, x[:2], labels[:2])
+        memory = losses.update_memory(losses.init_memory(3, 4), x[:2], labels[:2])
+        plain["memory"] = memory
         boxed["memory"] = losses.Memory(*map(kind, memory))
-    loss = CASES[name]
-    assert loss(kind(x), kind(labels), **boxed) == loss(x, labels, **plain)
+    return plain, boxed
+
+
+@kinds
+@representative
+def test_losses_take_array_objects_for_every_argument(name, kind):
+    plain, boxed = arguments(name, kind)
+    assert CASES[name](**boxed) == CASES[name](**plain)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_all_losses_are_traced_with_array_objects(name):
+    boxed = arguments(name, Box)[1]
+    assert jax.eval_shape(lambda: CASES[name](**boxed)).shape == ()
 
 
 @kinds

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from jml._loss_specs import variants
 from tests.parity import assert_close
+from tests.training.many_devices import LOSSES
 
 
 def start(out, devices, *arguments):
@@ -49,7 +49,7 @@ def test_losses_and_gradients_on_more_devices_are_those_of_one(
     expected, found = computed["1"], computed[devices]
     assert found["devices"] == 8 and expected["devices"] == 1
     names = [name for name in expected if name.startswith(dtype)]
-    assert len(names) == (len(variants()) + 1) * 4  # and one in pieces
+    assert len(names) == (len(LOSSES) + 1) * 4  # and one in pieces
     for name in names:
         assert np.isfinite(expected[name]).all() and np.any(expected[name])
         topic = f"{devices} devices and one, {name.split()[-1]}, {dtype}"

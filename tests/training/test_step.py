@@ -111,7 +111,7 @@ def test_fixed_proxies_stay_where_they_were_drawn(batch):
     "loss",
     [
         pytest.param(name, marks=() if name == "contrastive" else pytest.mark.slow)
-        for name in SPECS
+        for name in ("contrastive", "proxy_nca", "vicreg")
     ],
 )
 def test_another_value_of_a_hyperparameter_compiles_no_other_step(batch, loss):
