@@ -42,8 +42,8 @@ def family(name):
 
 # What a loss must take for each kind of use, and the reduction there.
 KINDS = {
-    "labels": ({"reduction"}, "mean"),
-    "memory": ({"memory", "reduction"}, "sum"),
+    "labels": ({"related"}, "mean"),
+    "memory": ({"memory", "related"}, "sum"),
     "references": ({"references", "memory"}, "mean"),
     "many_hot": ({"related"}, "nonzero"),
     "related": ({"related"}, "none"),
