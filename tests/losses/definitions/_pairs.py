@@ -16,11 +16,9 @@ def log_sum(*numbers, weights=None):
 
 
 def log1p_sum(*numbers, weights=None):
-    """log(1 + the weighted sum of exponentials)."""
-    zero = torch.zeros(1, dtype=torch.float64)
-    if weights is not None:
-        weights = torch.cat([torch.ones(1), weights])
-    return log_sum(zero, *numbers, weights=weights)
+    """log(1 + the weighted sum of exponentials), exact however small the sum is."""
+    zero = torch.zeros((), dtype=torch.float64)
+    return torch.logaddexp(zero, log_sum(*numbers, weights=weights))
 
 
 def unordered(relations, mask):
@@ -116,7 +114,7 @@ def ntxent(x, y, relations, temperature, similarity="cosine"):
     s, terms = compare(x, y, similarity) / temperature, []
     for i, p in np.argwhere(relations.positive):
         far = s[i, relations.negative[i]]
-        value = log_sum(s[i, p], far) - s[i, p]
+        value = log1p_sum(far - s[i, p])
         terms.append(Term(relations.weight[i, p] * value, i))
     return terms
 
