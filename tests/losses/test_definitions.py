@@ -37,7 +37,8 @@ def test_every_loss_of_pairs_has_a_definition():
 def test_losses_equal_their_definitions(name, kind, seed, classes, factor):
     numbers = numbers_of(name, factor)
     with jax.enable_x64(True):
-        for points in POINTS:
+        # By rounding, miners find different pairs among those that are equally far.
+        for points in POINTS if kind != "mined" else set(POINTS) - set(KINKED):
             case = Case(kind, points, seed, classes)
             label = f"{points}, seed {seed}, {classes} classes, factor {factor}"
             smooth = points not in KINKED
