@@ -180,11 +180,12 @@ def _memory_errors(config: Config) -> Iterator[None]:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            kept = "" if config.memory is None else f", --memory {config.memory}"
             raise UserError(
                 f"--batch_size: no memory for {config.batch_size} images of"
                 f" --image_size {config.image_size} with --embedding_dim"
                 f" {config.embedding_dim} (--batch_size_test"
-                f" {config.batch_size_test}); lower one of these, or pass a"
+                f" {config.batch_size_test}{kept}); lower one of these, or pass a"
                 " --microbatch."
             ) from None
         raise
