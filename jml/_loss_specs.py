@@ -75,7 +75,7 @@ class LossSpec:
     choices: tuple[Choice, ...] = ()
     proxies: Proxies | None = None
     # Of the arguments that pair losses share, those that a training may pass.
-    takes: tuple[str, ...] = ("memory",)
+    takes: tuple[str, ...] = ("memory", "miner", "reduction")
     views: bool = False  # of two views of each item instead of items and labels
     unit_length: bool = False  # it compares embeddings scaled to length one
     diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
@@ -112,6 +112,12 @@ CONVENTION = Choice(
     text="way to count pairs: that of the original code or that of the paper",
     choices=("original", "paper"),
     default="original",
+)
+SIMILARITY = Choice(
+    name="similarity",
+    text="what the loss compares: cosines, or inner products of embeddings as they are",
+    choices=("cosine", "dot"),
+    default="cosine",
 )
 MINING = Choice(
     name="mining",
@@ -159,6 +165,7 @@ SPECS: dict[str, LossSpec] = {
         Hyperparameter("alpha", "sharpness in positive pairs", 2.0, above=0),
         Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
         Hyperparameter("base", "similarity of the boundary", 0.5, learned="number"),
+        choices=(SIMILARITY,),
         loss_lr=0.01,
         unit_length=True,
     ),
@@ -173,7 +180,7 @@ SPECS: dict[str, LossSpec] = {
         ),
         proxies=Proxies(),
         loss_lr=0.03,
-        takes=(),
+        takes=("reduction",),
         unit_length=True,
         diagnostics="nearest_proxies",
         images_per_class=2,
@@ -201,7 +208,9 @@ SPECS: dict[str, LossSpec] = {
 
 
 def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
-    """Each loss, once for each word of its choices, the convention apart.
+    """Each loss, once for each word of its choices.
+
+    That is without the convention and the similarity, which many losses have.
 
     Choices are not combined: beside a word the others have their defaults. A name has
     the word that is no default, and none with all defaults, but for a `named` choice.
@@ -211,7 +220,7 @@ def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     """
     by_name: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, spec in SPECS.items():
-        choices = [choice for choice in spec.choices if choice is not CONVENTION]
+        choices = [c for c in spec.choices if c not in (CONVENTION, SIMILARITY)]
         defaults = {choice.name: choice.default for choice in choices}
         if not any(choice.named for choice in choices):
             by_name[name] = name, defaults

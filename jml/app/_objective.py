@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jml import losses
+from jml import losses, miners
 from jml._loss_specs import SPECS
 from jml._miner_specs import MINERS
 from jml.app._config import Config, learned
@@ -105,8 +105,6 @@ def _miner(config: Config, hyper: Hyper, key: Array | None) -> Any:
     """The miner of a run, or None."""
     if config.miner is None:
         return None
-    from jml import miners  # pyright: ignore[reportAttributeAccessIssue]
-
     spec, function = MINERS[config.miner], getattr(miners, config.miner)
     words = {c.name: getattr(config, f"miner_{c.name}") for c in spec.choices}
     return function(*[key] * spec.random, **hyper.miner, **words)

@@ -1,15 +1,13 @@
 """Flags for what many losses share: the memory, a miner, the reduction, two views."""
 
-import sys
-from dataclasses import asdict, replace
-from types import SimpleNamespace
+from dataclasses import asdict
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jml.miners
 from jml import losses
-from jml._loss_specs import SPECS
 from jml._miner_specs import MINERS
 from jml.app._config import Config, parse
 from jml.app._config._consistency import differences
@@ -59,6 +57,11 @@ X, LABELS = jnp.asarray(np.eye(4, 2), jnp.float32), jnp.arange(4) // 2
             "--reduction: unknown 'none'; did you mean 'nonzero'? choose from mean,"
             " nonzero, sum.",
         ),
+        (
+            "--miner=easy_hard --miner_positives=all",
+            "--miner_positives: semihard is by the one pair that --miner_negatives"
+            " keeps, or the reverse, got all and semihard; pass easy or hard for one.",
+        ),
         ("--miner_cutoff=0", "--miner_cutoff: 0.0 must be above 0."),
     ],
 )
@@ -69,16 +72,14 @@ def test_a_flag_that_the_loss_cannot_use_is_one_line(words, line):
 
 
 @pytest.fixture
-def takes_all(monkeypatch):
-    """Contrastive loss, with all shared arguments; what it gets is kept."""
+def taken(monkeypatch):
+    """What contrastive loss gets of the shared arguments."""
     passed = []
 
     def contrastive_loss(embeddings, labels, *, margin, convention, **shared):
         passed.append(shared)
         return embeddings.sum()
 
-    row = replace(SPECS["contrastive"], takes=("memory", "miner", "reduction"))
-    monkeypatch.setitem(SPECS, "contrastive", row)
     monkeypatch.setattr(losses, "contrastive_loss", contrastive_loss)
     return passed
 
@@ -90,15 +91,14 @@ def miners(monkeypatch):
     def maker(name):
         return lambda *keys, **options: (name, *keys, options)
 
-    module = SimpleNamespace(**{name: maker(name) for name in MINERS})
-    monkeypatch.setitem(sys.modules, "jml.miners", module)
-    monkeypatch.setattr("jml.miners", module, raising=False)
+    for name in MINERS:
+        monkeypatch.setattr(jml.miners, name, maker(name))
 
 
 HYPER = Hyper(None, {"margin": 0.5})
 
 
-def test_the_memory_the_miner_and_the_reduction_reach_the_loss(takes_all, miners):
+def test_the_memory_the_miner_and_the_reduction_reach_the_loss(taken, miners):
     config = Config(miner="easy_hard", miner_positives="hard", reduction="sum")
     memory = losses.init_memory(3, 2)
     objective_of(config)(
@@ -106,21 +106,21 @@ def test_the_memory_the_miner_and_the_reduction_reach_the_loss(takes_all, miners
     )
     words = {"positives": "hard", "negatives": "semihard"}
     expected = {"miner": ("easy_hard", words), "reduction": "sum", "memory": memory}
-    assert takes_all.pop() == expected
+    assert taken.pop() == expected
     objective_of(Config())(X, LABELS, None, HYPER)
-    assert takes_all.pop() == {}
+    assert taken.pop() == {}
 
 
-def test_numbers_of_a_miner_are_traced_and_a_random_one_has_a_key(takes_all, miners):
+def test_numbers_of_a_miner_are_traced_and_a_random_one_has_a_key(taken, miners):
     config = Config(miner="distance_weighted", miner_cutoff=0.25)
     assert miner_numbers(config) == {"cutoff": 0.25, "nonzero_loss_cutoff": 1.4}
     hyper = HYPER._replace(miner={"cutoff": 1.0, "nonzero_loss_cutoff": 2.0})
     objective_of(config)(X, LABELS, None, hyper, key="key")
     diagnostics_of(config)(X, LABELS, None, hyper, key="key")
-    assert takes_all == [{"miner": ("distance_weighted", "key", hyper.miner)}]
+    assert taken == [{"miner": ("distance_weighted", "key", hyper.miner)}]
 
 
-def test_flags_of_a_miner_have_its_defaults_or_a_note(takes_all):
+def test_flags_of_a_miner_have_its_defaults_or_a_note():
     assert Config(miner="pair_margin").miner_neg_margin == 0.8
     assert Config().miner_neg_margin is None
     words = ["--miner_kind=hard", "--miner_margin=0.1"]
@@ -135,7 +135,7 @@ def test_flags_of_a_miner_have_its_defaults_or_a_note(takes_all):
     assert parse(["--miner=triplet_margin", *words]).notes == ()
 
 
-def test_a_run_from_before_these_flags_goes_on_without_them(takes_all):
+def test_a_run_from_before_these_flags_goes_on_without_them():
     saved = asdict(Config())
     new = {"memory", "memory_warmup", "miner", "reduction", "learn"}
     saved = {k: v for k, v in saved.items() if k not in new and "miner_" not in k}

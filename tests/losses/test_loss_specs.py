@@ -20,7 +20,9 @@ from tests.losses.contract import LABELS, PROXIES, X
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-SHARED = {"where", "memory", "block_size", "axis_name"}
+REFERENCES = {"references", "reference_labels", "reference_where", "related"}
+TAKEN = {"memory", "miner", "reduction"}  # of these a row says which the loss has
+SHARED = {"where", "block_size", "axis_name"} | REFERENCES | TAKEN
 every = pytest.mark.parametrize("name", SPECS)
 of_items = pytest.mark.parametrize("name", [n for n in SPECS if not SPECS[n].views])
 
@@ -35,7 +37,8 @@ def test_loss_specs_match_the_signatures(name):
     spec = SPECS[name]
     parameters = inspect.signature(function_of(name)).parameters
     first = ["embeddings", "labels"] + ["proxies"] * (spec.proxies is not None)
-    needed = SHARED if spec.proxies is None else SHARED - {"memory"}
+    needed = SHARED - TAKEN | set(spec.takes)
+    needed -= set() if spec.proxies is None else REFERENCES
     assert_signature(parameters, first, spec, needed)
 
 

@@ -131,13 +131,14 @@ def differences(config: Settings, saved: Mapping[str, Any]) -> list[str]:
 
     A run with differences cannot be resumed. ``maxiter`` is such a field only where
     the learning rate depends on it, and a flag that the loss does not have never is.
+    A setting that the version of the earlier run lacked had its default.
     """
     lines, saved = [], by_present_names(saved)
     unused = {name for name, value in BY_LOSS[config.loss].items() if value is None}
     unused |= unused_shared(config) | unused_rates(config)
     for item in fields(config):
         value = getattr(config, item.name)
-        default = item.metadata.get("earlier_default", item.default)
+        default = BY_LOSS[config.loss].get(item.name, item.default)
         earlier = saved.get(item.name, default)
         free = item.metadata["group"] == "run" or "free" in item.metadata
         free |= item.name in unused

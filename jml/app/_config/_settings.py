@@ -35,7 +35,6 @@ class Settings(LossSettings):
         None,
         "numbers of the loss that are trained with the network, such as scale,bias; or"
         " none",
-        earlier_default="none",
     )
     memory: int | None = flags.loss(
         None,

@@ -23,6 +23,13 @@ def check_shared(config: Settings) -> None:
             raise _unusable(name, config)
     if spec.views:
         _check_views(config)
+    words = config.miner_positives, config.miner_negatives
+    if "semihard" in words and ("all" in words or words[0] == words[1]):
+        raise UserError(
+            "--miner_positives: semihard is by the one pair that --miner_negatives"
+            f" keeps, or the reverse, got {' and '.join(words)}; pass easy or hard for"
+            " one."
+        )
 
 
 def _unusable(name: str, config: Settings) -> UserError:
