@@ -1,4 +1,4 @@
-"""``--memory`` and ``--learn``: what a run carries beside the network."""
+"""``--memory``, ``--learn`` and draws: what a run carries beside the network."""
 
 import json
 import signal
@@ -11,16 +11,17 @@ from jml.app._logging import _journal as journal
 from tests.app.runs import SMALL_RUN, records_of
 
 LEARN = ["--loss=multi_similarity", "--learn=base", "--loss_lr=0.05"]
+DRAWS = ["--miner=distance_weighted", "--reduction=nonzero"]
 MEMORY = ["--memory=60", "--memory_warmup=2", "--microbatch=12"]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short_network")
-def test_a_run_with_memory_and_learned_numbers_goes_on_where_it_was_cut(
+def test_a_run_with_a_memory_learned_numbers_and_draws_goes_on_where_it_was_cut(
     images, main, tmp_path, monkeypatch
 ):
     flags = [*SMALL_RUN, f"--dataroot={images}", f"--checkpoints_path={tmp_path}"]
-    flags += [*MEMORY, *LEARN, "--maxiter=8", "--eval_interval=8"]
+    flags += [*MEMORY, *LEARN, *DRAWS, "--maxiter=8", "--eval_interval=8"]
     assert main([*flags, "--name=whole"]) == 0
     step = journal.Journal.step
 
