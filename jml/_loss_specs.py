@@ -126,6 +126,18 @@ MINING = Choice(
     default="semi",
     named=True,
 )
+POSITIVES = Choice(
+    name="positives",
+    text="place of the sum over positives, with regard to the logarithm",
+    choices=("outside", "inside"),
+    default="outside",
+)
+DENOMINATOR = Choice(
+    name="denominator",
+    text="what positives are compared with",
+    choices=("all", "one", "negatives"),
+    default="all",
+)
 
 
 def _margin(default: float, command_default: float | None = None) -> Hyperparameter:
@@ -135,6 +147,16 @@ def _margin(default: float, command_default: float | None = None) -> Hyperparame
         default,
         command_default=command_default,
         above=0,
+    )
+
+
+def _temperature(default: float) -> Hyperparameter:
+    return Hyperparameter(
+        "temperature",
+        "divisor of similarities before exponentials",
+        default,
+        above=0,
+        learned="number",
     )
 
 
@@ -166,6 +188,15 @@ SPECS: dict[str, LossSpec] = {
         Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
         Hyperparameter("base", "similarity of the boundary", 0.5, learned="number"),
         choices=(SIMILARITY,),
+        loss_lr=0.01,
+        unit_length=True,
+    ),
+    "supcon": row(
+        _temperature(0.1),
+        Hyperparameter(
+            "hardness", "weight of similar negatives over others", 0.0, minimum=0
+        ),
+        choices=(POSITIVES, DENOMINATOR),
         loss_lr=0.01,
         unit_length=True,
     ),

@@ -65,6 +65,7 @@ from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
 from ._objective import make_objective as make_objective
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
+from ._supcon import supcon_loss as supcon_loss
 from ._triplet import triplet_loss as triplet_loss
 from ._vicreg import vicreg_loss as vicreg_loss
 
@@ -79,6 +80,7 @@ __all__ = [
     "make_objective",
     "multi_similarity_loss",
     "proxy_nca_loss",
+    "supcon_loss",
     "triplet_loss",
     "update_memory",
     "vicreg_loss",

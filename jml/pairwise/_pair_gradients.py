@@ -60,8 +60,11 @@ def _reduce_part(
             f"{anchors} anchors, the sums and the numbers of terms, got {got}"
         )
     total, number, *above_zero = part
-    if reduction == "nonzero":
-        number = above_zero[0] if above_zero else (total > 0).astype(total.dtype)
+    if reduction == "nonzero" and above_zero:
+        number = above_zero[0]
+    elif reduction == "nonzero":
+        number = (total > 0).astype(total.dtype)
+        total = jnp.where(total < 0, 0, total)  # which a NaN is not
     return total, _without_gradient(name, number)
 
 

@@ -82,6 +82,7 @@ def supcon(
 
     In the denominator stand all pairs of the anchor; the negatives and the one positive
     of the numerator (n-pairs, InfoNCE); or only the negatives (decoupled, Yeh 2022).
+    A weight is a factor of its positive's term, not of what stands in the denominator.
     With `hardness` negatives are weighted by e^(hardness s), on average by 1 (Robinson
     2021).
     """
@@ -96,15 +97,17 @@ def supcon(
             hard = hardness * s[i, n]
             far = far + hard - torch.logsumexp(hard, 0) + np.log(len(n))
         if denominator == "all":
-            below = torch.logaddexp(log_sum(near, weights=weights), log_sum(far))
+            below = torch.logaddexp(log_sum(near), log_sum(far))
         elif denominator == "one":
             below = torch.logaddexp(near, log_sum(far))
         else:
             below = log_sum(far)
         if positives == "outside":
             value = (weights * (below - near)).mean()
-        else:
+        elif denominator == "one":
             value = np.log(len(p)) - log_sum(near - below, weights=weights)
+        else:  # with the same sums of exponentials, so that it can be exactly 0
+            value = np.log(len(p)) + below - log_sum(near, weights=weights)
         terms.append(Term(value, i))
     return terms
 
