@@ -139,6 +139,8 @@ DENOMINATOR = Choice(
     default="all",
 )
 
+SCALE = "factor on the distances or similarities of the loss"
+
 
 def _margin(default: float, command_default: float | None = None) -> Hyperparameter:
     return Hyperparameter(
@@ -198,6 +200,17 @@ SPECS: dict[str, LossSpec] = {
         ),
         choices=(POSITIVES, DENOMINATOR),
         loss_lr=0.01,
+        unit_length=True,
+    ),
+    "ntxent": row(_temperature(0.07), loss_lr=0.01, unit_length=True),
+    "circle": row(
+        _margin(0.4),
+        Hyperparameter("gamma", "sharpness of the circle loss", 80.0, above=0),
+        unit_length=True,
+    ),
+    "tuplet_margin": row(
+        _margin(0.1),
+        Hyperparameter("scale", SCALE, 64.0, above=0),
         unit_length=True,
     ),
     "proxy_nca": row(

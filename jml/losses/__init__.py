@@ -58,20 +58,24 @@ from jml.pairwise._memory import init_memory as init_memory
 from jml.pairwise._memory import update_memory as update_memory
 
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
+from ._circle import circle_loss as circle_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
 from ._lifted import lifted_loss as lifted_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
+from ._ntxent import ntxent_loss as ntxent_loss
 from ._objective import make_objective as make_objective
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._supcon import supcon_loss as supcon_loss
 from ._triplet import triplet_loss as triplet_loss
+from ._tuplet_margin import tuplet_margin_loss as tuplet_margin_loss
 from ._vicreg import vicreg_loss as vicreg_loss
 
 __all__ = [
     "Memory",
     "barlow_twins_loss",
+    "circle_loss",
     "contrastive_loss",
     "init_memory",
     "init_proxies",
@@ -79,9 +83,11 @@ __all__ = [
     "make_diagnostics",
     "make_objective",
     "multi_similarity_loss",
+    "ntxent_loss",
     "proxy_nca_loss",
     "supcon_loss",
     "triplet_loss",
+    "tuplet_margin_loss",
     "update_memory",
     "vicreg_loss",
 ]

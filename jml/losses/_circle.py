@@ -79,7 +79,7 @@ def circle_loss(
     Example:
         >>> x = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 2.0]])
         >>> print(f"{circle_loss(x, np.array([0, 0, 1]), gamma=8.0):.4f}")
-        0.5
+        0.5823
 
     References:
         Sun et al.: Circle Loss: A Unified Perspective of Pair Similarity Optimization,
@@ -98,7 +98,7 @@ def circle_loss(
 
 
 def terms(
-    rows: Rows, *, margin: Scalar, gamma: Scalar
+    rows: Rows, *, margin: Float[Array, ""], gamma: Float[Array, ""]
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each anchor's term, and 1 for an anchor with a positive and a negative."""
     # 1 - s is to a positive what s is to a negative.
@@ -112,7 +112,7 @@ def terms(
 
 
 @jax.custom_jvp
-def paced(s: Float[Array, "b n"], margin: Scalar) -> Float[Array, "b n"]:
+def paced(s: Float[Array, "b n"], margin: Float[Array, ""]) -> Float[Array, "b n"]:
     """``max(s + margin, 0) (s - margin)``, whose slope by s is the first factor."""
     return jnp.maximum(s + margin, 0) * (s - margin)
 

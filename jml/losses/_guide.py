@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
@@ -67,8 +66,8 @@ def _prepare(name: str, argument: str, guide: Any, rows: Any, batch: Batch):
 
 def mine_by_guide(
     miner: Miner | None,
-    anchors: Float[Array | np.ndarray, "n g"],
-    references: Float[Array | np.ndarray, "m g"],
+    anchors: Float[Array, "n g"],
+    references: Float[Array, "m g"],
     rows: Rows,
 ) -> Rows:
     """Drops negatives more similar to the anchor than its positives are, by the guide.
@@ -83,8 +82,6 @@ def mine_by_guide(
     # Of a memory, which stands last, the guide knows nothing.
     unknown = rows.values.shape[1] - len(references)
     found = jnp.pad(found, [(0, 0), (0, unknown)], constant_values=-jnp.inf)
-    nearest = jnp.max(
-        jnp.where(rows.positive, found, -jnp.inf), axis=1, keepdims=True
-    )
+    nearest = jnp.max(jnp.where(rows.positive, found, -jnp.inf), axis=1, keepdims=True)
     kept = rows.keep(rows.positive, ~(found > nearest))
     return kept if miner is None else miner(kept)

@@ -105,7 +105,7 @@ def supcon_loss(
     Example:
         >>> x = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 2.0]])
         >>> print(f"{supcon_loss(x, np.array([0, 0, 1])):.4f}")
-        0.0635
+        0.0636
 
     References:
         Khosla et al.: Supervised Contrastive Learning, 2020,
@@ -147,8 +147,8 @@ def supcon_loss(
 def terms(
     rows: Rows,
     *,
-    temperature: Scalar,
-    hardness: Scalar,
+    temperature: Float[Array, ""],
+    hardness: Float[Array, ""],
     inside: bool,
     denominator: str,
     weighted: bool,
@@ -180,7 +180,7 @@ def terms(
 
 
 def weigh(
-    rows: Rows, scores: Float[Array, "b n"], hardness: Scalar
+    rows: Rows, scores: Float[Array, "b n"], hardness: Float[Array, ""]
 ) -> Float[Array, "b n"]:
     """The scores plus logarithms of weights, which are 1 on average over negatives."""
     logs = hardness * rows.similarity

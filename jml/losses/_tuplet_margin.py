@@ -80,7 +80,7 @@ def tuplet_margin_loss(
     Example:
         >>> x = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 2.0]])
         >>> print(f"{tuplet_margin_loss(x, np.array([0, 0, 1]), scale=8.0):.4f}")
-        0.0590
+        0.0612
 
     References:
         Yu, Tao: Deep Metric Learning with Tuplet Margin Loss, 2019,
@@ -99,7 +99,7 @@ def tuplet_margin_loss(
 
 
 def terms(
-    rows: Rows, *, margin: Scalar, scale: Scalar
+    rows: Rows, *, margin: Float[Array, ""], scale: Float[Array, ""]
 ) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
     """Sum and number of each anchor's positive pairs, and of those above 0."""
     cosine = rows.similarity

@@ -137,10 +137,15 @@ def circle(x, y, relations, margin, gamma):
 
 
 def tuplet_margin(x, y, relations, margin, scale):
-    """Yu 2019: log(1 + sum of e^(scale (cos of a negative - cos(theta - margin))))."""
+    """Yu 2019: log(1 + sum of e^(scale (cos of a negative - cos(theta - margin)))).
+
+    The sine of theta has a floor, above what rounding makes of it where items coincide.
+    """
     s, terms = compare(x, y), []
+    floor = 16 * torch.finfo(s.dtype).eps
     for i, p in np.argwhere(relations.positive):
-        near = torch.cos(torch.acos(s[i, p].clamp(-1, 1)) - margin)
+        sine = torch.sqrt((1 - s[i, p] ** 2).clamp(min=floor))
+        near = s[i, p] * torch.cos(margin) + sine * torch.sin(margin)
         far = s[i, relations.negative[i]]
         value = log1p_sum(scale * (far - near))
         terms.append(Term(relations.weight[i, p] * value, i))
