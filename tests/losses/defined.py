@@ -205,7 +205,7 @@ def check(name, case, numbers, limit, *, label, smooth=True):
         if key in numbers:  # which is a difference of numbers like this
             scale = np.max(np.abs(expected)) / abs(numbers[key] or 1)
         else:
-            scale = 1e-6 / np.max(np.abs(case.x), initial=1e-9)
+            scale = 1e-3 / np.max(np.abs(case.x), initial=1e-9)
         if smooth:
             close(by[key], gradient, limit, scale, f"by {key} of {label}")
 

@@ -32,7 +32,7 @@ def test_every_loss_of_pairs_has_a_definition():
 @given(
     seed=st.integers(0, 2**32 - 1),
     classes=st.integers(1, 8),
-    factor=st.sampled_from([1.0, 0.6, 1.7]),
+    factor=st.sampled_from([0.9, 0.6, 1.7]),
 )
 def test_losses_equal_their_definitions(name, kind, seed, classes, factor):
     numbers = numbers_of(name, factor)

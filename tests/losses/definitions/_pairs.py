@@ -77,6 +77,8 @@ def supcon(
     positives="outside",
     denominator="all",
     similarity="cosine",
+    guide=None,
+    reference_guide=None,
 ):
     """Khosla 2020, (2) "outside" and (3) "inside" the logarithm.
 
@@ -84,11 +86,18 @@ def supcon(
     of the numerator (n-pairs, InfoNCE); or only the negatives (decoupled, Yeh 2022).
     A weight is a factor of its positive's term, not of what stands in the denominator.
     With `hardness` negatives are weighted by e^(hardness s), on average by 1 (Robinson
-    2021).
+    2021). A `guide` leaves out negatives that it finds more alike than each of the
+    anchor's positives (Solatorio 2024); it knows nothing of what follows its rows.
+    Weights are those of the numerators.
     """
     s, terms = compare(x, y, similarity), []
     for i in range(len(x)):
         p, n = relations.of(i)
+        if guide is not None and len(p):
+            theirs = guide if reference_guide is None else reference_guide
+            told = compare(guide, theirs).numpy()[i]
+            best = max((told[j] for j in p if j < len(told)), default=np.inf)
+            n = np.array([j for j in n if j >= len(told) or told[j] <= best], int)
         if not len(p) or (denominator == "negatives" and not len(n)):
             continue
         weights = relations.weights(i)

@@ -6,7 +6,7 @@ import torch
 from ._relations import Term, compare, euclidean, squared
 
 
-def fast_ap(x, y, relations, bins):
+def fast_ap(x, y, relations, bins=10):
     """Cakir 2019, (11): average precision from histograms of squared distances."""
     s, terms = squared(x, y, normalized=True), []
     nodes = torch.linspace(0, 4, bins + 1, dtype=torch.float64)[:, None]
@@ -42,7 +42,7 @@ def smooth_ap(x, y, relations, temperature, include_anchor=False):
     return terms
 
 
-def pnp(x, y, relations, temperature, alpha, b, variant, include_anchor=True):
+def pnp(x, y, relations, temperature, alpha, b, variant="O", include_anchor=True):
     """Li 2021: a penalty of the number of negatives before each positive.
 
     The authors' code counts the anchor as its own positive.
@@ -64,7 +64,7 @@ def pnp(x, y, relations, temperature, alpha, b, variant, include_anchor=True):
     return terms
 
 
-def recall_at_k(x, y, relations, temperature, rank_temperature, ks):
+def recall_at_k(x, y, relations, temperature, rank_temperature, ks=(1, 2, 4, 8, 16)):
     """Patel 2022, (8): the share of positives whose soft rank is at most k.
 
     As in the authors' code it is divided by min(k, number of positives).
@@ -83,7 +83,7 @@ def recall_at_k(x, y, relations, temperature, rank_temperature, ks):
     return terms
 
 
-def histogram(x, y, relations, bins):
+def histogram(x, y, relations, bins=100):
     """Ustinova 2016: how probably a negative pair is more alike than a positive."""
     s = compare(x, y)
     nodes = torch.linspace(-1, 1, bins + 1, dtype=torch.float64)

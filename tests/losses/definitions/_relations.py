@@ -136,5 +136,7 @@ def _means(terms, zero, together):
     total = zero
     for part in sorted({t.part for t in terms}):
         own = [t for t in terms if t.part == part]
-        total = total + sum(t.value for t in own) / sum(t.count for t in own)
+        count = sum(t.count for t in own)
+        if count:
+            total = total + sum(t.value for t in own) / count
     return total

@@ -52,19 +52,18 @@ def margin(x, y, relations, margin, beta, nu=0.0, normalized=True):
     `beta` is a number, or one a class. Its own cost is nu beta; with one a class, the
     sum of nu beta over the triplets, over the same divisor.
     """
-    d, totals, active = euclidean(x, y, normalized), [], 0
+    d, terms = euclidean(x, y, normalized), []
     for i in range(len(x)):
         p, n = relations.of(i)
         kept = torch.tensor(relations.triplets_of(i))
         own = beta if beta.ndim == 0 else beta[relations.labels[i]]
         near = torch.where(kept, torch.relu(d[i, p] - own + margin)[:, None], 0)
         far = torch.where(kept, torch.relu(own - d[i, n] + margin), 0)
-        active = active + ((near > 0).sum() + (far > 0).sum()).item()
-        cost = kept.sum() * nu * own if beta.ndim else 0
-        totals.append((relations.weights(i)[:, None] * (near + far)).sum() + cost)
-    if active == 0:
-        return sum(totals) * 0
-    return sum(totals) / active + (0 if beta.ndim else nu * beta)
+        active = ((near > 0).sum() + (far > 0).sum()).item()
+        cost = nu * own * (kept.sum() if beta.ndim else active)
+        total = (relations.weights(i)[:, None] * (near + far)).sum()
+        terms.append(Term(total + cost, i, active))
+    return terms
 
 
 def angular(x, y, relations, angle):
