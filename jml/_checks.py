@@ -113,9 +113,9 @@ def check_length(name: str, argument: str, value, length: int) -> None:
         )
 
 
-def check_choice(name: str, argument: str, value, choices: Collection[str]) -> None:
+def check_choice(name: str, argument: str, value, choices: Collection[Any]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if not isinstance(value, str) or value not in choices:
+    if not isinstance(value, str | bool) or value not in choices:
         known = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}: `{argument}` must be one of {known}, got {value!r}")
 

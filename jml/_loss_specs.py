@@ -48,12 +48,15 @@ class Hyperparameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A static option that a loss takes by keyword, one of several words."""
+    """A static option that a loss takes by keyword: one of several words, or a switch.
+
+    A switch has the choices False and True.
+    """
 
     name: str
     text: str
-    choices: tuple[str, ...]
-    default: str
+    choices: tuple[Any, ...]
+    default: Any
     named: bool = False  # in the names of `variants` the default stands, too
 
 

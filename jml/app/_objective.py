@@ -121,5 +121,5 @@ def loss_hyperparameters(config: Config) -> dict[str, float]:
     return {h.name: getattr(config, h.name) for h in SPECS[config.loss].hyperparameters}
 
 
-def _choices(config: Config) -> dict[str, str]:
+def _choices(config: Config) -> dict[str, Any]:
     return {c.name: getattr(config, c.name) for c in SPECS[config.loss].choices}

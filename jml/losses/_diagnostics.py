@@ -45,7 +45,7 @@ class Measured(NamedTuple):
         )
 
 
-def make_diagnostics(name: str, **choices: str) -> Diagnostics:
+def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
     """What to log of a batch beside its loss, to see whether the loss still learns.
 
     Each is a scalar: "positive_distance" and "negative_distance", the mean Euclidean

@@ -75,7 +75,7 @@ def _taken(name: str, shared: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def make_objective(name: str, **choices: str) -> Objective:
+def make_objective(name: str, **choices: Any) -> Objective:
     """A loss by its name, with the signature that all losses share.
 
     Args:
@@ -125,6 +125,8 @@ def make_objective(name: str, **choices: str) -> Objective:
         if spec.views:
             embeddings, labels, _ = check_batch(name, embeddings, labels)
             first, second, where = split_views(embeddings, labels)
+            if "reference_where" in spec.takes:
+                keywords["reference_where"] = where
             return loss(first, second, where=where, **keywords)
         if spec.proxies is None:
             return loss(embeddings, labels, **keywords)

@@ -125,11 +125,16 @@ def test_the_defaults_of_the_command_lie_within_its_bounds(name):
 
 TRIAL = """
 import dataclasses, json, sys
-from jml._loss_specs import SPECS, Hyperparameter
+from jml._loss_specs import SPECS, Choice, Hyperparameter
 steep = Hyperparameter(name="steep", text="steepness of trial", default=2.0, maximum=9)
 margin = Hyperparameter(name="margin", text="margin of the loss", default=0.1, below=1)
+bent = Choice(name="bent", text="trial on a bend", choices=(False, True), default=False)
 SPECS["trial"] = dataclasses.replace(
-    SPECS["lifted"], hyperparameters=(steep, margin), images_per_class=3, l2norm=True
+    SPECS["lifted"],
+    hyperparameters=(steep, margin),
+    choices=(bent,),
+    images_per_class=3,
+    l2norm=True,
 )
 from jml.app._config import parse
 from jml.errors import UserError
@@ -137,7 +142,7 @@ found = []
 for arguments in json.loads(sys.argv[1]):
     try:
         config = parse(arguments)
-        values = [config.steep, config.margin, config.images_per_class]
+        values = [config.steep, config.margin, config.images_per_class, config.bent]
         found.append([*values, *config.notes])
     except UserError as error:
         found.append(str(error))
@@ -150,16 +155,18 @@ def test_a_loss_spec_makes_its_flags():
     """The chosen loss's own bounds hold, and its own defaults."""
     trial = ["--loss", "trial", "--batch_size", "96"]
     tried = {
-        (): [None, 0.5, 4],
-        (*trial,): [2.0, 0.1, 3],
-        (*trial, "--steep", "3"): [3.0, 0.1, 3],
+        (): [None, 0.5, 4, None],
+        (*trial,): [2.0, 0.1, 3, False],
+        (*trial, "--bent"): [2.0, 0.1, 3, True],
+        (*trial, "--steep", "3"): [3.0, 0.1, 3, False],
         (*trial, "--steep", "10"): "--steep: 10.0 must be at most 9.",
         (*trial, "--margin", "1"): "--margin: 1.0 must be below 1.",
-        ("--margin", "1"): [None, 1.0, 4],
+        ("--margin", "1"): [None, 1.0, 4, None],
         ("--steep", "1"): [
             1.0,
             0.5,
             4,
+            None,
             "--steep has no effect with --loss contrastive",
         ],
         ("--steap", "1"): "--steap: unknown argument; did you mean '--steep'?",

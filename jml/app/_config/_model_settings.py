@@ -50,11 +50,11 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
         if choice is not CONVENTION
     }
     for name, choice in choices.items():
-        yield (
-            name,
-            str | None,
-            flags.loss(None, choice.text, choices=choice.choices),
-        )
+        if isinstance(choice.default, bool):
+            yield name, bool | None, flags.loss(None, choice.text)
+        else:
+            field = flags.loss(None, choice.text, choices=choice.choices)
+            yield name, str | None, field
     hyperparameters = {h.name: h for s in SPECS.values() for h in s.hyperparameters}
     for name, hyperparameter in hyperparameters.items():
         yield name, float | None, flags.loss(None, hyperparameter.text)
