@@ -76,6 +76,8 @@ class LossSpec:
 
     hyperparameters: tuple[Hyperparameter, ...] = ()
     choices: tuple[Choice, ...] = ()
+    # Static options that are no words, with the function's defaults. They have no flag.
+    static: tuple[tuple[str, Any], ...] = ()
     proxies: Proxies | None = None
     # Of the arguments that pair losses share, those that a training may pass.
     takes: tuple[str, ...] = ("memory", "miner", "reduction")
@@ -142,6 +144,7 @@ DENOMINATOR = Choice(
     default="all",
 )
 
+NORMALIZED = ("normalized", True)
 SCALE = "factor on the distances or similarities of the loss"
 
 
@@ -163,6 +166,22 @@ def _temperature(default: float) -> Hyperparameter:
         above=0,
         learned="number",
     )
+
+
+def _alpha(default: float) -> Hyperparameter:
+    text = (
+        "sharpness in positive pairs (multi_similarity), exponent of Dq (pnp), or"
+        " distance of negatives (ranked_list)"
+    )
+    return Hyperparameter("alpha", text, default, above=0)
+
+
+def _beta(default: float, **rest: Any) -> Hyperparameter:
+    text = (
+        "sharpness in negative pairs (multi_similarity), or distance of the boundary"
+        " (margin)"
+    )
+    return Hyperparameter("beta", text, default, above=0, **rest)
 
 
 def row(*hyperparameters: Hyperparameter, **rest: Any) -> LossSpec:
@@ -189,8 +208,8 @@ SPECS: dict[str, LossSpec] = {
         l2norm=False,
     ),
     "multi_similarity": row(
-        Hyperparameter("alpha", "sharpness in positive pairs", 2.0, above=0),
-        Hyperparameter("beta", "sharpness in negative pairs", 50.0, above=0),
+        _alpha(2.0),
+        _beta(50.0),
         Hyperparameter("base", "similarity of the boundary", 0.5, learned="number"),
         choices=(SIMILARITY,),
         loss_lr=0.01,
@@ -216,10 +235,51 @@ SPECS: dict[str, LossSpec] = {
         Hyperparameter("scale", SCALE, 64.0, above=0),
         unit_length=True,
     ),
+    "generalized_lifted": row(
+        Hyperparameter("pos_margin", "distance taken off those of positives", 0.0),
+        Hyperparameter("neg_margin", "distance asked of negatives", 1.0),
+        static=(NORMALIZED,),
+        unit_length=True,
+    ),
+    "nca": row(
+        Hyperparameter("scale", SCALE, 1.0, command_default=10.0, above=0),
+        static=(NORMALIZED,),
+        unit_length=True,
+    ),
+    "margin": row(
+        _margin(0.2),
+        _beta(1.2, learned="class"),
+        Hyperparameter("nu", "cost of large boundaries beta", 0.0),
+        loss_lr=0.01,
+        static=(NORMALIZED,),
+        unit_length=True,
+    ),
+    "ranked_list": row(
+        _margin(0.4),
+        _alpha(1.2),
+        Hyperparameter(
+            "positive_temperature", "weight of the farthest positives", 0.0, minimum=0
+        ),
+        Hyperparameter(
+            "negative_temperature", "weight of the nearest negatives", 10.0, minimum=0
+        ),
+        Hyperparameter(
+            "imbalance", "share of negatives in the loss", 0.5, minimum=0, maximum=1
+        ),
+        static=(NORMALIZED,),
+        unit_length=True,
+    ),
+    "threshold_consistent_margin": row(
+        Hyperparameter("pos_threshold", "least similarity of positives", 0.9),
+        Hyperparameter("neg_threshold", "largest similarity of negatives", 0.5),
+        Hyperparameter("pos_weight", "weight of the part of positives", 1.0, minimum=0),
+        Hyperparameter("neg_weight", "weight of the part of negatives", 1.0, minimum=0),
+        unit_length=True,
+    ),
     "proxy_nca": row(
         Hyperparameter(
             "scale",
-            "factor on the distances of proxy_nca; 1 in the original",
+            SCALE,
             1.0,
             command_default=10.0,
             above=0,

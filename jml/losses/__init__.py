@@ -61,13 +61,20 @@ from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._circle import circle_loss as circle_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
+from ._generalized_lifted import generalized_lifted_loss as generalized_lifted_loss
 from ._lifted import lifted_loss as lifted_loss
+from ._margin import margin_loss as margin_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
+from ._nca import nca_loss as nca_loss
 from ._ntxent import ntxent_loss as ntxent_loss
 from ._objective import make_objective as make_objective
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
+from ._ranked_list import ranked_list_loss as ranked_list_loss
 from ._supcon import supcon_loss as supcon_loss
+from ._threshold_consistent_margin import (
+    threshold_consistent_margin_loss as threshold_consistent_margin_loss,
+)
 from ._triplet import triplet_loss as triplet_loss
 from ._tuplet_margin import tuplet_margin_loss as tuplet_margin_loss
 from ._vicreg import vicreg_loss as vicreg_loss
@@ -77,15 +84,20 @@ __all__ = [
     "barlow_twins_loss",
     "circle_loss",
     "contrastive_loss",
+    "generalized_lifted_loss",
     "init_memory",
     "init_proxies",
     "lifted_loss",
     "make_diagnostics",
     "make_objective",
+    "margin_loss",
     "multi_similarity_loss",
+    "nca_loss",
     "ntxent_loss",
     "proxy_nca_loss",
+    "ranked_list_loss",
     "supcon_loss",
+    "threshold_consistent_margin_loss",
     "triplet_loss",
     "tuplet_margin_loss",
     "update_memory",

@@ -145,20 +145,13 @@ FORMULAS = {
     ),
     "CircleLoss": Formula("circle", {"margin": 0.4, "gamma": 80.0}),
     "FastAPLoss": Formula("fast_ap", {}, {"bins": 10}),
-    "GeneralizedLiftedStructureLoss": Formula("generalized_lifted", {"margin": 1.0}),
     "MultiSimilarityMiner": Formula(
         "mined_similarity",
         {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
         loss="MultiSimilarityLoss",
         miner="MultiSimilarityMiner",
     ),
-    "NCALoss": Formula("nca", {"scale": 1.0}),
     "NTXentLoss": Formula("ntxent", {"temperature": 0.07}),
-    "RankedListLoss": Formula(
-        "ranked_list",
-        {"margin": 0.4, "of_negatives": 2.0, "of_positives": 1.0},
-        of_loss={"margin": 0.4, "Tn": 2.0, "Tp": 1.0},
-    ),
     "SupConLoss": Formula("sup_con", {"temperature": 0.1}),
     "TripletMarginMiner": Formula(
         "semihard",

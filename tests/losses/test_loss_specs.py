@@ -54,6 +54,7 @@ def assert_signature(parameters, first, spec, needed):
     keywords = {n: p.default for n, p in parameters.items() if n not in first}
     assert all(parameters[n].kind is inspect.Parameter.KEYWORD_ONLY for n in keywords)
     expected = spec.defaults() | {c.name: c.default for c in spec.choices}
+    expected |= dict(spec.static)
     assert {n: keywords[n] for n in keywords if n not in SHARED} == expected
     assert needed == SHARED & set(keywords)
 
