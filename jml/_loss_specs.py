@@ -127,7 +127,7 @@ SIMILARITY = Choice(
 MINING = Choice(
     name="mining",
     text="triplets that the loss uses",
-    choices=("hardest", "semi", "all"),
+    choices=("hardest", "semi", "all", "batch_hard"),
     default="semi",
     named=True,
 )

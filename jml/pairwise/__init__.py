@@ -65,7 +65,7 @@ many rows at a time), `_memory`, `_references` (both sides of the matrix), `_row
 '''
 
 from ._arguments import SIMILARITIES, Batch, Miner, Options
-from ._blocks import Plan, on_cpu, run_if, scan_blocks
+from ._blocks import Plan, on_cpu, run_if, scan_blocks, split_rows
 from ._devices import (
     AxisName,
     check_axis_name,
@@ -96,7 +96,14 @@ from ._rows import (
     masked_sum,
 )
 from ._statistics import sum_through
-from ._sums import Sums, column_log_sums, map_rows, sum_pairs, sum_rows
+from ._sums import (
+    Sums,
+    column_log_sums,
+    map_rows,
+    mined_rows,
+    sum_pairs,
+    sum_rows,
+)
 
 __all__ = [
     "SIMILARITIES",
@@ -128,6 +135,7 @@ __all__ = [
     "masked_logsumexp",
     "masked_sum",
     "mean_of_each",
+    "mined_rows",
     "on_auto_axes",
     "on_cpu",
     "pair_loss",
@@ -136,6 +144,7 @@ __all__ = [
     "pvary_like",
     "run_if",
     "scan_blocks",
+    "split_rows",
     "sum_pairs",
     "sum_positives",
     "sum_rows",

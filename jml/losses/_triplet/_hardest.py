@@ -1,9 +1,7 @@
 """Triplets of every positive pair with the negative nearest to the anchor."""
 
-from functools import partial
-
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jml._numerics import first_minimum
 from jml.pairwise import (
@@ -19,10 +17,9 @@ from jml.pairwise import (
     masked_sum,
     psum,
     sum_positives,
-    sum_rows,
 )
 
-from ._mining import hinge_slope
+from ._formula import Options
 
 
 def hardest_sums(
@@ -56,8 +53,12 @@ def nearest_negatives(rows: Rows) -> tuple[Int[Array, " b"], Float[Array, " b"]]
 
 
 def hardest_terms(
-    rows: Rows, *, margin: Float[Array, ""], nearest: Float[Array, " m"], paper: bool
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    rows: Rows,
+    *,
+    margin: Float[Array, ""],
+    nearest: Float[Array, " m"],
+    options: Options,
+) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
     """Sum and number of the triplets of each anchor's positive pairs, from both ends.
 
     A pair (a, p) makes one triplet with the negative nearest to a and, if p is an
@@ -67,36 +68,16 @@ def hardest_terms(
     of_anchor = nearest[rows.anchor]
     of_reference = nearest.at[rows.reference].get(mode="fill", fill_value=jnp.inf)
     pairs = rows.positive_or_self
-    if paper:
+    if options.paper:
         # Not "< inf": a NaN counts as a negative, so that it shows.
         pairs = rows.positive & (of_anchor != jnp.inf)
-    hinge = jnp.maximum(rows.squared - of_anchor + margin, 0)
-    hinge += jnp.maximum(rows.squared - of_reference + margin, 0)
+    value = options.penalty.value
+    total = active = number = jnp.zeros_like(rows.squared[:, 0])
     both = pairs & (rows.reference < len(nearest))
-    number = count_true(pairs, hinge.dtype) + count_true(both, hinge.dtype)
-    return masked_sum(hinge, pairs), number
-
-
-def mine_nearest(
-    rows: Rows, positive: Bool[Array, "b n"], margin: Float[Array, ""], *, paper: bool
-) -> tuple[Float[Array, "b n"], Float[Array, " b"], Float[Array, " b"]]:
-    """The triplets of each row with its nearest negative, as `triplet_terms` has them.
-
-    Where a miner or a relation chooses a pair from one of its ends alone, each row
-    stands for itself.
-    """
-    del paper
-    position, nearest = nearest_negatives(rows)
-    slopes = hinge_slope(rows.squared - nearest[:, None] + margin)
-    slopes = jnp.where(positive, slopes, 0)
-    active = jnp.sum(slopes, axis=1)
-    row = jnp.arange(len(position))
-    pair_gradients = slopes.at[row, position].add(-active)
-    return pair_gradients, active, count_true(positive, active.dtype)
-
-
-def nearest_sums(
-    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
-) -> Sums:
-    """Sums over rows, each with its nearest negative."""
-    return sum_rows(partial(terms, mine=mine_nearest), pairs, hyperparameters, plan)
+    for chosen, negative in ((pairs, of_anchor), (both, of_reference)):
+        excess = rows.squared - jnp.where(negative == jnp.inf, 0, negative) + margin
+        penalty = jnp.where(negative == jnp.inf, 0, value(excess))
+        total += masked_sum(penalty, chosen)
+        number += count_true(chosen, penalty.dtype)
+        active += count_true(chosen & (penalty > 0), penalty.dtype)
+    return total, number, active

@@ -1,18 +1,14 @@
-"""Triplets of every positive pair with semi-hard or with all negatives."""
+"""Ways to choose triplets, row by row: semi-hard, nearest, hardest, all."""
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jml._numerics import first_minimum
 from jml.distances import FLOOR
 from jml.pairwise import (
-    ClassRuns,
     Hyperparameters,
     Pairs,
     Plan,
@@ -20,13 +16,24 @@ from jml.pairwise import (
     Sums,
     Terms,
     count_true,
-    find_class_runs,
+    masked_sum,
+    mean_of_each,
     on_cpu,
     pvary_like,
     run_if,
     sum_rows,
 )
 
+from ._formula import (
+    FindPositives,
+    Mine,
+    Mined,
+    OnePositive,
+    Options,
+    find_positives,
+    loop_over_positives,
+    no_triplets,
+)
 from ._sorted import sorted_gradients
 
 # Sorting a row takes as long as this many passes over it for each doubling of its
@@ -34,165 +41,215 @@ from ._sorted import sorted_gradients
 SORT_COST, SORT_COST_ON_CPU = 4, 100
 
 
-def triplet_terms(
-    rows: Rows, *, margin: Float[Array, ""], mine: Callable, paper: bool
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Sum and number of each anchor's triplets, those that `mine` chooses.
-
-    Once the active triplets are known, their sum is linear in the distances: each
-    distance times its pair gradient, plus the margin times the number of active
-    triplets. `mine` finds both, and is not differentiated.
-    """
-    positive = rows.positive_or_self
-    if paper:
-        positive = rows.positive & jnp.any(rows.negative, axis=1)[:, None]
-    pair_gradients, active, number = mine(
-        *jax.lax.stop_gradient((rows, positive, margin)), paper=paper
-    )
-    total = jnp.sum(pair_gradients * rows.squared, axis=1) + margin * active
-    return total, number
+def make_mine(mining: str, pairs: Pairs) -> Mine:
+    """The function that chooses the triplets of some rows of these pairs."""
+    if mining == "semi":
+        return partial(mine_semi_hard, find_positives(pairs))
+    if mining == "all":
+        return partial(mine_all, find_positives(pairs), pairs)
+    return mine_nearest if mining == "hardest" else mine_batch_hard
 
 
-def semi_hard_sums(
-    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+def row_sums(
+    mining: str,
+    terms: Terms,
+    pairs: Pairs,
+    hyperparameters: Hyperparameters,
+    plan: Plan,
 ) -> Sums:
-    """Each positive pair with the nearest negative beyond it."""
-    runs = find_class_runs(pairs.anchors, pairs.references)
-    start = pairs.anchors.position[0]
-
-    def mine(rows: Rows, positive, margin, *, paper: bool):
-        add_positive = partial(mine_semi_hard, ties=paper)
-        number = count_true(positive, rows.squared.dtype)
-        return *loop_gradients(
-            rows, positive, margin, runs, start, add_positive
-        ), number
-
+    """Sums over rows, each with the triplets of its anchor."""
+    mine = make_mine(mining, pairs)
     return sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
 
 
-def all_sums(
-    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
-) -> Sums:
-    """Each positive pair with every negative."""
-    runs = find_class_runs(pairs.anchors, pairs.references)
-    start = pairs.anchors.position[0]
-    most = jnp.max(runs.size, initial=0)
-    cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
-    many = most > cost * math.log2(len(runs.order))
-
-    def mine(rows: Rows, positive, margin, *, paper: bool):
-        del paper
-        few = loop_gradients(rows, positive, margin, runs, start, mine_all, many)
-        sort = partial(sorted_gradients, rows.squared, positive, rows.negative)
-        few = pvary_like(pairs.anchors, few)
-        pair_gradients, active = run_if(many, sort, margin, few)
-        dtype = pair_gradients.dtype
-        number = count_true(positive, dtype) * count_true(rows.negative, dtype)
-        return pair_gradients, active, number
-
-    return sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
-
-
-class OnePositive(NamedTuple):
-    """One positive for each anchor."""
-
-    position: Int[Array, " b"]
-    squared: Float[Array, " b"]  # its squared distance
-    valid: Bool[Array, " b"]  # False where the anchor has no such positive
-
-
-def loop_gradients(
-    rows: Rows,
-    positive: Bool[Array, "b n"],
-    margin: Float[Array, ""],
-    runs: ClassRuns,
-    start: Int[Array, ""],
-    mine_for_one: Callable,
-    unless: bool | Bool[Array, ""] = False,
-) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
-    """The pair gradients of each row and its active triplets, positive by positive.
-
-    Args:
-        rows: the rows.
-        positive: which of their pairs count as positive.
-        margin: of the loss.
-        runs: of the anchors' labels among all references. The longest is known at run
-            time only, and is the number of turns.
-        start: the position of the first anchor, which has the first of the runs.
-        mine_for_one: adds the triplets with one positive of each anchor.
-        unless: True for no turn at all.
-    """
-    anchor = rows.anchor[:, 0] - start
-    first, size = runs.first[anchor], runs.size[anchor]
-    has_negative = jnp.any(rows.negative, axis=1)
-
-    def add_positive(k, carry):
-        pair_gradients, active = carry
-        position = runs.order.at[first + k].get(mode="clip")
-        row = jnp.arange(len(position))
-        valid = has_negative & (k < size) & positive[row, position]
-        one = OnePositive(position, rows.squared[row, position], valid)
-        pair_gradients, number = mine_for_one(
-            pair_gradients, rows, positive, margin, one
-        )
-        return pair_gradients.at[row, position].add(number), active + number
-
-    nothing = jnp.zeros_like(rows.squared), jnp.zeros_like(rows.squared[:, 0])
-    turns = jnp.where(unless, 0, jnp.max(size, initial=0))
-    return jax.lax.fori_loop(0, turns, add_positive, nothing)
-
-
-def hinge_slope(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """The derivative of ``[x]+``: 1 above 0, one half at 0, 0 below."""
-    return (jnp.sign(x) + 1) / 2
+def row_means(
+    mining: str,
+    terms: Terms,
+    pairs: Pairs,
+    hyperparameters: Hyperparameters,
+    plan: Plan,
+) -> Float[Array, " b"]:
+    """The mean over the triplets of each anchor."""
+    mine = make_mine(mining, pairs)
+    return mean_of_each(partial(terms, mine=mine), pairs, hyperparameters, plan)
 
 
 def mine_all(
-    pair_gradients: Float[Array, "b n"], rows: Rows, positive, margin, one: OnePositive
-) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
-    """Subtracts 1 from the gradient by each negative inside the margin.
-
-    Returns:
-        The pair gradients, and the number of these negatives.
-    """
-    del positive
-    gaps = (one.squared + margin)[:, None] - rows.squared
-    active = jnp.where(rows.negative & one.valid[:, None], hinge_slope(gaps), 0)
-    return pair_gradients - active, jnp.sum(active, axis=1)
-
-
-def mine_semi_hard(
-    pair_gradients: Float[Array, "b n"],
+    find: FindPositives,
+    pairs: Pairs,
     rows: Rows,
     positive: Bool[Array, "b n"],
     margin: Float[Array, ""],
-    one: OnePositive,
-    *,
-    ties: bool,
-) -> tuple[Float[Array, "b n"], Float[Array, " b"]]:
-    """Subtracts 1 from the gradient by the semi-hard negative inside the margin.
+    options: Options,
+) -> Mined:
+    """Each positive with every negative, or with those that a miner puts to it."""
+    positives = find(rows)
+    add = partial(_add_all, rows, margin, options)
+    start = no_triplets(rows, count_all(rows, positive))
+    loop = partial(loop_over_positives, rows, positive, positives, add, start)
+    chosen = rows.times is not None or rows.weight is not None
+    if chosen or options.smooth or options.count_active:
+        return loop()
+    cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
+    most = jnp.max(positives.size, initial=0)
+    many = most > cost * math.log2(rows.values.shape[1])
+    few = pvary_like(pairs.anchors, loop(unless=many))
 
-    With `ties`, a negative exactly as far as the positive counts as one before it.
-    Without, it does not count, and where there is no other negative the original takes
+    def sort(margin: Float[Array, ""]) -> Mined:
+        masks = positive, rows.negative
+        gradients, slopes = sorted_gradients(rows.squared, *masks, margin)
+        return few._replace(pair_gradients=gradients, slopes=slopes)
+
+    return run_if(many, sort, margin, few)
+
+
+def count_all(rows: Rows, positive: Bool[Array, "b n"]) -> Float[Array, " b"]:
+    """The number of triplets of each anchor."""
+    dtype = rows.values.dtype
+    if rows.gap is not None:
+        return masked_sum(rows.times, positive)
+    negatives = count_true(rows.negative, dtype)
+    if rows.times is not None:
+        negatives = masked_sum(rows.times, rows.negative)
+    return count_true(positive, dtype) * negatives
+
+
+def choose_all(
+    rows: Rows, one: OnePositive
+) -> tuple[Bool[Array, "b n"], Float[Array, "b n"]]:
+    """Which negatives make a triplet with one positive, and how often."""
+    chosen, times = rows.negative & one.valid[:, None], jnp.ones_like(rows.squared)
+    if rows.gap is not None:
+        row = jnp.arange(len(one.position))
+        gap = rows.distance - rows.distance[row, one.position][:, None]
+        chosen &= (gap > rows.gap[0]) & (gap <= rows.gap[1])
+    elif rows.times is not None:
+        times = rows.times
+    return chosen, times
+
+
+def _add_all(
+    rows: Rows, margin: Float[Array, ""], options: Options, mined: Mined, one: OnePositive
+) -> Mined:
+    """Adds the triplets with every negative of each anchor."""
+    value, slope = options.penalty
+    excess = (one.squared + margin)[:, None] - rows.squared
+    chosen, times = choose_all(rows, one)
+    weight = one.weight[:, None] * times
+    slopes = jnp.where(chosen, weight * slope(excess), 0)
+    more = jnp.sum(slopes, axis=1)
+    row = jnp.arange(len(more))
+    gradients = (mined.pair_gradients - slopes).at[row, one.position].add(more)
+    total, active = mined.total, mined.active
+    if options.smooth:
+        total += masked_sum(weight * value(excess), chosen)
+    if options.count_active:
+        active += masked_sum(times, chosen & (value(excess) > 0))
+    return mined._replace(
+        pair_gradients=gradients,
+        slopes=mined.slopes + more,
+        total=total,
+        active=active,
+    )
+
+
+def mine_semi_hard(
+    find: FindPositives,
+    rows: Rows,
+    positive: Bool[Array, "b n"],
+    margin: Float[Array, ""],
+    options: Options,
+) -> Mined:
+    """Each positive with the nearest negative beyond it."""
+
+    def add(mined: Mined, one: OnePositive) -> Mined:
+        negative = semi_hard_negative(rows, positive, options, one)
+        return add_one_negative(rows, margin, options, mined, one, negative)
+
+    start = no_triplets(rows, count_true(positive, rows.values.dtype))
+    return loop_over_positives(rows, positive, find(rows), add, start)
+
+
+def semi_hard_negative(
+    rows: Rows, positive: Bool[Array, "b n"], options: Options, one: OnePositive
+) -> Int[Array, " b"]:
+    """The column of each anchor's nearest negative beyond one positive.
+
+    In "paper", a negative exactly as far as the positive counts as one before it.
+    Otherwise it does not count, and where there is no other negative the original takes
     the first item, whatever its label.
-
-    Returns:
-        The pair gradients, and 1 for an anchor with such a negative.
     """
     beyond = rows.squared - one.squared[:, None]
     nearest, distance = first_minimum(
         jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
     )
     has_beyond = distance != jnp.inf  # not "< inf": a NaN counts, so that it shows
-    before = beyond <= FLOOR if ties else beyond < -FLOOR
+    before = beyond <= FLOOR if options.paper else beyond < -FLOOR
     # This depends on `has_beyond`, so XLA can reuse the memory of the first search.
     farthest, distance = first_minimum(
         jnp.where(rows.negative & before & ~has_beyond[:, None], -beyond, jnp.inf)
     )
     first_item = jnp.argmax(positive | rows.negative, axis=1)
     farthest = jnp.where(distance == jnp.inf, first_item, farthest)
-    position = jnp.where(has_beyond, nearest, farthest)
-    row = jnp.arange(len(position))
-    active = hinge_slope(one.squared - rows.squared[row, position] + margin)
-    active = jnp.where(one.valid, active, 0)
-    return pair_gradients.at[row, position].add(-active), active
+    return jnp.where(has_beyond, nearest, farthest)
+
+
+def add_one_negative(
+    rows: Rows,
+    margin: Float[Array, ""],
+    options: Options,
+    mined: Mined,
+    one: OnePositive,
+    negative: Int[Array, " b"],
+) -> Mined:
+    """Adds a triplet of each anchor: with one positive and one negative."""
+    value, slope = options.penalty
+    row = jnp.arange(len(negative))
+    excess = one.squared - rows.squared[row, negative] + margin
+    slopes = jnp.where(one.valid, one.weight * slope(excess), 0)
+    gradients = mined.pair_gradients.at[row, negative].add(-slopes)
+    valid_value = jnp.where(one.valid, value(excess), 0)
+    return mined._replace(
+        pair_gradients=gradients.at[row, one.position].add(slopes),
+        slopes=mined.slopes + slopes,
+        total=mined.total + one.weight * valid_value,
+        active=mined.active + (valid_value > 0),
+    )
+
+
+def mine_batch_hard(
+    rows: Rows, positive: Bool[Array, "b n"], margin: Float[Array, ""], options: Options
+) -> Mined:
+    """Each anchor's farthest positive, never itself, with its nearest negative."""
+    positive = positive & ~rows.itself
+    farthest, _ = first_minimum(jnp.where(positive, -rows.squared, jnp.inf))
+    nearest, _ = first_minimum(jnp.where(rows.negative, rows.squared, jnp.inf))
+    both = jnp.any(positive, axis=1) & jnp.any(rows.negative, axis=1)
+    row, weight = jnp.arange(len(both)), jnp.ones_like(rows.squared[:, 0])
+    if rows.weight is not None:
+        weight = rows.weight[row, farthest]
+    one = OnePositive(farthest, rows.squared[row, farthest], both, weight)
+    start = no_triplets(rows, both.astype(weight.dtype))
+    return add_one_negative(rows, margin, options, start, one, nearest)
+
+
+def mine_nearest(
+    rows: Rows, positive: Bool[Array, "b n"], margin: Float[Array, ""], options: Options
+) -> Mined:
+    """Each positive with the anchor's nearest negative."""
+    value, slope = options.penalty
+    position, nearest = first_minimum(jnp.where(rows.negative, rows.squared, jnp.inf))
+    excess = rows.squared - nearest[:, None] + margin
+    chosen = positive & (nearest != jnp.inf)[:, None]
+    values = jnp.where(chosen, value(excess), 0)
+    slopes = jnp.where(chosen, slope(excess), 0)
+    if rows.weight is not None:
+        values, slopes = values * rows.weight, slopes * rows.weight
+    more = jnp.sum(slopes, axis=1)
+    return Mined(
+        pair_gradients=slopes.at[jnp.arange(len(more)), position].add(-more),
+        slopes=more,
+        total=jnp.sum(values, axis=1),
+        number=count_true(positive, more.dtype),
+        active=count_true(values > 0, more.dtype),
+    )

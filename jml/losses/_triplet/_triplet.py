@@ -1,16 +1,19 @@
 """Triplet loss with hardest, semi-hard and no mining."""
 
+from functools import cache, partial
+
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jml import pairwise
 from jml._checks import check_choice
-from jml._loss_specs import CONVENTION
+from jml._loss_specs import CONVENTION, MINING
+from jml._value_checks import check_type
 from jml.pairwise import (
     AxisName,
     Batch,
     Labels,
     Miner,
-    Options,
     References,
     Related,
     Scalar,
@@ -18,14 +21,19 @@ from jml.pairwise import (
 )
 from jml.pairwise._memory import Memory
 
-from ._hardest import hardest_sums, hardest_terms, nearest_sums
-from ._mining import all_sums, semi_hard_sums, triplet_terms
+from ._formula import Options, triplet_terms
+from ._hardest import hardest_sums, hardest_terms
+from ._mining import row_means, row_sums
+from ._swap import swap_sums
 
-MINING = {
-    "hardest": (hardest_terms, hardest_sums),
-    "semi": (triplet_terms, semi_hard_sums),
-    "all": (triplet_terms, all_sums),
-}
+# A loss compiles for each function, so there is one for each way to mine.
+ROW_SUMS = {mining: partial(row_sums, mining) for mining in MINING.choices}
+ROW_MEANS = {mining: partial(row_means, mining) for mining in MINING.choices}
+
+
+@cache
+def _with_swap(mining: str, options: Options):
+    return partial(swap_sums, mining, options)
 
 
 def triplet_loss(
@@ -34,6 +42,8 @@ def triplet_loss(
     *,
     margin: Scalar = 0.2,
     mining: str = "semi",
+    smooth: bool = False,
+    swap: bool = False,
     convention: str = "original",
     where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
@@ -57,7 +67,12 @@ def triplet_loss(
     - "hardest": each pair (a, p) with the negative nearest to a;
     - "semi": each pair (a, p) with the nearest negative beyond p ($S_{an} > S_{ap}$),
       or, where there is none, with the farthest negative before it;
-    - "all": every triplet.
+    - "all": every triplet, or those that `jml.miners.triplet_margin` chooses;
+    - "batch_hard": one triplet an anchor, its farthest positive and nearest negative.
+      This one does not depend on `convention`.
+
+    With `smooth` the triplet's term is $\log(1 + e^{S_{ap} - S_{an} + m})$. With `swap`
+    it has $\min(S_{an}, S_{pn})$ in place of $S_{an}$, after mining.
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
     mean is over all positive pairs, those without a negative included. "paper" leaves
@@ -76,7 +91,11 @@ def triplet_loss(
         embeddings: the batch.
         labels: its classes: integers [B], or booleans [B, L] for any number of L.
         margin: a squared distance.
-        mining: "hardest", "semi" or "all".
+        mining: "hardest", "semi", "all" or "batch_hard".
+        smooth: the logarithm in place of the hinge.
+        swap: the negative's distance to the nearer one of anchor and positive. Each
+            positive then costs a product of matrices, and `reduction="none"` is not
+            there.
         convention: "original" or "paper".
         where: False for items to leave out. `jml.losses` says more on this and on the
             arguments that follow.
@@ -104,21 +123,35 @@ def triplet_loss(
 
     References:
         Schroff, Kalenichenko, Philbin: FaceNet: A Unified Embedding for Face
-        Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832
+        Recognition and Clustering, 2015, https://arxiv.org/abs/1503.03832. Hermans,
+        Beyer, Leibe: In Defense of the Triplet Loss for Person Re-Identification, 2017,
+        https://arxiv.org/abs/1703.07737 ("batch_hard", `smooth`). Balntas, Riba, Ponsa,
+        Mikolajczyk: Learning local feature descriptors with triplets and shallow
+        convolutional neural networks, 2016, https://doi.org/10.5244/C.30.119 (`swap`).
     """
-    check_choice("triplet_loss", "mining", mining, MINING)
+    check_choice("triplet_loss", "mining", mining, MINING.choices)
     check_choice("triplet_loss", "convention", convention, CONVENTION.choices)
-    batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
+    check_type("triplet_loss", "smooth", smooth, bool, "True or False")
+    check_type("triplet_loss", "swap", swap, bool, "True or False")
+    if swap and reduction == "none":
+        raise ValueError(
+            'triplet_loss: `swap` has no `reduction="none"`; pass "mean", "nonzero" or '
+            '"sum"'
+        )
+    choices = Options(convention == "paper", smooth, swap, reduction == "nonzero")
+    terms, sum_over = triplet_terms, ROW_SUMS[mining]
+    if swap:
+        sum_over = _with_swap(mining, choices)
+    elif mining == "hardest" and miner is None and related is None:
+        terms, sum_over = hardest_terms, hardest_sums
     others = References(references, reference_labels, reference_where)
-    terms, sum_over = MINING[mining]
-    if mining == "hardest" and not (miner is None and related is None):
-        terms, sum_over = triplet_terms, nearest_sums
     return pair_loss(
         "triplet_loss",
-        terms,
-        batch,
+        triplet_terms if reduction == "none" else terms,
+        Batch(embeddings, labels, where, memory, block_size, axis_name),
         {"margin": margin},
-        options=Options(others, related, miner, reduction),
+        options=pairwise.Options(others, related, miner, reduction),
         sum_over=sum_over,
-        choices={"paper": convention == "paper"},
+        each=ROW_MEANS[mining],
+        choices={"options": choices},
     )
