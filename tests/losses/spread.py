@@ -18,7 +18,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jml import losses
-from jml.losses._triplet import _mining
+from jml.losses._triplet import _all
 from tests.compilation import quickly
 from tests.losses.cases import (
     LOSSES,
@@ -92,7 +92,7 @@ def programs(mesh, wanted):
         yield f"{name}/explicit", name, partial(with_options, name), explicit
     yield "lifted/apart", "lifted", apart(mesh), mesh
     yield "lifted, plain/inside", "lifted", inside(mesh), mesh
-    _mining.SORT_COST_ON_CPU = 0  # from here on
+    _all.SORT_COST_ON_CPU = 0  # from here on
     jax.clear_caches()
     sorts = mapped("triplet_all", mesh)
     yield "triplet_all, plain/sorted", "triplet_all", sorts, mesh

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml import losses
-from jml.losses._triplet import _mining
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import find_class_runs, make_pairs, make_rows
 from tests.compilation import quickly

@@ -11,7 +11,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jml.pairwise import ClassRuns, Pairs, Rows, find_class_runs
 
-
 T = TypeVar("T")
 
 

@@ -24,6 +24,7 @@ from jml.pairwise import (
     sum_rows,
 )
 
+from ._all import choose_all, count_all
 from ._formula import (
     FindPositives,
     Mined,
@@ -34,7 +35,7 @@ from ._formula import (
     no_triplets,
     positives_of,
 )
-from ._mining import choose_all, count_all, semi_hard_negative
+from ._mining import semi_hard_negative
 
 
 class Swapped(NamedTuple):
