@@ -220,11 +220,14 @@ SPECS: dict[str, LossSpec] = {
         Hyperparameter(
             "hardness", "weight of similar negatives over others", 0.0, minimum=0
         ),
-        choices=(POSITIVES, DENOMINATOR),
+        choices=(POSITIVES, DENOMINATOR, SIMILARITY),
+        static=(("guide", None), ("reference_guide", None)),
         loss_lr=0.01,
         unit_length=True,
     ),
-    "ntxent": row(_temperature(0.07), loss_lr=0.01, unit_length=True),
+    "ntxent": row(
+        _temperature(0.07), choices=(SIMILARITY,), loss_lr=0.01, unit_length=True
+    ),
     "circle": row(
         _margin(0.4),
         Hyperparameter("gamma", "sharpness of the circle loss", 80.0, above=0),
@@ -233,6 +236,13 @@ SPECS: dict[str, LossSpec] = {
     "tuplet_margin": row(
         _margin(0.1),
         Hyperparameter("scale", SCALE, 64.0, above=0),
+        unit_length=True,
+    ),
+    "n_pairs": row(choices=(SIMILARITY,), unit_length=True, images_per_class=2),
+    "cosent": row(
+        Hyperparameter("scale", SCALE, 20.0, above=0, learned="number"),
+        takes=("memory", "miner"),
+        loss_lr=0.01,
         unit_length=True,
     ),
     "generalized_lifted": row(

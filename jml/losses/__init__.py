@@ -60,11 +60,13 @@ from jml.pairwise._memory import update_memory as update_memory
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._circle import circle_loss as circle_loss
 from ._contrastive import contrastive_loss as contrastive_loss
+from ._cosent import cosent_loss as cosent_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
 from ._generalized_lifted import generalized_lifted_loss as generalized_lifted_loss
 from ._lifted import lifted_loss as lifted_loss
 from ._margin import margin_loss as margin_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
+from ._n_pairs import n_pairs_loss as n_pairs_loss
 from ._nca import nca_loss as nca_loss
 from ._ntxent import ntxent_loss as ntxent_loss
 from ._objective import make_objective as make_objective
@@ -84,6 +86,7 @@ __all__ = [
     "barlow_twins_loss",
     "circle_loss",
     "contrastive_loss",
+    "cosent_loss",
     "generalized_lifted_loss",
     "init_memory",
     "init_proxies",
@@ -92,6 +95,7 @@ __all__ = [
     "make_objective",
     "margin_loss",
     "multi_similarity_loss",
+    "n_pairs_loss",
     "nca_loss",
     "ntxent_loss",
     "proxy_nca_loss",

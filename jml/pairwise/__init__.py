@@ -95,7 +95,7 @@ from ._rows import (
     masked_logsumexp,
     masked_sum,
 )
-from ._statistics import sum_through
+from ._statistics import share_of_one, sum_through
 from ._sums import (
     Sums,
     column_log_sums,
@@ -144,6 +144,7 @@ __all__ = [
     "pvary_like",
     "run_if",
     "scan_blocks",
+    "share_of_one",
     "split_rows",
     "sum_pairs",
     "sum_positives",

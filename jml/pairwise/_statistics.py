@@ -49,7 +49,7 @@ def sum_through(
         return total, jnp.zeros_like(total)
 
     inner = sum_rows(terms, pairs, hyperparameters, plan)
-    share = _share(pairs, plan)
+    share = share_of_one(pairs, plan)
     by_hyperparameters = jax.tree.map(
         lambda one, other: one + share * other,
         inner.by_hyperparameters,
@@ -84,7 +84,7 @@ def _along(found: Float[Array, "b *s"], slope: Float[Array, "*s"]) -> Array:
     return found.reshape(len(found), -1) @ slope.reshape(-1)
 
 
-def _share(pairs: Pairs, plan: Plan) -> Float[Array, ""]:
+def share_of_one(pairs: Pairs, plan: Plan) -> Float[Array, ""]:
     """This device's part of 1: all of it on the first, 0 on the others."""
     one = jnp.ones((), pairs.anchors.embeddings.dtype)
     if plan.axis_name is None:

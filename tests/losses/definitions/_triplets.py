@@ -78,15 +78,22 @@ def angular(x, y, relations, angle):
 
 
 def n_pairs(x, y, relations, similarity="cosine"):
-    """Sohn 2016: the first two items of each class, as PML; unit vectors."""
+    """Sohn 2016: the first two items of each class, as PML; unit vectors.
+
+    Of references, and of relations that are no classes: each item that does not stand
+    behind one of its positives, with the first of these. It is compared with those of
+    the others' positives that are its negatives.
+    """
     s, pairs = compare(x, y, similarity), []
     for i in range(len(x)):
         positives, _ = relations.of(i)
         if len(positives) and (not relations.shared or positives[0] > i):
             pairs.append((i, positives[0]))
-    if not pairs:
-        return []
-    anchors, positives = zip(*pairs, strict=True)
-    logits = s[list(anchors)][:, list(positives)]
-    losses = torch.logsumexp(logits, 1) - logits.diagonal()
-    return [Term(loss, i) for loss, i in zip(losses, anchors, strict=True)]
+    chosen = sorted({p for _, p in pairs})
+    terms = []
+    for i, p in pairs:
+        negatives = [q for q in chosen if relations.negative[i, q]]
+        logits = s[i, [p, *negatives]]
+        loss = torch.logsumexp(logits, 0) - logits[0]
+        terms.append(Term(relations.weight[i, p] * loss, i))
+    return terms
