@@ -18,14 +18,19 @@ from timing import median_seconds
 
 from jml.app._parser import Parser
 from jml.distances import inner_products, squared_distances
-from jml.losses._lifted import log_sums, repel_terms
-from jml.losses._lifted import pair_terms as lifted_pair_terms
+from jml.losses._lifted._sums import log_sums, repel_terms
+from jml.losses._lifted._sums import pair_terms as lifted_pair_terms
+from jml.losses._triplet import _all
+from jml.losses._triplet._formula import (
+    Options,
+    find_positives,
+    loop_over_positives,
+    no_triplets,
+)
 from jml.losses._triplet._hardest import hardest_terms, nearest_negatives
-from jml.losses._triplet._mining import loop_gradients, mine_all
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import (
     Plan,
-    find_class_runs,
     make_pairs,
     make_rows,
     map_rows,
@@ -34,6 +39,7 @@ from jml.pairwise import (
 )
 
 PLAN = Plan()
+ORIGINAL = Options(paper=False, smooth=False, swap=False, count_active=False)
 
 
 def seconds(step, *arguments):
@@ -75,10 +81,11 @@ def parts(size, dim, per_class):
 
 def positives(x, pairs, terms, **hyperparameters):
     """The sum of these terms over positive pairs."""
-    return sum_positives(partial(terms, paper=False), pairs(x), hyperparameters, PLAN)
+    return sum_positives(terms, pairs(x), hyperparameters, PLAN)
 
 
 def hardest_parts(x, pairs, margin):
+    hardest = partial(hardest_terms, options=ORIGINAL)
     yield (
         "hardest: nearest negatives",
         lambda x: map_rows(nearest_negatives, *pairs(x)[:2], PLAN),
@@ -86,21 +93,22 @@ def hardest_parts(x, pairs, margin):
     )
     yield (
         "hardest: positives",
-        lambda x, h: positives(x, pairs, hardest_terms, margin=margin, nearest=h),
+        lambda x, h: positives(x, pairs, hardest, margin=margin, nearest=h),
         (x, jnp.ones(len(x))),
     )
 
 
 def all_parts(x, pairs, margin):
-    references = pairs(x).references
-    runs = find_class_runs(references, references)
-    rows = make_rows(pairs(x).anchors, references)
+    rows = make_rows(pairs(x).anchors, pairs(x).references)
     positive = rows.positive_or_self
-    yield (
-        "all: pair gradients in a loop over positives",
-        partial(loop_gradients, runs=runs, mine_for_one=mine_all),
-        (rows, positive, margin),
-    )
+
+    def loop(rows, margin):
+        add = partial(_all.add_all, rows, margin, ORIGINAL)
+        start = no_triplets(rows, jnp.zeros(len(x)))
+        found = find_positives(pairs(x))(rows)
+        return loop_over_positives(rows, positive, found, add, start)
+
+    yield "all: pair gradients in a loop over positives", loop, (rows, margin)
     yield (
         "all: pair gradients from sorted rows",
         sorted_gradients,
@@ -110,18 +118,19 @@ def all_parts(x, pairs, margin):
 
 def lifted_parts(x, pairs, margin):
     def repel(x, log_sums):
-        terms = partial(repel_terms, log_sums, log_sums)
+        terms = partial(repel_terms, log_sums, log_sums, 0)
         return sum_pairs(terms, pairs(x), {"margin": margin}, PLAN).by_anchors
 
+    attract = partial(lifted_pair_terms, paper=False)
     one = jnp.ones(len(x))
     yield (
         "lifted: log-sums of negatives",
-        lambda x: log_sums(*pairs(x)[:2], margin, PLAN),
+        lambda x: log_sums(pairs(x), margin, PLAN),
         (x,),
     )
     yield (
         "lifted: positives",
-        lambda x, e: positives(x, pairs, lifted_pair_terms, repulsion=e),
+        lambda x, e: positives(x, pairs, attract, repulsion=e),
         (x, one),
     )
     yield "lifted: gradient of the log-sums", repel, (x, one)

@@ -10,25 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml import losses
+from jml.losses._triplet import _all
+from jml.losses._triplet._formula import (
+    Options,
+    find_positives,
+    loop_over_positives,
+    no_triplets,
+)
 from jml.losses._triplet._sorted import sorted_gradients
-from jml.pairwise import find_class_runs, make_pairs, make_rows
+from jml.pairwise import make_pairs, make_rows
 from tests.compilation import quickly
 from tests.losses.cases import LOSSES, SPECS, hyperparameters
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close
 
 SIZE = 24
+ORIGINAL = Options(paper=False, smooth=False, swap=False, count_active=False)
 
 
 @jax.jit
 def both_gradients(x, labels, valid, margin):
     """Pair gradients from the loop over positives, and from sorted rows."""
-    references = make_pairs(x, labels, valid).references
-    rows = make_rows(references, references)
-    runs = find_class_runs(references, references)
+    pairs = make_pairs(x, labels, valid)
+    rows = make_rows(pairs.anchors, pairs.references)
     positive, margin = rows.positive_or_self, jnp.asarray(margin, x.dtype)
-    loop = _mining.loop_gradients(rows, positive, margin, runs, _mining.mine_all)
-    return loop, sorted_gradients(rows.squared, positive, rows.negative, margin)
+    add = partial(_all.add_all, rows, margin, ORIGINAL)
+    start = no_triplets(rows, jnp.zeros(SIZE))
+    positives = find_positives(pairs)(rows)
+    looped = loop_over_positives(rows, positive, positives, add, start)
+    by_sorting = sorted_gradients(rows.squared, positive, rows.negative, margin)
+    return looped[:2], by_sorting
 
 
 @settings(max_examples=60)
@@ -53,20 +64,20 @@ def test_sorting_and_looping_over_triplets_agree(
         np.testing.assert_array_equal(one, other)
 
 
-def useless(pair_gradients, *_):
-    return pair_gradients * jnp.nan, pair_gradients[:, 0] * jnp.nan
+def useless(rows, margin, options, mined, one):
+    return jax.tree.map(lambda a: a * jnp.nan, mined)
 
 
 @pytest.mark.parametrize(("cost", "taken"), [(0.3, "sorted"), (100, "loop")])
 def test_triplets_are_sorted_or_looped_over_by_cost(x64, monkeypatch, cost, taken):
     """The other way would give NaN. No other test has these shapes in its cache."""
-    monkeypatch.setattr(_mining, "SORT_COST_ON_CPU", cost)
+    monkeypatch.setattr(_all, "SORT_COST_ON_CPU", cost)
     if taken == "sorted":
-        monkeypatch.setattr(_mining, "mine_all", useless)
+        monkeypatch.setattr(_all, "add_all", useless)
     else:
         nan = partial(jax.tree.map, lambda a: a * jnp.nan)
         monkeypatch.setattr(
-            _mining, "sorted_gradients", lambda *a: nan(sorted_gradients(*a))
+            _all, "sorted_gradients", lambda *a: nan(sorted_gradients(*a))
         )
     rng = np.random.default_rng(0)
     size = 19 if taken == "sorted" else 21

@@ -33,7 +33,7 @@ def mine_all(
 ) -> Mined:
     """Each positive with every negative, or with those that a miner puts to it."""
     positives = find(rows)
-    add = partial(_add_all, rows, margin, options)
+    add = partial(add_all, rows, margin, options)
     start = no_triplets(rows, count_all(rows, positive))
     loop = partial(loop_over_positives, rows, positive, positives, add, start)
     chosen = rows.times is not None or rows.weight is not None
@@ -77,7 +77,7 @@ def choose_all(
     return chosen, times
 
 
-def _add_all(
+def add_all(
     rows: Rows,
     margin: Float[Array, ""],
     options: Options,
