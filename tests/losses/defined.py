@@ -28,11 +28,14 @@ SIZE, DIM, REFERENCES, REMEMBERED, NAMES = 12, 4, 9, 7, 5
 KINDS = {
     "labels": ({"related"}, "mean"),
     "memory": ({"memory", "related"}, "sum"),
-    "references": ({"references", "memory"}, "mean"),
+    "references": ({"references", "memory"}, "nonzero"),
     "many-hot": ({"related"}, "nonzero"),
     "related": ({"related"}, "none"),
     "mined": ({"miner"}, "mean"),
 }
+IN_BLOCKS = ("memory", "references")  # of five anchors
+# Formulas see no labels, only which pairs are positive: a few have many-hot ones.
+OF_MANY_HOT_LABELS = ("contrastive", "lifted", "multi_similarity")
 POINTS = {
     "normal": lambda rng, size: rng.normal(size=(size, DIM)),
     "near one another": lambda rng, size: 1 + 0.3 * rng.normal(size=(size, DIM)),
@@ -76,6 +79,7 @@ USES = [
     for name in PAIR_LOSSES
     for kind, (needs, _) in KINDS.items()
     if needs <= set(parameters(name))
+    if kind != "many-hot" or name in OF_MANY_HOT_LABELS
     # To come: triplet_loss of many-hot labels and of `related`.
     if not (name.startswith("triplet") and kind in ("many-hot", "related"))
 ]
@@ -134,6 +138,8 @@ def library(name, kind, x, references, labels, numbers, **options):
     if kind == "mined":
         miner = MINER_OF[name]
         options["miner"] = getattr(miners, miner)(**MINED[miner])
+    if kind in IN_BLOCKS and "block_size" in parameters(name):
+        options["block_size"] = 5
     if labels is not None:
         options["labels"] = labels
 

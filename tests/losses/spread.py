@@ -5,6 +5,7 @@ holds, those of all its temporaries and, with ``OUT values``, values and gradien
 one device and on all. With ``OUT arrays`` nothing is run.
 """
 
+import inspect
 import math
 import re
 import sys
@@ -41,9 +42,14 @@ def loss(name, x, labels, other, **options):
 
 
 def with_options(name, x, labels, other, **options):
-    """Few items a class, some absent, and a memory of half as many."""
+    """Few items a class, some absent, references, and a memory of half as many."""
     labels = 4 * labels + jnp.arange(len(labels)) % 4
     options["where"] = labels % 7 > 0
+    if "references" in inspect.signature(LOSSES[name].func).parameters:
+        # Functions of the batch, so that gradients by them are in those by it.
+        options["references"] = 0.9 * jnp.roll(x, 1, axis=1)
+        options["reference_labels"] = labels + labels % 3
+        options["reference_where"] = labels % 5 > 0
     if name in PAIR_LOSSES:
         rng = np.random.default_rng(1)
         kept = rng.normal(size=(REMEMBERED, DIM))

@@ -24,7 +24,6 @@ from tests.losses.contract import (
     evaluate,
     evaluate_exactly,
     every,
-    every_pair,
     for_each,
     ignore_missing_proxies,
     program,
@@ -39,6 +38,8 @@ pytestmark = [pytest.mark.usefixtures("quick_compilation"), ignore_missing_proxi
 # Losses of unit vectors depend on directions from the origin, others on differences.
 MOVABLE = [case for case in CASES if not SPEC_OF[case].unit_length]
 SCALABLE = [case for case in CASES if SPEC_OF[case].unit_length]
+# Of two conventions, one of which is in no other test with blocks.
+PARITY_CASES = [case for case in PAIR_CASES if "-" in case] + ["multi_similarity"]
 # Of the items of a class these take the first ones.
 OF_THE_FIRST = ("n_pairs",)
 # Their weights pass no gradient, so that their gradient is no slope of the value.
@@ -103,21 +104,14 @@ def test_a_loss_without_items_is_zero(name):
 
 
 @slow
-@every_pair
-def test_the_block_size_changes_no_loss(x64, name):
+@pytest.mark.parametrize("name", PARITY_CASES)
+@pytest.mark.parametrize("block_size", [1, 5])
+def test_the_block_size_changes_no_loss(x64, name, block_size):
+    """Others are in blocks beside definitions in tests/losses/test_definitions.py."""
     x, numbers = X.astype(np.float64), all_at(name, 1.0)
-    found = evaluate(name, x, block_size=5, where=KEEP, **numbers)
+    found = evaluate(name, x, block_size=block_size, where=KEEP, **numbers)
     whole = evaluate_exactly(name, x, where=KEEP, **numbers)
     assert_same(found[:2], whole[:2], 1e-13)
-
-
-@slow
-@representative
-def test_blocks_of_one_anchor_change_no_loss(x64, name):
-    if name in PAIR_CASES:
-        x = X.astype(np.float64)
-        found, whole = evaluate(name, x, block_size=1), evaluate_exactly(name, x)
-        assert_same(found[:2], whole[:2], 1e-13)
 
 
 @representative
