@@ -77,10 +77,10 @@ def programs(found):
     return {key.rsplit("/", 1)[0] for key in found if "/" in key}
 
 
-def assert_part(found, program, anchors, items):
+def assert_part(found, program, anchors, items, *, few=6):
     """No array is larger than the rows of these anchors, and few are as large."""
     assert found[f"{program}/array"] <= anchors * items
-    assert found[f"{program}/temporaries"] <= 6 * anchors * items
+    assert found[f"{program}/temporaries"] <= few * anchors * items
 
 
 def items_of(name):
@@ -94,14 +94,15 @@ def test_one_device_holds_a_matrix_of_the_batch(of_eight):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_holds_no_more_than_six_matrices(of_eight, name):
-    assert_part(of_eight, f"{name}/one", BATCHES["values"], items_of(name))
+def test_one_device_holds_no_more_than_nine_matrices(of_eight, name):
+    assert_part(of_eight, f"{name}/one", BATCHES["values"], items_of(name), few=9)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_one_of_eight_holds_its_rows_only(of_eight, way):
     items = items_of(way.partition("/")[0])
-    assert_part(of_eight, way, BATCHES["values"] // 8, items)
+    few = 6 if way.endswith("blocks") else 9  # references have gradients, too
+    assert_part(of_eight, way, BATCHES["values"] // 8, items, few=few)
 
 
 @pytest.mark.parametrize("way", PLAIN)

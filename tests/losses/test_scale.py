@@ -103,6 +103,14 @@ every = pytest.mark.parametrize("name", LOSSES)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in LOSSES if n in PAPER or SPECS[n].proxies])
+def test_a_loss_holds_no_more_than_six_matrices(name):
+    """Others, with references and a memory: tests/losses/test_devices.py."""
+    memory = step_of(name, 1024, 16, block_size=1024)
+    assert memory.temp_size_in_bytes <= 6 * 4 * 1024**2
+
+
+@pytest.mark.slow
 @every
 def test_losses_of_65536_items_hold_half_a_gigabyte(name):
     memory = step_of(name, 65536, 128)
