@@ -71,8 +71,7 @@ def supcon_loss(
       similar to the anchor than each positive of the anchor is left out, as a positive
       without the label. Negatives in a memory stay.
 
-    `jml.losses` and the page "Choosing a loss" show InfoNCE, SimCLR, MNRL, MoCo and DCL
-    as calls of this.
+    The page "Choosing a loss" shows InfoNCE, MNRL, MoCo, DCL and GIST as calls of this.
 
     Args:
         embeddings: the batch.
