@@ -76,7 +76,7 @@ class LossSpec:
 
     hyperparameters: tuple[Hyperparameter, ...] = ()
     choices: tuple[Choice, ...] = ()
-    # Static options that are no words, with the function's defaults. They have no flag.
+    # Static options that are no choices, with the function's defaults; without a flag.
     static: tuple[tuple[str, Any], ...] = ()
     proxies: Proxies | None = None
     # Of the arguments that pair losses share, those that a training may pass.
@@ -143,6 +143,18 @@ DENOMINATOR = Choice(
     choices=("all", "one", "negatives"),
     default="all",
 )
+INCLUDE_ANCHOR = Choice(
+    name="include_anchor",
+    text="counting an anchor among its own positives",
+    choices=(False, True),
+    default=False,
+)
+VARIANT = Choice(
+    name="variant",
+    text="penalty of the negatives before a positive",
+    choices=("O", "Ds", "Dq", "Iu", "Ib"),
+    default="O",
+)
 
 NORMALIZED = ("normalized", True)
 SCALE = "factor on the distances or similarities of the loss"
@@ -158,13 +170,13 @@ def _margin(default: float, command_default: float | None = None) -> Hyperparame
     )
 
 
-def _temperature(default: float) -> Hyperparameter:
+def _temperature(default: float, learned: str | None = "number") -> Hyperparameter:
     return Hyperparameter(
         "temperature",
         "divisor of similarities before exponentials",
         default,
         above=0,
-        learned="number",
+        learned=learned,
     )
 
 
@@ -285,6 +297,30 @@ SPECS: dict[str, LossSpec] = {
         Hyperparameter("pos_weight", "weight of the part of positives", 1.0, minimum=0),
         Hyperparameter("neg_weight", "weight of the part of negatives", 1.0, minimum=0),
         unit_length=True,
+    ),
+    "fast_ap": row(static=(("bins", 10),), unit_length=True),
+    "smooth_ap": row(
+        _temperature(0.01, learned=None),
+        choices=(INCLUDE_ANCHOR,),
+        unit_length=True,
+    ),
+    "pnp": row(
+        _temperature(0.01, learned=None),
+        _alpha(1.0),
+        Hyperparameter("b", "steepness of variant Ib", 2.0, above=0),
+        choices=(VARIANT,),
+        unit_length=True,
+    ),
+    "recall_at_k": row(
+        _temperature(0.01, learned=None),
+        Hyperparameter(
+            "rank_temperature", "ranks over which a hit turns into none", 1.0, above=0
+        ),
+        static=(("ks", (1, 2, 4, 8, 16)),),
+        unit_length=True,
+    ),
+    "histogram": row(
+        static=(("bins", 100),), takes=("memory", "miner"), unit_length=True
     ),
     "proxy_nca": row(
         Hyperparameter(

@@ -62,7 +62,9 @@ from ._circle import circle_loss as circle_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._cosent import cosent_loss as cosent_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
+from ._fast_ap import fast_ap_loss as fast_ap_loss
 from ._generalized_lifted import generalized_lifted_loss as generalized_lifted_loss
+from ._histogram import histogram_loss as histogram_loss
 from ._lifted import lifted_loss as lifted_loss
 from ._margin import margin_loss as margin_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
@@ -70,9 +72,12 @@ from ._n_pairs import n_pairs_loss as n_pairs_loss
 from ._nca import nca_loss as nca_loss
 from ._ntxent import ntxent_loss as ntxent_loss
 from ._objective import make_objective as make_objective
+from ._pnp import pnp_loss as pnp_loss
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._ranked_list import ranked_list_loss as ranked_list_loss
+from ._recall_at_k import recall_at_k_loss as recall_at_k_loss
+from ._smooth_ap import smooth_ap_loss as smooth_ap_loss
 from ._supcon import supcon_loss as supcon_loss
 from ._threshold_consistent_margin import (
     threshold_consistent_margin_loss as threshold_consistent_margin_loss,
@@ -87,7 +92,9 @@ __all__ = [
     "circle_loss",
     "contrastive_loss",
     "cosent_loss",
+    "fast_ap_loss",
     "generalized_lifted_loss",
+    "histogram_loss",
     "init_memory",
     "init_proxies",
     "lifted_loss",
@@ -98,8 +105,11 @@ __all__ = [
     "n_pairs_loss",
     "nca_loss",
     "ntxent_loss",
+    "pnp_loss",
     "proxy_nca_loss",
     "ranked_list_loss",
+    "recall_at_k_loss",
+    "smooth_ap_loss",
     "supcon_loss",
     "threshold_consistent_margin_loss",
     "triplet_loss",

@@ -16,17 +16,17 @@ def fast_ap(x, y, relations, bins=10):
             near = torch.relu(1 - (s[i, p] - nodes).abs() / (4 / bins)).sum(1)
             far = torch.relu(1 - (s[i, n] - nodes).abs() / (4 / bins)).sum(1)
             full = near > 0
-            upto, all_upto = near.cumsum(0), (near + far).cumsum(0)
-            ap = (near * upto)[full] / all_upto[full]
-            terms.append(Term(1 - ap.sum() / len(p), i))
+            before, upto = far.cumsum(0), (near + far).cumsum(0)
+            missing = (near * before)[full] / upto[full]  # of a precision of 1
+            terms.append(Term(missing.sum() / len(p), i))
     return terms
 
 
-def ranks(s, of, among, temperature):
-    """1 + how many of `among` lie above each of `of`, softly; itself not counted."""
-    above = torch.sigmoid((s[among][None] - s[of][:, None]) / temperature)
+def above(s, of, among, temperature):
+    """How many of `among` lie above each of `of`, softly; itself not counted."""
+    more = torch.sigmoid((s[among][None] - s[of][:, None]) / temperature)
     itself = torch.tensor(np.asarray(among)[None] == np.asarray(of)[:, None])
-    return 1 + torch.where(itself, 0, above).sum(1)
+    return torch.where(itself, 0, more).sum(1)
 
 
 def smooth_ap(x, y, relations, temperature, include_anchor=False):
@@ -36,9 +36,9 @@ def smooth_ap(x, y, relations, temperature, include_anchor=False):
         p, n = relations.of(i)
         if len(p):
             p = np.append(p, i) if include_anchor and relations.shared else p
-            among = ranks(s[i], p, np.append(p, n), temperature)
-            ap = ranks(s[i], p, p, temperature) / among
-            terms.append(Term(1 - ap.mean(), i))
+            rank = 1 + above(s[i], p, np.append(p, n), temperature)
+            missing = above(s[i], p, n, temperature) / rank  # of a precision of 1
+            terms.append(Term(missing.mean(), i))
     return terms
 
 
@@ -52,13 +52,13 @@ def pnp(x, y, relations, temperature, alpha, b, variant="O", include_anchor=True
         p, n = relations.of(i)
         if len(p):
             p = np.append(p, i) if include_anchor and relations.shared else p
-            r = ranks(s[i], p, n, temperature) - 1
+            r = above(s[i], p, n, temperature)
             value = {
                 "O": lambda r=r: r,
-                "Ds": lambda r=r: torch.log(1 + r),
-                "Dq": lambda r=r: 1 - (1 + r) ** -alpha,
-                "Iu": lambda r=r: (1 + r) * torch.log(1 + r),
-                "Ib": lambda r=r: (b * r - torch.log(1 + b * r)) / b**2,
+                "Ds": lambda r=r: torch.log1p(r),
+                "Dq": lambda r=r: -torch.expm1(-alpha * torch.log1p(r)),
+                "Iu": lambda r=r: (1 + r) * torch.log1p(r),
+                "Ib": lambda r=r: (b * r - torch.log1p(b * r)) / b**2,
             }[variant]()
             terms.append(Term(value.mean(), i))
     return terms
@@ -73,7 +73,7 @@ def recall_at_k(x, y, relations, temperature, rank_temperature, ks=(1, 2, 4, 8, 
     for i in range(len(x)):
         p, n = relations.of(i)
         if len(p):
-            rank = ranks(s[i], p, np.append(p, n), temperature)
+            rank = 1 + above(s[i], p, np.append(p, n), temperature)
             recalls = [
                 torch.sigmoid((k - rank) / rank_temperature).sum().clamp(max=k)
                 / min(k, len(p))
