@@ -144,7 +144,6 @@ FORMULAS = {
         "batch_hard", {"margin": 0.05}, loss="TripletMarginLoss", miner="BatchHardMiner"
     ),
     "CircleLoss": Formula("circle", {"margin": 0.4, "gamma": 80.0}),
-    "FastAPLoss": Formula("fast_ap", {}, {"bins": 10}),
     "MultiSimilarityMiner": Formula(
         "mined_similarity",
         {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
