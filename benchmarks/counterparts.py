@@ -216,8 +216,9 @@ COUNTERPARTS: dict[str, Counterpart] = {
     "intra_pair_variance": Counterpart(
         lambda pml, _: pml.losses.IntraPairVarianceLoss()
     ),
+    # PML adds 1e-5 to each weight of the divisors.
     "ranked_list": Counterpart(
-        lambda pml, _: pml.losses.RankedListLoss(0.4, 10, 0.5, 1.2)
+        lambda pml, _: pml.losses.RankedListLoss(0.4, 10, 0.5, 1.2), same=None
     ),
     # PML takes negatives as they are: of unit length here, but for the gradient.
     "angular": _cubic(lambda pml, _: pml.losses.AngularLoss(40), same_gradient=False),
