@@ -87,8 +87,8 @@ USES = [
     for kind, (needs, _) in KINDS.items()
     if needs <= set(parameters(name))
     if kind != "many-hot" or name in OF_MANY_HOT_LABELS
-    # To come: triplet_loss of many-hot labels and of `related`.
-    if not (name.startswith("triplet") and kind in ("many-hot", "related"))
+    # To come: triplet_loss with reduction="none".
+    if not (name.startswith("triplet") and kind == "related")
 ]
 
 
@@ -137,8 +137,8 @@ def numbers_of(name, factor):
     return numbers
 
 
-@partial(jax.jit, static_argnames=("name", "kind"))
-def library(name, kind, x, references, labels, numbers, **options):
+@partial(jax.jit, static_argnames=("name", "kind", "words"))
+def library(name, kind, words, x, references, labels, numbers, **options):
     """Value and gradients by embeddings, references and numbers."""
     if "reduction" in parameters(name):
         options["reduction"] = reduction_of(name, kind)
@@ -151,7 +151,7 @@ def library(name, kind, x, references, labels, numbers, **options):
         options["labels"] = labels
 
     def loss(x, references, numbers):
-        given = options | numbers | textbook(name)
+        given = options | numbers | textbook(name) | dict(words)
         if references is not None:
             given["references"] = references
         value = PAIR_LOSSES[name](x, **given)
@@ -165,7 +165,7 @@ def library(name, kind, x, references, labels, numbers, **options):
     return value, {"embeddings": by_x, "references": by_references, **by_numbers}
 
 
-def define(name, case, numbers):
+def define(name, case, numbers, **words):
     """Value and gradients as the library's."""
     loss, choices = family(name)
     leaves = {"embeddings": case.x, **numbers}
@@ -185,7 +185,7 @@ def define(name, case, numbers):
         measure = "products" if choices.get("similarity") == "dot" else measure
         relations = MINERS[miner](x, y, relations, **MINED[miner], measure=measure)
     numbers = {k: leaves[k] for k in numbers}
-    value = DEFINITIONS[loss](x, y, relations, **numbers, **choices)
+    value = DEFINITIONS[loss](x, y, relations, **numbers, **choices, **words)
     if isinstance(value, list):
         reduction = reduction_of(name, case.kind)
         value = reduce(value, reduction, len(x), together=loss in TOGETHER)
@@ -206,11 +206,15 @@ def compares_directions(name):
     return SPECS[name].unit_length and not dot
 
 
-def check(name, case, numbers, limit, *, label, smooth=True):
-    """Compares values and, where they are not at a kink, gradients."""
+def check(name, case, numbers, limit, *, label, kinked=False, **words):
+    """Compares values and, where they are not at a kink, gradients.
+
+    `words` are further choices of the loss.
+    """
     arrays = case.x, case.references, case.labels
-    found, by = library(name, case.kind, *arrays, numbers, **case.options)
-    expected, gradients = define(name, case, numbers)
+    options = tuple(words.items())
+    found, by = library(name, case.kind, options, *arrays, numbers, **case.options)
+    expected, gradients = define(name, case, numbers, **words)
     label = f"{name}, {case.kind}, {label}"
     close(found, expected, limit, 1e-4, label)
     for key, gradient in gradients.items():
@@ -219,7 +223,7 @@ def check(name, case, numbers, limit, *, label, smooth=True):
             scale = np.max(np.abs(expected), initial=1e-3) / abs(numbers[key] or 1)
         else:
             scale = 1e-3 / np.max(np.abs(case.x), initial=1e-9)
-        if smooth:
+        if not kinked:
             close(by[key], gradient, limit, scale, f"by {key} of {label}")
 
 

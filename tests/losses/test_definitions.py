@@ -56,8 +56,8 @@ def test_losses_equal_their_definitions(name, kind, seed, classes, factor):
         for points in POINTS if kind != "mined" else set(POINTS) - set(KINKED):
             case = Case(kind, points, seed, classes)
             label = f"{points}, seed {seed}, {classes} classes, factor {factor}"
-            smooth = points not in KINKED or family(name)[0] in SMOOTH
-            check(name, case, numbers, 1e-10, label=label, smooth=smooth)
+            exact = points not in KINKED or family(name)[0] in SMOOTH
+            check(name, case, numbers, 1e-10, label=label, kinked=not exact)
 
 
 @pytest.mark.slow
@@ -67,3 +67,18 @@ def test_losses_in_float32_are_close_to_their_definitions(name):
         case = Case("labels", "normal", seed, 1 + seed % 5, np.float32)
         numbers = {k: np.float32(v) for k, v in numbers_of(name, 1.0).items()}
         check(name, case, numbers, 1e-4, label=f"float32, seed {seed}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mining", ["hardest", "semi", "all", "batch_hard"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("memory", {"smooth": True}), ("references", {"smooth": True, "swap": True})],
+)
+def test_smooth_and_swapped_triplets_equal_their_definition(mining, kind, options):
+    name = f"triplet_{mining}"
+    with jax.enable_x64(True):
+        for seed in range(4):
+            case = Case(kind, "normal", seed, 2 + seed)
+            label = f"{options}, seed {seed}"
+            check(name, case, numbers_of(name, 2.0), 1e-10, label=label, **options)
