@@ -35,7 +35,13 @@ KINDS = {
 }
 IN_BLOCKS = ("memory", "references")  # of five anchors
 # Formulas see no labels, only which pairs are positive: a few have many-hot ones.
-OF_MANY_HOT_LABELS = ("contrastive", "lifted", "multi_similarity")
+OF_MANY_HOT_LABELS = (
+    "contrastive",
+    "lifted",
+    "multi_similarity",
+    "triplet_all",
+    "triplet_hardest",
+)
 POINTS = {
     "normal": lambda rng, size: rng.normal(size=(size, DIM)),
     "near one another": lambda rng, size: 1 + 0.3 * rng.normal(size=(size, DIM)),
@@ -220,7 +226,9 @@ def check(name, case, numbers, limit, *, label, kinked=False, **words):
     for key, gradient in gradients.items():
         assert np.all(np.isfinite(by[key])), f"by {key} of {label}"
         if key in numbers:  # which is a difference of numbers like this
-            scale = np.max(np.abs(expected), initial=1e-3) / abs(numbers[key] or 1)
+            scale = np.max(np.abs(expected), initial=1e-3) / (
+                np.max(np.abs(numbers[key])) or 1
+            )
         else:
             scale = 1e-3 / np.max(np.abs(case.x), initial=1e-9)
         if not kinked:

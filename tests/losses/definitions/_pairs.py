@@ -95,7 +95,7 @@ def supcon(
         p, n = relations.of(i)
         if guide is not None and len(p):
             theirs = guide if reference_guide is None else reference_guide
-            told = compare(guide, theirs).numpy()[i]
+            told = compare(guide, theirs).numpy(force=True)[i]
             best = max((told[j] for j in p if j < len(told)), default=np.inf)
             n = np.array([j for j in n if j >= len(told) or told[j] <= best], int)
         if not len(p) or (denominator == "negatives" and not len(n)):
