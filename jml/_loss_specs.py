@@ -322,6 +322,17 @@ SPECS: dict[str, LossSpec] = {
     "histogram": row(
         static=(("bins", 100),), takes=("memory", "miner"), unit_length=True
     ),
+    "intra_pair_variance": row(
+        Hyperparameter("pos_epsilon", "share by which positives vary", 0.01, minimum=0),
+        Hyperparameter("neg_epsilon", "share by which negatives vary", 0.01, minimum=0),
+        unit_length=True,
+    ),
+    "angular": row(
+        Hyperparameter(
+            "angle", "angle at negatives, in radians", 0.698, above=0, below=1.57
+        ),
+        unit_length=True,
+    ),
     "proxy_nca": row(
         Hyperparameter(
             "scale",

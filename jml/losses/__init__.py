@@ -57,6 +57,7 @@ from jml.pairwise._memory import Memory as Memory
 from jml.pairwise._memory import init_memory as init_memory
 from jml.pairwise._memory import update_memory as update_memory
 
+from ._angular import angular_loss as angular_loss
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._circle import circle_loss as circle_loss
 from ._contrastive import contrastive_loss as contrastive_loss
@@ -65,6 +66,7 @@ from ._diagnostics import make_diagnostics as make_diagnostics
 from ._fast_ap import fast_ap_loss as fast_ap_loss
 from ._generalized_lifted import generalized_lifted_loss as generalized_lifted_loss
 from ._histogram import histogram_loss as histogram_loss
+from ._intra_pair_variance import intra_pair_variance_loss as intra_pair_variance_loss
 from ._lifted import lifted_loss as lifted_loss
 from ._margin import margin_loss as margin_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
@@ -88,6 +90,7 @@ from ._vicreg import vicreg_loss as vicreg_loss
 
 __all__ = [
     "Memory",
+    "angular_loss",
     "barlow_twins_loss",
     "circle_loss",
     "contrastive_loss",
@@ -97,6 +100,7 @@ __all__ = [
     "histogram_loss",
     "init_memory",
     "init_proxies",
+    "intra_pair_variance_loss",
     "lifted_loss",
     "make_diagnostics",
     "make_objective",

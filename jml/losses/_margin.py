@@ -143,7 +143,7 @@ def terms(
     margin: Float[Array, ""],
     beta: Float[Array, "*c"],
     nu: Float[Array, ""],
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
     """Each anchor's sum over its triplets, and how many of their terms are above 0."""
     distances = euclidean_distances(rows.squared)
     boundary = beta if beta.ndim == 0 else beta[rows.label]
@@ -158,7 +158,7 @@ def terms(
         cost = nu * beta * active
     else:
         cost = nu * boundary[:, 0] * triplets
-    return total + cost, active
+    return total + cost, active, active
 
 
 def multiplicities(rows: Rows) -> tuple[Array, Array, Array, Array]:

@@ -75,7 +75,7 @@ from ._devices import (
     pvary_like,
 )
 from ._gradient import mean_of_each
-from ._pair_gradients import Hyperparameters, Terms
+from ._pair_gradients import Hyperparameters, Terms, linearize, transposed_product
 from ._pair_loss import Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
 from ._references import (
@@ -128,6 +128,7 @@ __all__ = [
     "count_true",
     "find_class_runs",
     "gather",
+    "linearize",
     "log1p_sum_exp",
     "make_pairs",
     "make_rows",
@@ -150,4 +151,5 @@ __all__ = [
     "sum_positives",
     "sum_rows",
     "sum_through",
+    "transposed_product",
 ]
