@@ -157,6 +157,7 @@ VARIANT = Choice(
 )
 
 NORMALIZED = ("normalized", True)
+TOWERS = ("miner", "reduction", "reference_where")
 SCALE = "factor on the distances or similarities of the loss"
 
 
@@ -348,6 +349,26 @@ SPECS: dict[str, LossSpec] = {
         unit_length=True,
         diagnostics="nearest_proxies",
         images_per_class=2,
+    ),
+    "siglip": row(
+        Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),
+        Hyperparameter("bias", "summand of similarities", -10.0, learned="number"),
+        takes=TOWERS,
+        views=True,
+        images_per_class=2,
+        learn=("scale", "bias"),
+        loss_lr=0.01,
+        unit_length=True,
+    ),
+    "clip": row(
+        Hyperparameter("scale", SCALE, 1 / 0.07, above=0, learned="number"),
+        static=(("denominator", "two_way"),),
+        takes=TOWERS,
+        views=True,
+        images_per_class=2,
+        learn=("scale",),
+        loss_lr=0.01,
+        unit_length=True,
     ),
     "vicreg": row(
         Hyperparameter("invariance", "weight of distances between views", 25.0),

@@ -32,6 +32,10 @@ The contrastive, triplet and lifted losses take embeddings as they are.
 `jml.distances.normalize` puts them on the unit sphere, for which most published margins
 are meant. The multi-similarity and proxy-NCA losses do that themselves.
 
+The SigLIP and CLIP losses compare `queries` with `references`, the embeddings of two
+towers. Without labels query i belongs to reference i: the places count over all
+devices, and `where` leaves out both.
+
 The VICReg and Barlow Twins losses compare no pairs. They take two views `x` and `y`
 [B, D] of the same items, without labels, and share `where` and `axis_name` alone.
 
@@ -60,6 +64,7 @@ from jml.pairwise._memory import update_memory as update_memory
 from ._angular import angular_loss as angular_loss
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._circle import circle_loss as circle_loss
+from ._clip import clip_loss as clip_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._cosent import cosent_loss as cosent_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
@@ -79,6 +84,7 @@ from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._ranked_list import ranked_list_loss as ranked_list_loss
 from ._recall_at_k import recall_at_k_loss as recall_at_k_loss
+from ._siglip import siglip_loss as siglip_loss
 from ._smooth_ap import smooth_ap_loss as smooth_ap_loss
 from ._supcon import supcon_loss as supcon_loss
 from ._threshold_consistent_margin import (
@@ -93,6 +99,7 @@ __all__ = [
     "angular_loss",
     "barlow_twins_loss",
     "circle_loss",
+    "clip_loss",
     "contrastive_loss",
     "cosent_loss",
     "fast_ap_loss",
@@ -113,6 +120,7 @@ __all__ = [
     "proxy_nca_loss",
     "ranked_list_loss",
     "recall_at_k_loss",
+    "siglip_loss",
     "smooth_ap_loss",
     "supcon_loss",
     "threshold_consistent_margin_loss",

@@ -28,7 +28,9 @@ _EVERY = {
     for variant, (name, choices) in variants().items()
 }
 LOSSES = {n: loss for n, loss in _EVERY.items() if not SPECS[n].views}
-VIEW_LOSSES = {n: loss for n, loss in _EVERY.items() if SPECS[n].views}
+_VIEWS = {n: loss for n, loss in _EVERY.items() if SPECS[n].views}
+TOWER_LOSSES = {n: _VIEWS[n] for n in _VIEWS if "reference_where" in SPECS[n].takes}
+VIEW_LOSSES = {n: loss for n, loss in _VIEWS.items() if n not in TOWER_LOSSES}
 PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {
     "contrastive": torch_ref.ContrastiveLoss,

@@ -10,7 +10,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from jml import losses
-from tests.losses.cases import VIEW_LOSSES
+from tests.losses.cases import TOWER_LOSSES, VIEW_LOSSES
 from tests.losses.contract import (
     CASES,
     LABELS,
@@ -48,7 +48,10 @@ DETACHED = ("circle",)
 
 def test_the_contract_covers_every_public_loss():
     """Those of two views are in a file of their own."""
-    tested = {loss.func for loss in [*CASES.values(), *VIEW_LOSSES.values()]}
+    tested = {
+        loss.func
+        for loss in [*CASES.values(), *VIEW_LOSSES.values(), *TOWER_LOSSES.values()]
+    }
     public = {name for name in losses.__all__ if name.endswith("_loss")}
     assert tested == {getattr(losses, name) for name in public}
 

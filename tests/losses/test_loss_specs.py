@@ -45,7 +45,11 @@ def test_loss_specs_match_the_signatures(name):
 @pytest.mark.parametrize("name", [n for n in SPECS if SPECS[n].views])
 def test_loss_specs_of_views_match_the_signatures(name):
     parameters = inspect.signature(function_of(name)).parameters
-    assert_signature(parameters, ["x", "y"], SPECS[name], {"where", "axis_name"})
+    first, needed = ["x", "y"], {"where", "axis_name"}
+    if "reference_where" in SPECS[name].takes:
+        first, needed = ["queries", "references"], SHARED - {"references"}
+        parameters = {n: p for n, p in parameters.items() if n != "labels"}
+    assert_signature(parameters, first, SPECS[name], needed)
 
 
 def assert_signature(parameters, first, spec, needed):
