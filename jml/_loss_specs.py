@@ -58,6 +58,7 @@ class Choice:
     choices: tuple[Any, ...]
     default: Any
     named: bool = False  # in the names of `variants` the default stands, too
+    varied: bool = True  # `variants` has each of its words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +118,14 @@ CONVENTION = Choice(
     text="way to count pairs: that of the original code or that of the paper",
     choices=("original", "paper"),
     default="original",
+    varied=False,
 )
 SIMILARITY = Choice(
     name="similarity",
     text="what the loss compares: cosines, or inner products of embeddings as they are",
     choices=("cosine", "dot"),
     default="cosine",
+    varied=False,
 )
 MINING = Choice(
     name="mining",
@@ -130,6 +133,20 @@ MINING = Choice(
     choices=("hardest", "semi", "all", "batch_hard"),
     default="semi",
     named=True,
+)
+SMOOTH = Choice(
+    name="smooth",
+    text="logarithm of 1 plus an exponential in place of the hinge",
+    choices=(False, True),
+    default=False,
+    varied=False,
+)
+SWAP = Choice(
+    name="swap",
+    text="distance of a negative to the nearer one of anchor and positive",
+    choices=(False, True),
+    default=False,
+    varied=False,
 )
 POSITIVES = Choice(
     name="positives",
@@ -210,7 +227,7 @@ SPECS: dict[str, LossSpec] = {
     ),
     "triplet": row(
         _margin(0.2),
-        choices=(MINING, CONVENTION),
+        choices=(MINING, SMOOTH, SWAP, CONVENTION),
         diagnostics="slope_by_margin",
     ),
     "lifted": row(
@@ -395,7 +412,8 @@ SPECS: dict[str, LossSpec] = {
 def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     """Each loss, once for each word of its choices.
 
-    That is without the convention and the similarity, which many losses have.
+    That is without the choices that many losses have, such as the convention, or that
+    tests of their own cover.
 
     Choices are not combined: beside a word the others have their defaults. A name has
     the word that is no default, and none with all defaults, but for a `named` choice.
@@ -405,7 +423,7 @@ def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     """
     by_name: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, spec in SPECS.items():
-        choices = [c for c in spec.choices if c not in (CONVENTION, SIMILARITY)]
+        choices = [choice for choice in spec.choices if choice.varied]
         defaults = {choice.name: choice.default for choice in choices}
         if not any(choice.named for choice in choices):
             by_name[name] = name, defaults
