@@ -17,6 +17,7 @@ ignore_missing_proxies = pytest.mark.filterwarnings(
 PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+KEEP = np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1], bool)  # a `where`
 
 # Each loss, in both conventions where it has them: "lifted-paper". Its name in `LOSSES`
 # is the part before the dash.
@@ -51,6 +52,14 @@ REST = ("lifted-original", "multi_similarity")
 representative = pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=slow) for name in REST)]
 )
+
+
+def quick_or_slow(names):
+    """Of these cases, those that are not of `QUICK` are among the slow."""
+    params = [pytest.param(n, marks=() if n in QUICK else slow) for n in names]
+    return pytest.mark.parametrize("name", params)
+
+
 every = for_each(CASES)
 every_pair = for_each(PAIR_CASES)
 every_hyperparameter = for_each(HYPERPARAMETERS, ("name", "argument"))
