@@ -133,7 +133,7 @@ def work(task):
     if task["wanted"] == "seconds":
         if dtype == "float32":
             result["differs"] = differences(name, batch, steps)
-        result["seconds"] = _times(steps, task["turn"], task.get("runs", RUNS))
+        result["seconds"] = _times(steps, task)
     if task["wanted"] == "bytes" or GPU:
         analysis = program.memory_analysis()
         size = analysis.temp_size_in_bytes + analysis.output_size_in_bytes
@@ -147,14 +147,16 @@ def _first_line(error):
     return f"{type(error).__name__}: {error}".splitlines()[0][:100]
 
 
-def _times(steps, seconds, runs):
+def _times(steps, task):
     """Median seconds of each step by name; one that is slow runs once."""
+    seconds, runs = task["turn"], task.get("runs", RUNS)
+    slow = task.get("slow", SLOW)
     times, fast = {}, {}
     for name, step in steps.items():
         start = time.perf_counter()
         step()
         times[name] = time.perf_counter() - start
-        if times[name] < SLOW:
+        if times[name] < slow:
             fast[name] = step
     pause = 0 if GPU else PAUSE
     medians = median_seconds(list(fast.values()), seconds, at_least=runs, pause=pause)

@@ -31,6 +31,7 @@ PEERS = ("PML", "PML compiled")  # as loss_steps names them, those of plain PyTo
 HEAD = ("B", "loss", "JML, ms", "peer", "compiled", "times", "goal", "compiled", "goal")
 HEAD += ("compilation, s",)
 WIDTHS = (6, 36, 9, 9, 9, 9, 5, 9, 5, 14)
+SLOW = 2  # a step that takes longer than this, in seconds, is timed once
 LAST = 120  # seconds that one loss may take at all sizes
 
 
@@ -102,7 +103,8 @@ def measure(name, options, installed):
         peers, why = peers_of(name, size, options, installed)
         task = {"loss": name, "size": size, "dim": options.dim, "peers": peers}
         task |= {"per_class": options.per_class, "dtype": "float32"}
-        task |= {"turn": options.seconds, "runs": TURNS, "wanted": "seconds"}
+        task |= {"turn": options.seconds, "runs": TURNS, "slow": SLOW}
+        task |= {"wanted": "seconds"}
         tasks.append(task)
         notes.append([why] if why else [])
     results = run_tasks(tasks, LAST)
