@@ -32,7 +32,7 @@ HEAD = ("B", "loss", "JML, ms", "peer", "compiled", "times", "goal", "compiled",
 HEAD += ("compilation, s",)
 WIDTHS = (6, 36, 9, 9, 9, 9, 5, 9, 5, 14)
 SLOW = 2  # a step that takes longer than this, in seconds, is timed once
-LAST = 120  # seconds that one loss may take at all sizes
+LAST = 180  # seconds that one loss may take at all sizes
 
 
 def parse():
