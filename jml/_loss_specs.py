@@ -282,7 +282,10 @@ SPECS: dict[str, LossSpec] = {
         unit_length=True,
     ),
     "nca": row(
-        Hyperparameter("scale", SCALE, 1.0, command_default=10.0, above=0),
+        Hyperparameter(
+            "scale", SCALE, 1.0, command_default=10.0, above=0, learned="number"
+        ),
+        loss_lr=0.01,
         static=(NORMALIZED,),
         unit_length=True,
     ),
