@@ -1,36 +1,53 @@
 """Metric-learning losses over all pairs of a batch.
 
 Each is a pure function of `embeddings` [B, D] (float16, bfloat16, float32, float64) and
-integer `labels` [B] that returns a scalar, and works under `jit`, `grad` and `vmap`.
-Hyperparameters such as `margin` are traced, so that changing one does not recompile;
-choices such as `mining` are static. Anything with `__jax_array__`, such as a parameter
-of Flax, counts as an array. Distances are computed in float32 at least.
+`labels` that returns a scalar, and works under `jit`, `grad` and `vmap`. Labels are
+integers [B], or booleans [B, L] for items with any number of L labels: two items that
+share one are positives. Hyperparameters such as `margin` are traced, so that changing
+one does not recompile; choices such as `mining` are static. Anything with
+`__jax_array__`, such as a parameter of Flax, counts as an array. Distances are computed
+in float32 at least.
 
 Arguments that the pair losses share:
 
-- `convention`: "original" keeps the pair bookkeeping of the PyTorch project that this
-  library ports, and equals `torch_ref`; "paper" is the textbook formula, in which each
-  unordered pair stands once and nothing is paired with itself.
 - `where`: booleans [B], False for items to leave out, such as padding. The loss is that
   of the other items, and items left out get gradient 0.
 - `memory`: embeddings of earlier batches, from `init_memory` and `update_memory`. The
   batch is compared with them as well as with itself. They are no anchors and pass no
-  gradient: a pair counts if at least one of its ends is in the batch. To compare the
-  batch with any other set of embeddings, write them into a memory of that size. Inside
+  gradient: a pair counts if at least one of its ends is in the batch. Inside
   `jax.shard_map` every device must be given the whole memory; update it outside, under
   the same `jit`.
+- `references`: other embeddings [N, D] to compare the batch with in place of itself,
+  such as those of another network. The batch has the anchors; the gradient goes to
+  both. With them go `reference_labels`, of the same kind as `labels`, and
+  `reference_where`. An item that is in both is its own positive there.
+- `related`: numbers or booleans [B, N] in place of labels, a column for each reference
+  and then for each embedding of a memory. Above 0 makes a positive, 0 a negative, below
+  0 or NaN neither. A float weighs its positive: it multiplies what the pair adds, or in
+  a logarithm of a sum its exponential. Counts do not weigh, and losses of ranks take
+  any number above 0 alike. It need not be symmetric.
+- `miner`: a function that chooses pairs of each anchor, from `jml.miners` or your own.
+- `reduction`: "mean" divides by the number of terms, which each loss names; "nonzero"
+  by the number of those above 0; "sum" does not divide; "none" returns [B], each
+  anchor's own mean, 0 for an anchor without a term.
 - `block_size`: the number of anchors at a time. The memory in use then grows with
   `block_size * B` instead of `B * B`. None chooses by the size of the batch; B
   takes all anchors at once.
 - `axis_name`: inside `jax.shard_map`, the mesh axis over which the batch is spread, or
-  a tuple of several. Every device gives its part of the batch and receives the loss of
-  the whole. It makes only the rows of its own anchors. The gradient may be taken inside
-  or outside; with `check_vma=False` only outside, because inside JAX would count it
-  once for every device. Under plain `jit`, sharded arrays need no such argument.
+  a tuple of several. Every device gives its part of the batch, of the references and of
+  the rows of `related`, and receives the loss of the whole. It makes only the rows of
+  its own anchors. The gradient may be taken inside or outside; with `check_vma=False`
+  only outside, because inside JAX would count it once for every device. Under plain
+  `jit`, sharded arrays need no such argument.
+
+The contrastive, triplet and lifted losses have a `convention` besides: "original" keeps the pair bookkeeping of the
+PyTorch project that this library ports, and equals `torch_ref`; "paper" is the textbook
+formula, in which each unordered pair stands once and nothing is paired with itself.
 
 The contrastive, triplet and lifted losses take embeddings as they are.
 `jml.distances.normalize` puts them on the unit sphere, for which most published margins
-are meant. The multi-similarity and proxy-NCA losses do that themselves.
+are meant. All other losses do that themselves, unless `similarity="dot"` or
+`normalized=False` says not to.
 
 The SigLIP and CLIP losses compare `queries` with `references`, the embeddings of two
 towers. Without labels query i belongs to reference i: the places count over all

@@ -26,7 +26,8 @@ is the formula of the terms, for a few anchors at a time:
 
 `rows` is a `Rows`: the squared distances ``S`` of some anchors to all references, which
 of these are ``positive`` and which ``negative``. ``positive`` leaves out the anchor
-itself; ``positive_or_self`` does not.
+itself; ``positive_or_self`` does not. With ``measure="cosine"`` or ``"dot"`` rows have
+a ``similarity`` in place of ``squared``: cosines, or inner products.
 
 The formula returns two arrays with one entry for each anchor: the sum of its terms and
 their number. It must be differentiable in S and in the hyperparameters. The count
@@ -34,9 +35,10 @@ passes no gradient: it must be constant in the distances and the hyperparameters
 in steps (a comparison). A ValueError says so where JAX finds a gradient in it.
 
 `pair_loss` does the rest: it checks the arguments, leaves out what ``where`` leaves
-out, compares with a memory, works in blocks of rows, over several devices, compiled
-once, and makes the gradient. With ``normalized=True`` it puts embeddings on the unit
-sphere first; the cosine similarity is then ``1 - S / 2``.
+out, compares with a memory or with references (``options=Options(References(...))``),
+by labels or relations, mines, reduces, works in blocks of rows, over several devices,
+compiled once, and makes the gradient. With ``normalized=True`` it puts embeddings on
+the unit sphere first.
 
 The gradient comes from the *pair gradients* ``G = dT/dS``, where T is the total of all
 terms. The loss L is T over the number of terms, and so
@@ -59,9 +61,11 @@ How the rows are summed is a choice:
   functions use `map_rows`, `gather`, `psum` and what else is exported here.
 
 The modules, in the order in which they build on each other: `_devices`, `_blocks` (how
-many rows at a time), `_memory`, `_references` (both sides of the matrix), `_rows`,
-`_pair_gradients` (from the formula to the gradient), `_sums` (both in blocks of rows),
-`_positives`, `_gradient` (a rule of differentiation for JAX), `_pair_loss`.
+many rows at a time), `_memory`, `_references` (both sides of the matrix), `_relations`
+(which pairs are positive), `_rows`, `_pair_gradients` (from the formula to the
+gradient), `_sums` (both in blocks of rows), `_positives`, `_statistics` (functions of
+sums over the whole matrix), `_gradient` (reductions, and a rule of differentiation for
+JAX), `_arguments`, `_pair_loss`.
 '''
 
 from ._arguments import SIMILARITIES, Batch, Miner, Options
