@@ -1,5 +1,6 @@
 """The arguments that all pair losses share, and their checks."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -148,7 +149,7 @@ def _check_related(name: str, related: Any, batch: Batch, references: References
 
 
 def _check_miner(name: str, miner: Any) -> Partial:
-    if not callable(miner):
+    if not callable(miner) or not _takes_rows(miner):
         raise ValueError(
             f"{name}: `miner` must be a function of `Rows`, such as those that"
             f" jml.miners makes, got {described(miner)}"
@@ -156,6 +157,17 @@ def _check_miner(name: str, miner: Any) -> Partial:
     function = miner.func if isinstance(miner, Partial) else miner
     check_function(name, "miner", function)
     return miner if isinstance(miner, Partial) else Partial(miner)
+
+
+def _takes_rows(miner: Callable[..., Any]) -> bool:
+    """Whether a function can be called with rows alone."""
+    try:
+        inspect.signature(miner).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a function that does not say
+        return True
+    return True
 
 
 def call_miner(name: str, miner: Miner, rows: Rows) -> Rows:

@@ -84,7 +84,7 @@ def _is_float(dtype) -> bool:
 def update_memory(
     memory: Memory,
     embeddings: Float[Array | np.ndarray, "n d"],
-    labels: Integer[Array | np.ndarray, " n"],
+    labels: Integer[Array | np.ndarray, " n"] | Bool[Array | np.ndarray, "n l"],
     *,
     where: Bool[Array | np.ndarray, " n"] | None = None,
 ) -> Memory:
@@ -140,7 +140,7 @@ def _update(memory, embeddings, labels, where):
 def _write_batch(
     memory: Memory,
     embeddings: Float[Array, "n d"],
-    labels: Integer[Array, " n"],
+    labels: Integer[Array, " n"] | Bool[Array, "n l"],
     where: Bool[Array, " n"] | None,
 ) -> Memory:
     size = len(memory.labels)
