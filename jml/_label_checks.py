@@ -90,3 +90,14 @@ def warn_of_labels(name: str, labels, where, proxies) -> None:
             f"loss; they count from 0, so pass labels - 1 if yours are 1 to {classes}",
             stacklevel=3,
         )
+
+
+def check_alike(name: str, argument: str, labels: Any, others: Any, words: str) -> None:
+    """Raises ValueError unless labels are of the same kind as others: `words`."""
+    if labels.shape[1:] != others.shape[1:]:
+        shape = ", ".join(["B", *map(str, others.shape[1:])])
+        kind = "booleans" if others.ndim == 2 else "integers"
+        raise ValueError(
+            f"{name}: `{argument}` must be {kind} [{shape}], as {words} are, got "
+            f"{labels.dtype} {tuple(labels.shape)}"
+        )

@@ -40,9 +40,10 @@ Arguments that the pair losses share:
   only outside, because inside JAX would count it once for every device. Under plain
   `jit`, sharded arrays need no such argument.
 
-The contrastive, triplet and lifted losses have a `convention` besides: "original" keeps the pair bookkeeping of the
-PyTorch project that this library ports, and equals `torch_ref`; "paper" is the textbook
-formula, in which each unordered pair stands once and nothing is paired with itself.
+The contrastive, triplet and lifted losses have a `convention` besides: "original" keeps
+the pair bookkeeping of the PyTorch project that this library ports, and equals
+`torch_ref`; "paper" is the textbook formula, in which each unordered pair stands once
+and nothing is paired with itself.
 
 The contrastive, triplet and lifted losses take embeddings as they are.
 `jml.distances.normalize` puts them on the unit sphere, for which most published margins

@@ -78,7 +78,7 @@ def _triplet_margin(
 
     most = jnp.max(rank[:, -1:], initial=0)
     times = jax.lax.fori_loop(0, most, add, jnp.zeros_like(distance))
-    gap = tuple(jnp.asarray(limit, distance.dtype) for limit in (low, high))
+    gap = jnp.asarray(low, distance.dtype), jnp.asarray(high, distance.dtype)
     return rows.keep(times > 0, times > 0, times=times, gap=gap)
 
 

@@ -63,13 +63,14 @@ How the rows are summed is a choice:
 The modules, in the order in which they build on each other: `_devices`, `_blocks` (how
 many rows at a time), `_memory`, `_references` (both sides of the matrix), `_relations`
 (which pairs are positive), `_rows`, `_pair_gradients` (from the formula to the
-gradient), `_sums` (both in blocks of rows), `_positives`, `_statistics` (functions of
-sums over the whole matrix), `_gradient` (reductions, and a rule of differentiation for
-JAX), `_arguments`, `_pair_loss`.
+gradient), `_sums` (both in blocks of rows), `_both_ends`, `_positives`, `_statistics`
+(functions of sums over the whole matrix), `_gradient` (reductions, and a rule of
+differentiation for JAX), `_mining`, `_arguments`, `_pair_loss`.
 '''
 
-from ._arguments import SIMILARITIES, Batch, Miner, Options
+from ._arguments import SIMILARITIES, Batch, Options
 from ._blocks import Plan, on_cpu, run_if, scan_blocks, split_rows
+from ._both_ends import sum_pairs
 from ._devices import (
     AxisName,
     check_axis_name,
@@ -79,6 +80,7 @@ from ._devices import (
     pvary_like,
 )
 from ._gradient import mean_of_each
+from ._mining import Miner
 from ._pair_gradients import Hyperparameters, Terms, linearize, transposed_product
 from ._pair_loss import Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
@@ -105,7 +107,6 @@ from ._sums import (
     column_log_sums,
     map_rows,
     mined_rows,
-    sum_pairs,
     sum_rows,
 )
 

@@ -1,31 +1,36 @@
 """The arguments that all pair losses share, and their checks."""
 
-import inspect
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float
 
-from jml._checks import check_array, check_choice, check_count, check_rows, is_real
-from jml._label_checks import check_embeddings, check_labels, check_where
-from jml._value_checks import described
+from jml._checks import (
+    check_array,
+    check_choice,
+    check_count,
+    check_kind,
+    check_rows,
+    is_real,
+)
+from jml._label_checks import (
+    check_alike,
+    check_embeddings,
+    check_labels,
+    check_where,
+)
 
 from ._blocks import Plan
 from ._devices import AxisName, check_axis_name
-from ._memory import Memory, check_alike, check_memory
-from ._pair_gradients import check_function
+from ._memory import Memory, check_memory
+from ._mining import Miner, check_miner
 from ._references import Labels, References, Related
-from ._rows import Rows
 
 MEASURES = ("squared", "cosine", "dot")
 SIMILARITIES = MEASURES[1:]
 REDUCTIONS = ("mean", "nonzero", "sum", "none")
-Miner = Callable[[Rows], Rows]
 
 
 class Batch(NamedTuple):
@@ -81,7 +86,7 @@ def check_arguments(name: str, batch: Batch, options: Options) -> tuple[Batch, O
         related = _check_related(name, related, batch, references)
     miner = options.miner
     if miner is not None:
-        miner = _check_miner(name, miner)
+        miner = check_miner(name, miner)
     return batch, options._replace(references=references, related=related, miner=miner)
 
 
@@ -148,41 +153,9 @@ def _check_related(name: str, related: Any, batch: Batch, references: References
     return related
 
 
-def _check_miner(name: str, miner: Any) -> Partial:
-    if not callable(miner) or not _takes_rows(miner):
-        raise ValueError(
-            f"{name}: `miner` must be a function of `Rows`, such as those that"
-            f" jml.miners makes, got {described(miner)}"
-        )
-    function = miner.func if isinstance(miner, Partial) else miner
-    check_function(name, "miner", function)
-    return miner if isinstance(miner, Partial) else Partial(miner)
-
-
-def _takes_rows(miner: Callable[..., Any]) -> bool:
-    """Whether a function can be called with rows alone."""
-    try:
-        inspect.signature(miner).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # a function that does not say
-        return True
-    return True
-
-
-def call_miner(name: str, miner: Miner, rows: Rows) -> Rows:
-    """Calls a miner and checks what it returns, while JAX traces it."""
-    kept = miner(rows)
-    shape = rows.values.shape
-    masks = (kept.positive_or_self, kept.negative) if isinstance(kept, Rows) else ()
-    if not masks or any(jnp.shape(mask) != shape for mask in masks):
-        raise ValueError(
-            f"{name}: `miner` must return the `Rows` that it was given with other masks"
-            f" of shape {shape}, as `rows.keep` does, got {type(kept).__name__}"
-        )
-    return kept
-
-
-def bind_miner(name: str, miner: Partial | None) -> Partial | None:
-    """The miner with its check; None without one."""
-    return None if miner is None else Partial(partial(call_miner, name), miner)
+def check_parameter(name: str, argument: str, value: Any, embeddings: Any) -> Any:
+    if jnp.ndim(value) != 1:
+        return check_rows(name, argument, value, embeddings)
+    value = check_array(name, argument, value, shape="[C]", ndim=1)
+    check_kind(name, argument, value, jnp.floating, "floating")
+    return value

@@ -13,7 +13,7 @@ from ._blocks import Plan
 from ._devices import local_gradient, on_auto_axes, psum, pvary_like
 from ._memory import Memory
 from ._pair_gradients import Hyperparameters, Terms
-from ._references import Labels, Pairs, References, Related, make_pairs
+from ._references import Labels, Pairs, References, make_pairs
 from ._sums import Sums, map_rows
 
 # Both take (terms, pairs, hyperparameters, plan).
@@ -36,7 +36,7 @@ class Data(NamedTuple):
     memory: Memory | None
     reference_labels: Labels | None
     reference_valid: Bool[Array, " m"] | None
-    related: Related | None
+    related: Any  # Related, or None
     miner: Callable[[Any], Any] | None
 
 

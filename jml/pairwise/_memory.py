@@ -14,7 +14,7 @@ from jml._checks import (
     check_kind,
     check_length,
 )
-from jml._label_checks import check_batch, check_labels
+from jml._label_checks import check_alike, check_batch, check_labels
 from jml._numerics import saturating_cast
 
 from ._devices import on_auto_axes
@@ -192,14 +192,3 @@ def check_memory(
     check_kind(name, "memory.filled", memory.filled, jnp.bool_, "boolean")
     check_length(name, "memory.filled", memory.filled, size)
     return memory
-
-
-def check_alike(name: str, argument: str, labels: Any, others: Any, words: str) -> None:
-    """Raises ValueError unless labels are of the same kind as others: `words`."""
-    if labels.shape[1:] != others.shape[1:]:
-        shape = ", ".join(["B", *map(str, others.shape[1:])])
-        kind = "booleans" if others.ndim == 2 else "integers"
-        raise ValueError(
-            f"{name}: `{argument}` must be {kind} [{shape}], as {words} are, got "
-            f"{labels.dtype} {tuple(labels.shape)}"
-        )

@@ -141,14 +141,11 @@ def linearize(
     These are the pair gradients, ``G = dT/dS`` by each squared distance or product, and
     the gradient by each hyperparameter. The counts pass none.
     """
-    total, back, number = jax.vjp(
-        lambda values, hyperparameters: terms(
-            replace(rows, values=values), **hyperparameters
-        ),
-        rows.values,
-        hyperparameters,
-        has_aux=True,
-    )
+
+    def of_values(values, hyperparameters) -> Any:
+        return terms(replace(rows, values=values), **hyperparameters)
+
+    total, back, number = jax.vjp(of_values, rows.values, hyperparameters, has_aux=True)
     ones = pvary_like(anchors, jnp.ones_like(total))
     pair_gradients, by_hyperparameters = back(ones)
     if rows.measure == "squared":  # a distance of 0 has no direction in which it grows

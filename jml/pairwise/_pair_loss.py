@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jml._checks import check_array, check_kind, check_number, check_rows
-from jml.distances import as_compute, normalize
+from jml._checks import check_number
+from jml.distances import as_compute
 
 from ._arguments import (
     DEFAULTS,
     Batch,
     Options,
-    bind_miner,
     check_arguments,
+    check_parameter,
     make_plan,
 )
 from ._blocks import Plan
@@ -32,8 +32,9 @@ from ._gradient import (
     reduced_loss,
 )
 from ._memory import Memory
+from ._mining import bind_miner
 from ._pair_gradients import Terms, call_terms, check_function
-from ._references import Labels, prepare
+from ._references import Labels, normalize_all, prepare
 from ._sums import sum_rows
 
 Scalar = float | Float[Array | np.ndarray, ""]
@@ -119,7 +120,7 @@ def pair_loss(
         options._replace(reduction=None),
         {key: check_number(name, key, value) for key, value in hyperparameters.items()},
         {
-            key: _check_parameter(name, key, value, batch.embeddings)
+            key: check_parameter(name, key, value, batch.embeddings)
             for key, value in (parameters or {}).items()
         },
         name=name,
@@ -131,14 +132,6 @@ def pair_loss(
         normalized=normalized or measure == "cosine",
         plan=make_plan(name, batch, measure),
     )
-
-
-def _check_parameter(name: str, argument: str, value: Any, embeddings: Any) -> Any:
-    if jnp.ndim(value) != 1:
-        return check_rows(name, argument, value, embeddings)
-    value = check_array(name, argument, value, shape="[C]", ndim=1)
-    check_kind(name, argument, value, jnp.floating, "floating")
-    return value
 
 
 STATIC = (
@@ -182,7 +175,7 @@ def _pair_loss(
         return x[:, 0] if reduction == "none" else psum(jnp.sum(x), plan.axis_name)
     parameters = jax.tree.map(as_compute, parameters)
     if normalized:
-        x, y, memory, parameters = _normalize(x, y, memory, parameters)
+        x, y, memory, parameters = normalize_all(x, y, memory, parameters)
     scalars = {
         key: as_compute(jnp.asarray(value, x.dtype))
         for key, value in hyperparameters.items()
@@ -203,13 +196,3 @@ def _pair_loss(
         plan,
         total_only=reduction == "sum",
     )
-
-
-def _normalize(x, y, memory: Memory | None, parameters: dict[str, Any]):
-    """Everything that has the length of an embedding, on the unit sphere."""
-    if memory is not None:
-        kept = normalize(as_compute(memory.embeddings))
-        memory = memory._replace(embeddings=kept)
-    y = None if y is None else normalize(y)
-    rows = {k: normalize(v) if v.ndim == 2 else v for k, v in parameters.items()}
-    return normalize(x), y, memory, rows

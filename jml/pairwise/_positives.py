@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from ._blocks import Plan, run_if, split_rows
+from ._both_ends import from_both_ends, sum_anchors
 from ._devices import pvary_like
 from ._pair_gradients import Hyperparameters, Terms, linearize
 from ._references import Pairs, Side
 from ._rows import Rows
-from ._sums import Sums, add_sums, from_both_ends, sum_anchors
+from ._sums import Sums, add_sums
 
 FEW = 16  # up to so many items of a class are gathered,
 AT_ONCE = 4  # and so many at a time

@@ -1,15 +1,14 @@
 """Both sides of the pair matrix: anchors, and the references they are compared with."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, Real
 
 from jml._gram_distances import RowFacts, row_facts
 from jml._numerics import saturating_cast
-from jml.distances import as_compute
+from jml.distances import as_compute, normalize
 
 from ._devices import AxisName, gather
 from ._memory import Memory
@@ -21,9 +20,10 @@ Related = Real[Array, "n m"] | Bool[Array, "n m"]
 class References(NamedTuple):
     """What a batch is compared with in place of itself."""
 
-    embeddings: Float[Array | np.ndarray, "n d"] | None = None
-    labels: Labels | np.ndarray | None = None
-    where: Bool[Array | np.ndarray, " n"] | None = None
+    # None of them is there without embeddings.
+    embeddings: Any = None  # Float[Array, "n d"]
+    labels: Any = None  # Labels
+    where: Any = None  # Bool[Array, " n"]
 
 
 class Side(NamedTuple):
@@ -31,7 +31,7 @@ class Side(NamedTuple):
 
     embeddings: Float[Array, "n d"]
     facts: RowFacts
-    labels: Labels | None
+    labels: Any  # Labels, or None where anchors have `related`
     valid: Bool[Array, " n"]  # False: neither positive nor negative of anything
     position: Int[Array, " n"]  # among all references; an anchor's says which it is
     related: Related | None = None  # of anchors, to all references, in place of labels
@@ -140,3 +140,13 @@ def _label_dtype(labels, references: References | None, memory: Memory | None):
         # uint64 and int64 together make a float.
         wide = wide if jnp.issubdtype(wide, jnp.integer) else jnp.int64
     return jax.dtypes.canonicalize_dtype(wide)
+
+
+def normalize_all(x, y, memory: Memory | None, parameters: dict[str, Any]):
+    """Everything that has the length of an embedding, on the unit sphere."""
+    if memory is not None:
+        kept = normalize(as_compute(memory.embeddings))
+        memory = memory._replace(embeddings=kept)
+    y = None if y is None else normalize(y)
+    rows = {k: normalize(v) if v.ndim == 2 else v for k, v in parameters.items()}
+    return normalize(x), y, memory, rows

@@ -128,7 +128,10 @@ def make_rows(anchors: Side, references: Side, measure: str = "squared") -> Rows
             overflow=False,  # `prepare` clips embeddings, in `as_compute`
         )
     positive_or_self, negative, weight = relate(anchors, references)
-    one_label = anchors.labels is not None and anchors.labels.ndim == 1
+    labels = anchors.labels
+    label = None
+    if labels is not None and labels.ndim == 1:
+        label = labels[:, None]
     return Rows(
         values,
         positive_or_self,
@@ -138,7 +141,7 @@ def make_rows(anchors: Side, references: Side, measure: str = "squared") -> Rows
         anchors.facts.squared_norms[:, None],
         references.facts.squared_norms[None, :],
         anchors.valid,
-        label=anchors.labels[:, None] if one_label else None,
+        label=label,
         weight=weight,
         measure=measure,
         dim=x.shape[1],

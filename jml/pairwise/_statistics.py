@@ -1,6 +1,7 @@
 """Losses that are a function of sums over the whole pair matrix, not of single rows."""
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import jax
@@ -45,7 +46,7 @@ def sum_through(
     def terms(rows: Rows, **hyperparameters: Any):
         found = statistics(rows, hyperparameters)
         along = jax.tree.map(_along, found, slopes)
-        total = sum(jax.tree.leaves(along))
+        total = reduce(jnp.add, jax.tree.leaves(along))
         return total, jnp.zeros_like(total)
 
     inner = sum_rows(terms, pairs, hyperparameters, plan)

@@ -51,8 +51,8 @@ def lifted_sums(
     add_up = sum_pairs if same_from_both_ends else sum_rows
     repel = add_up(follow, pairs, hyperparameters, plan)
     by_references = repel.by_references
-    if attract.by_references is not None:
-        by_references = attract.by_references + by_references
+    if by_references is not None and attract.by_references is not None:
+        by_references += attract.by_references
     return attract._replace(
         by_hyperparameters=repel.by_hyperparameters,
         by_anchors=attract.by_anchors + repel.by_anchors,

@@ -55,7 +55,7 @@ def mine_all(
 def count_all(rows: Rows, positive: Bool[Array, "b n"]) -> Float[Array, " b"]:
     """The number of triplets of each anchor."""
     dtype = rows.values.dtype
-    if rows.gap is not None:
+    if rows.gap is not None and rows.times is not None:
         return masked_sum(rows.times, positive)
     negatives = count_true(rows.negative, dtype)
     if rows.times is not None:

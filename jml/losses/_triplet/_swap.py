@@ -64,7 +64,9 @@ def swap_sums(
     mine = partial(_mine, mining, find, pairs.references)
     sums = sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
     more = _by_references(mining, options, find, pairs, hyperparameters, plan)
-    return sums._replace(by_references=sums.by_references + more)
+    if sums.by_references is not None:
+        more += sums.by_references
+    return sums._replace(by_references=more)
 
 
 def _mine(
