@@ -89,11 +89,11 @@ def lifted(x, labels, margin, batch=None, *, original=False):
 
 
 def multi_similarity(x, labels, alpha, beta, base, batch=None):
-    """A row of zeros stays one, and similarity is 1 - |u - v|^2 / 2."""
+    """A row of zeros stays one."""
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     terms = []
     for i in range(batch or len(x)):
-        s = np.array([1 - squared(unit, i, j) / 2 for j in range(len(x))])
+        s = unit @ unit[i]
         negative, self = labels != labels[i], np.arange(len(x)) == i
         attract = np.exp(-alpha * (s - base))[~negative & ~self].sum()
         repel = np.exp(beta * (s - base))[negative].sum()

@@ -6,7 +6,7 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jml.pairwise import Pairs, Rows, count_true, masked_sum, on_cpu, pvary_like, run_if
+from jml.pairwise import Rows, count_true, masked_sum, on_cpu, pvary_like, run_if
 
 from ._formula import (
     FindPositives,
@@ -25,7 +25,6 @@ SORT_COST, SORT_COST_ON_CPU = 4, 100
 
 def mine_all(
     find: FindPositives,
-    pairs: Pairs,
     rows: Rows,
     positive: Bool[Array, "b n"],
     margin: Float[Array, ""],
@@ -42,7 +41,7 @@ def mine_all(
     cost = SORT_COST_ON_CPU if on_cpu() else SORT_COST
     most = jnp.max(positives.size, initial=0)
     many = most > cost * math.log2(rows.values.shape[1])
-    few = pvary_like(pairs.anchors, loop(unless=many))
+    few = pvary_like(rows.values, loop(unless=many))
 
     def sort(margin: Float[Array, ""]) -> Mined:
         masks = positive, rows.negative

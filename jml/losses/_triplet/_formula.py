@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
 from jml.pairwise import ClassRuns, Pairs, Rows, find_class_runs
@@ -68,7 +68,7 @@ class OnePositive(NamedTuple):
     weight: Float[Array, " b"]
 
 
-# Of rows, their positives, the margin and the options.
+# Of rows, their positives, the margin and the options. It is a `Partial` with arrays.
 Mine = Callable[[Rows, Bool[Array, "b n"], Float[Array, ""], Options], Mined]
 
 
@@ -82,7 +82,10 @@ def triplet_terms(
     """
     positive = positives_of(rows, options)
 
-    def mined(squared, margin) -> Mined:
+    arrays, tree = jax.tree.flatten((rows, positive, mine))
+
+    def mined(squared, margin, *arrays) -> Mined:
+        rows, positive, mine = jax.tree.unflatten(tree, arrays)
         found = mine(replace(rows, values=squared), positive, margin, options)
         if options.smooth or options.swap:
             return found
@@ -90,19 +93,22 @@ def triplet_terms(
         linear = jnp.sum(found.pair_gradients * squared, axis=1)
         return found._replace(total=linear + margin * found.slopes)
 
+    # All arrays are arguments, because JAX may trace the rule later, where an array of
+    # this function is out of reach.
     @jax.custom_jvp
-    def total(squared, margin):
-        return mined(squared, margin).total
+    def total(squared, margin, *arrays):
+        return mined(squared, margin, *arrays).total
 
     @total.defjvp
     def _(primals, tangents):
         found = mined(*primals)
-        by_squared, by_margin = tangents
+        by_squared, by_margin = tangents[:2]
         along = jnp.sum(found.pair_gradients * by_squared, axis=1)
         return found.total, along + found.slopes * by_margin
 
-    still = mined(*jax.lax.stop_gradient((rows.squared, margin)))
-    return total(rows.squared, margin), still.number, still.active
+    arrays = jax.lax.stop_gradient(arrays)
+    still = mined(*jax.lax.stop_gradient((rows.squared, margin)), *arrays)
+    return total(rows.squared, margin, *arrays), still.number, still.active
 
 
 def positives_of(rows: Rows, options: Options) -> Bool[Array, "b n"]:
@@ -137,9 +143,9 @@ def find_positives(pairs: Pairs) -> FindPositives:
     row is sorted.
     """
     if not pairs.labelled:
-        return _sort_row
+        return Partial(_sort_row)
     runs = find_class_runs(pairs.anchors, pairs.references)
-    return partial(_of_runs, runs, pairs.anchors.position[0])
+    return Partial(_of_runs, runs, pairs.anchors.position[0])
 
 
 def _of_runs(runs: ClassRuns, start: Int[Array, ""], rows: Rows) -> PositiveOrder:

@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
 from jml._numerics import first_minimum
@@ -35,10 +36,10 @@ from ._formula import (
 def make_mine(mining: str, pairs: Pairs) -> Mine:
     """The function that chooses the triplets of some rows of these pairs."""
     if mining == "semi":
-        return partial(mine_semi_hard, find_positives(pairs))
+        return Partial(mine_semi_hard, find_positives(pairs))
     if mining == "all":
-        return partial(mine_all, find_positives(pairs), pairs)
-    return mine_nearest if mining == "hardest" else mine_batch_hard
+        return Partial(mine_all, find_positives(pairs))
+    return Partial(mine_nearest if mining == "hardest" else mine_batch_hard)
 
 
 def row_sums(

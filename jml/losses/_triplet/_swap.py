@@ -1,9 +1,11 @@
 """Triplets whose negative may be nearer to the positive than to the anchor."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float
 
 from jml._numerics import first_minimum
@@ -61,12 +63,17 @@ def swap_sums(
     second pass, directly by the references.
     """
     find = find_positives(pairs)
-    mine = partial(_mine, mining, find, pairs.references)
+    mine = Partial(_mine_of(mining), find, pairs.references)
     sums = sum_rows(partial(terms, mine=mine), pairs, hyperparameters, plan)
     more = _by_references(mining, options, find, pairs, hyperparameters, plan)
     if sums.by_references is not None:
         more += sums.by_references
     return sums._replace(by_references=more)
+
+
+@cache
+def _mine_of(mining: str) -> Callable[..., Mined]:
+    return partial(_mine, mining)
 
 
 def _mine(
