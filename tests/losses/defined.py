@@ -93,8 +93,6 @@ USES = [
     for kind, (needs, _) in KINDS.items()
     if needs <= set(parameters(name))
     if kind != "many-hot" or name in OF_MANY_HOT_LABELS
-    # To come: triplet_loss with reduction="none".
-    if not (name.startswith("triplet") and kind == "related")
 ]
 
 

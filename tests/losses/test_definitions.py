@@ -6,9 +6,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.losses.cases import PAIR_LOSSES
+from tests.losses.cases import PAIR_LOSSES, TOWER_LOSSES, VIEW_LOSSES
 from tests.losses.defined import POINTS, USES, Case, check, family, numbers_of
-from tests.losses.definitions import DEFINITIONS
+from tests.losses.definitions import DEFINITIONS, VIEWS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -38,8 +38,10 @@ SMOOTH = {
 }
 
 
-def test_every_loss_of_pairs_has_a_definition():
-    assert {family(name)[0] for name in PAIR_LOSSES} <= set(DEFINITIONS)
+def test_every_loss_has_a_definition():
+    compared = {family(name)[0] for name in PAIR_LOSSES} | set(TOWER_LOSSES)
+    assert compared == set(DEFINITIONS)
+    assert set(VIEWS) == set(VIEW_LOSSES)
 
 
 @every_use

@@ -1,8 +1,13 @@
 """What only some losses have, against their definitions."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jml import losses, miners
+from jml.distances import normalize
+from jml.pairwise import make_pairs, make_rows
 from tests.losses.cases import PAIR_LOSSES
 from tests.losses.defined import REFERENCES, SIZE, Case, check, numbers_of, parameters
 
@@ -51,3 +56,23 @@ def test_a_guide_leaves_out_what_it_finds_more_alike_than_positives(name, kind):
         if kind == "references":
             numbers["reference_guide"] = rng.normal(size=(REFERENCES, 3))
         check(name, case, numbers, 1e-10, label=f"seed {seed}")
+
+
+def test_drawn_negatives_count_in_the_margin_loss_as_often_as_drawn():
+    """As many draws as an anchor has positives, each of which is in one triplet."""
+    rng = np.random.default_rng(3)
+    x, labels = rng.normal(size=(SIZE, 4)), np.arange(SIZE) // 3
+    miner = miners.distance_weighted(jax.random.key(0))
+    unit = normalize(x)
+    pairs = make_pairs(jnp.array(unit), jnp.array(labels), jnp.ones(SIZE, bool))
+    rows = miner(make_rows(pairs.anchors, pairs.references))
+    distance = np.linalg.norm(unit[:, None] - unit[None], axis=2)
+    near = np.where(rows.positive, np.maximum(distance - 1.0, 0), 0)
+    far = np.where(rows.negative, np.maximum(1.4 - distance, 0), 0)
+    times = np.asarray(rows.times)
+    active = (times * ((near > 0) | (far > 0))).sum()
+    expected = (times * (near + far)).sum() / active
+    value = losses.margin_loss(x, labels, miner=miner)
+    assert value == pytest.approx(expected, rel=1e-12)
+    negatives = np.where(rows.negative, times, 0).sum(1)
+    np.testing.assert_array_equal(negatives, rows.positive.sum(1))

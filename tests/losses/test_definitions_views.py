@@ -88,7 +88,3 @@ def test_losses_of_views_in_float32_are_close_to_their_definitions(name):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(2, SIZE, DIM)).astype(np.float32)
         check(name, x, y, rng.random(SIZE) < 0.8, 1.0, 1e-4, f"seed {seed}")
-
-
-def test_every_loss_of_views_has_a_definition():
-    assert set(VIEWS) <= set(VIEW_LOSSES)
