@@ -25,6 +25,8 @@ from tests.losses.cases import (
     LOSSES,
     PAIR_LOSSES,
     SPECS,
+    TOWER_LOSSES,
+    VIEW_LOSSES,
     hyperparameters,
     textbook,
 )
@@ -34,6 +36,10 @@ REMEMBERED = BATCHES["values"] // 4
 DIM, CLASSES, NUMBER = 8, 40, 0.7  # of each hyperparameter of the pair losses
 # These go through all ways to sum over pairs, and are spread in more ways.
 FEW = ("contrastive", "triplet_all", "lifted", "proxy_nca")
+# By their keys: a loss's name and its options.
+OF_VIEWS = {name: (name, {}) for name in VIEW_LOSSES}
+OF_VIEWS |= {name: (name, {"block_size": 24}) for name in TOWER_LOSSES}
+OF_VIEWS["clip_four_way"] = "clip", {"block_size": 24, "denominator": "four_way"}
 
 
 def loss(name, x, labels, other, **options):
@@ -58,6 +64,13 @@ def with_options(name, x, labels, other, **options):
         options["memory"] = losses.update_memory(memory, *map(jnp.asarray, kept))
         options |= textbook(name)
     return loss(name, x, labels, other, **options)
+
+
+def of_views(name, x, labels, other, **options):
+    """Views without labels: row i of one belongs to row i of the other."""
+    where, second = labels % 7 > 0, jnp.cos(x) + 0.5 * x
+    of_two = (VIEW_LOSSES | TOWER_LOSSES)[name]
+    return of_two(x, second, where=where, **other, **options)
 
 
 def mapped(name, mesh, function=loss, **options):
@@ -98,6 +111,13 @@ def programs(mesh, wanted):
         yield f"{name}/explicit", name, partial(with_options, name), explicit
     yield "lifted/apart", "lifted", apart(mesh), mesh
     yield "lifted, plain/inside", "lifted", inside(mesh), mesh
+    for key, (name, options) in OF_VIEWS.items():
+        function = partial(of_views, **options)
+        yield f"{key}/one", name, partial(function, name), None
+        yield f"{key}/jit", name, partial(function, name), mesh
+        yield f"{key}/mapped", name, mapped(name, grid, function), grid
+        if key in ("vicreg", "clip"):
+            yield f"{key}/inside", name, inside(mesh, name, function), mesh
     _all.SORT_COST_ON_CPU = 0  # from here on
     jax.clear_caches()
     sorts = mapped("triplet_all", mesh)
@@ -113,10 +133,10 @@ def apart(mesh):
     return by_hand(local, mesh)
 
 
-def inside(mesh):
+def inside(mesh, name="lifted", function=loss):
     """The gradient taken where each device has its part."""
     local = jax.value_and_grad(
-        partial(loss, "lifted", axis_name="data"), argnums=(0, 2)
+        partial(function, name, axis_name="data"), argnums=(0, 2)
     )
     specs = P("data"), P("data"), P()
     return jax.shard_map(

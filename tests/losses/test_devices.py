@@ -10,7 +10,7 @@ import pytest
 
 from jml.losses import lifted_loss
 from tests.losses.cases import LOSSES, PAIR_LOSSES
-from tests.losses.spread import BATCHES, FEW, REMEMBERED, arguments
+from tests.losses.spread import BATCHES, FEW, OF_VIEWS, REMEMBERED, arguments
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.slow  # all of it runs in two processes
@@ -40,11 +40,14 @@ def of_eight(compute):
 
 WAYS = [f"{name}/{way}" for name in LOSSES for way in ("jit", "mapped, blocks")]
 WAYS += [f"{name}/explicit" for name in FEW]
+OF_TWO = [f"{key}/{way}" for key in OF_VIEWS for way in ("jit", "mapped")]
+OF_TWO += ["vicreg/inside", "clip/inside"]
 PLAIN = [f"{name}, plain/{way}" for name in FEW for way in ("jit, blocks", "mapped")]
 
 
 @pytest.mark.parametrize(
-    "program", [*WAYS, *PLAIN, "triplet_all, plain/sorted", "lifted, plain/inside"]
+    "program",
+    [*WAYS, *OF_TWO, *PLAIN, "triplet_all, plain/sorted", "lifted, plain/inside"],
 )
 def test_losses_and_gradients_on_eight_devices_equal_one(of_eight, program):
     """With a memory, absent items and few positives, which are gathered, but "plain".
