@@ -21,13 +21,9 @@ from jml.distances import inner_products, squared_distances
 from jml.losses._lifted._sums import log_sums, repel_terms
 from jml.losses._lifted._sums import pair_terms as lifted_pair_terms
 from jml.losses._triplet import _all
-from jml.losses._triplet._formula import (
-    Options,
-    find_positives,
-    loop_over_positives,
-    no_triplets,
-)
+from jml.losses._triplet._formula import Options, no_triplets
 from jml.losses._triplet._hardest import hardest_terms, nearest_negatives
+from jml.losses._triplet._loop import find_positives, loop_over_positives
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import (
     Plan,
@@ -39,7 +35,7 @@ from jml.pairwise import (
 )
 
 PLAN = Plan()
-ORIGINAL = Options(paper=False, smooth=False, swap=False, count_active=False)
+ORIGINAL = Options(*5 * [False])
 
 
 def seconds(step, *arguments):

@@ -141,6 +141,12 @@ SMOOTH = Choice(
     default=False,
     varied=False,
 )
+DISTANCE = Choice(
+    name="distance",
+    text="what triplets compare: squared distances, or distances",
+    choices=("squared", "euclidean"),
+    default="squared",
+)
 SWAP = Choice(
     name="swap",
     text="distance of a negative to the nearer one of anchor and positive",
@@ -165,6 +171,12 @@ SMOOTH = Choice(
     text="the logarithm in place of the hinge",
     choices=(False, True),
     default=False,
+)
+DISTANCE = Choice(
+    name="distance",
+    text="what triplets compare: squared distances, or distances",
+    choices=("squared", "euclidean"),
+    default="squared",
 )
 SWAP = Choice(
     name="swap",
@@ -239,7 +251,7 @@ SPECS: dict[str, LossSpec] = {
     ),
     "triplet": row(
         _margin(0.2),
-        choices=(MINING, SMOOTH, SWAP, CONVENTION),
+        choices=(MINING, SMOOTH, SWAP, DISTANCE, CONVENTION),
         diagnostics="slope_by_margin",
     ),
     "lifted": row(

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 
 from jml import losses
 from jml.losses._triplet import _all
-from jml.losses._triplet._formula import (
-    Options,
-    find_positives,
-    loop_over_positives,
-    no_triplets,
-)
+from jml.losses._triplet._formula import Options, no_triplets
+from jml.losses._triplet._loop import find_positives, loop_over_positives
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import make_pairs, make_rows
 from tests.compilation import quickly
@@ -25,7 +21,7 @@ from tests.losses.oracles import PAPER
 from tests.parity import assert_close
 
 SIZE = 24
-ORIGINAL = Options(paper=False, smooth=False, swap=False, count_active=False)
+ORIGINAL = Options(*5 * [False])
 
 
 @jax.jit

@@ -8,14 +8,8 @@ from jaxtyping import Array, Bool, Float
 
 from jml.pairwise import Rows, count_true, masked_sum, on_cpu, pvary_like, run_if
 
-from ._formula import (
-    FindPositives,
-    Mined,
-    OnePositive,
-    Options,
-    loop_over_positives,
-    no_triplets,
-)
+from ._formula import Mined, Options, no_triplets
+from ._loop import FindPositives, OnePositive, loop_over_positives
 from ._sorted import sorted_gradients
 
 # Sorting a row takes as long as this many passes over it for each doubling of its
@@ -45,7 +39,7 @@ def mine_all(
 
     def sort(margin: Float[Array, ""]) -> Mined:
         masks = positive, rows.negative
-        gradients, slopes = sorted_gradients(rows.squared, *masks, margin)
+        gradients, slopes = sorted_gradients(rows.values, *masks, margin)
         return few._replace(pair_gradients=gradients, slopes=slopes)
 
     return run_if(many, sort, margin, few)
@@ -63,13 +57,14 @@ def count_all(rows: Rows, positive: Bool[Array, "b n"]) -> Float[Array, " b"]:
 
 
 def choose_all(
-    rows: Rows, one: OnePositive
+    rows: Rows, options: Options, one: OnePositive
 ) -> tuple[Bool[Array, "b n"], Float[Array, "b n"]]:
     """Which negatives make a triplet with one positive, and how often."""
-    chosen, times = rows.negative & one.valid[:, None], jnp.ones_like(rows.squared)
+    chosen, times = rows.negative & one.valid[:, None], jnp.ones_like(rows.values)
     if rows.gap is not None:
         row = jnp.arange(len(one.position))
-        gap = rows.distance - rows.distance[row, one.position][:, None]
+        distance = rows.values if options.euclidean else rows.distance
+        gap = distance - distance[row, one.position][:, None]
         chosen &= (gap > rows.gap[0]) & (gap <= rows.gap[1])
     elif rows.times is not None:
         times = rows.times
@@ -85,8 +80,8 @@ def add_all(
 ) -> Mined:
     """Adds the triplets with every negative of each anchor."""
     value, slope = options.penalty
-    excess = (one.squared + margin)[:, None] - rows.squared
-    chosen, times = choose_all(rows, one)
+    excess = (one.length + margin)[:, None] - rows.values
+    chosen, times = choose_all(rows, options, one)
     weight = one.weight[:, None] * times
     slopes = jnp.where(chosen, weight * slope(excess), 0)
     more = jnp.sum(slopes, axis=1)

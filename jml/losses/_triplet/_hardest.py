@@ -71,11 +71,12 @@ def hardest_terms(
     if options.paper:
         # Not "< inf": a NaN counts as a negative, so that it shows.
         pairs = rows.positive & (of_anchor != jnp.inf)
-    value = options.penalty.value
+    value, positive = options.penalty.value, options.length(rows.squared)
     total = active = number = jnp.zeros_like(rows.squared[:, 0])
     both = pairs & (rows.reference < len(nearest))
     for chosen, negative in ((pairs, of_anchor), (both, of_reference)):
-        excess = rows.squared - jnp.where(negative == jnp.inf, 0, negative) + margin
+        nearest_length = options.length(jnp.where(negative == jnp.inf, 1, negative))
+        excess = positive - nearest_length + margin
         penalty = jnp.where(negative == jnp.inf, 0, value(excess))
         total += masked_sum(penalty, chosen)
         number += count_true(chosen, penalty.dtype)

@@ -21,16 +21,8 @@ from jml.pairwise import (
 )
 
 from ._all import mine_all
-from ._formula import (
-    FindPositives,
-    Mine,
-    Mined,
-    OnePositive,
-    Options,
-    find_positives,
-    loop_over_positives,
-    no_triplets,
-)
+from ._formula import Mine, Mined, Options, no_triplets
+from ._loop import FindPositives, OnePositive, find_positives, loop_over_positives
 
 
 def make_mine(mining: str, pairs: Pairs) -> Mine:
@@ -92,7 +84,7 @@ def semi_hard_negative(
     Otherwise it does not count, and where there is no other negative the original takes
     the first item, whatever its label.
     """
-    beyond = rows.squared - one.squared[:, None]
+    beyond = rows.values - one.length[:, None]
     nearest, distance = first_minimum(
         jnp.where(rows.negative & (beyond > FLOOR), beyond, jnp.inf)
     )
@@ -118,7 +110,7 @@ def add_one_negative(
     """Adds a triplet of each anchor: with one positive and one negative."""
     value, slope = options.penalty
     row = jnp.arange(len(negative))
-    excess = one.squared - rows.squared[row, negative] + margin
+    excess = one.length - rows.values[row, negative] + margin
     slopes = jnp.where(one.valid, one.weight * slope(excess), 0)
     gradients = mined.pair_gradients.at[row, negative].add(-slopes)
     valid_value = jnp.where(one.valid, value(excess), 0)
@@ -135,13 +127,13 @@ def mine_batch_hard(
 ) -> Mined:
     """Each anchor's farthest positive, never itself, with its nearest negative."""
     positive = positive & ~rows.itself
-    farthest, _ = first_minimum(jnp.where(positive, -rows.squared, jnp.inf))
-    nearest, _ = first_minimum(jnp.where(rows.negative, rows.squared, jnp.inf))
+    farthest, _ = first_minimum(jnp.where(positive, -rows.values, jnp.inf))
+    nearest, _ = first_minimum(jnp.where(rows.negative, rows.values, jnp.inf))
     both = jnp.any(positive, axis=1) & jnp.any(rows.negative, axis=1)
-    row, weight = jnp.arange(len(both)), jnp.ones_like(rows.squared[:, 0])
+    row, weight = jnp.arange(len(both)), jnp.ones_like(rows.values[:, 0])
     if rows.weight is not None:
         weight = rows.weight[row, farthest]
-    one = OnePositive(farthest, rows.squared[row, farthest], both, weight)
+    one = OnePositive(farthest, rows.values[row, farthest], both, weight)
     start = no_triplets(rows, both.astype(weight.dtype))
     return add_one_negative(rows, margin, options, start, one, nearest)
 
@@ -151,8 +143,8 @@ def mine_nearest(
 ) -> Mined:
     """Each positive with the anchor's nearest negative."""
     value, slope = options.penalty
-    position, nearest = first_minimum(jnp.where(rows.negative, rows.squared, jnp.inf))
-    excess = rows.squared - nearest[:, None] + margin
+    position, nearest = first_minimum(jnp.where(rows.negative, rows.values, jnp.inf))
+    excess = rows.values - nearest[:, None] + margin
     chosen = positive & (nearest != jnp.inf)[:, None]
     values = jnp.where(chosen, value(excess), 0)
     slopes = jnp.where(chosen, slope(excess), 0)

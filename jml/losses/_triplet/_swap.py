@@ -1,6 +1,7 @@
 """Triplets whose negative may be nearer to the positive than to the anchor."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float
 
 from jml._numerics import first_minimum
-from jml.distances import squared_distances
+from jml.distances import FLOOR, squared_distances
 from jml.pairwise import (
     Hyperparameters,
     Pairs,
@@ -27,17 +28,11 @@ from jml.pairwise import (
 )
 
 from ._all import choose_all, count_all
-from ._formula import (
-    FindPositives,
-    Mined,
-    OnePositive,
-    Options,
-    find_positives,
-    loop_over_positives,
-    no_triplets,
-    positives_of,
-)
+from ._formula import Mined, Options, no_triplets, positives_of
+from ._loop import FindPositives, OnePositive, find_positives, loop_over_positives
 from ._mining import semi_hard_negative
+
+ROOT = FLOOR**0.5  # a distance up to this counts as zero
 
 
 class Swapped(NamedTuple):
@@ -47,6 +42,7 @@ class Swapped(NamedTuple):
     active: Float[Array, "b n"]  # how many are above 0
     by_anchor: Float[Array, "b n"]  # minus the slope by the distance to the anchor
     by_positive: Float[Array, "b n"]  # minus the slope by the distance to the positive
+    from_positive: Float[Array, "b n"]  # that distance, or its square
 
 
 def swap_sums(
@@ -99,7 +95,7 @@ def _mine(
             active=mined.active + jnp.sum(swapped.active, axis=1),
         )
 
-    number = count_true(positive, rows.squared.dtype)
+    number = count_true(positive, rows.values.dtype)
     if mining == "all":
         number = count_all(rows, positive)
     elif mining == "batch_hard":
@@ -119,12 +115,12 @@ def _swap(
     one: OnePositive,
 ) -> Swapped:
     value, slope = options.penalty
-    of_anchor = rows.squared
-    from_positive = squared_distances(
-        references.embeddings[one.position], references.embeddings
+    of_anchor = rows.values
+    from_positive = options.length(
+        squared_distances(references.embeddings[one.position], references.embeddings)
     )
     nearer = jnp.minimum(of_anchor, from_positive)
-    excess = one.squared[:, None] - nearer + margin
+    excess = one.length[:, None] - nearer + margin
     chosen, times = _choose(mining, options, rows, positive, one)
     weight = one.weight[:, None] * times
     slopes = jnp.where(chosen, weight * slope(excess), 0)
@@ -136,6 +132,7 @@ def _swap(
         active=jnp.where(values > 0, times, 0),
         by_anchor=slopes * (1 - part),
         by_positive=slopes * part,
+        from_positive=from_positive,
     )
 
 
@@ -148,19 +145,19 @@ def _choose(
 ) -> tuple[Bool[Array, "b n"], Float[Array, "b n"]]:
     """Which negatives make a triplet with one positive, and how often."""
     if mining == "all":
-        return choose_all(rows, one)
+        return choose_all(rows, options, one)
     valid = one.valid
     if mining == "semi":
         column = semi_hard_negative(rows, positive, options, one)
     else:
-        column, _ = first_minimum(jnp.where(rows.negative, rows.squared, jnp.inf))
+        column, _ = first_minimum(jnp.where(rows.negative, rows.values, jnp.inf))
     if mining == "batch_hard":
         others = positive & ~rows.itself
-        farthest, _ = first_minimum(jnp.where(others, -rows.squared, jnp.inf))
+        farthest, _ = first_minimum(jnp.where(others, -rows.values, jnp.inf))
         valid &= (one.position == farthest) & jnp.any(others, axis=1)
     columns = jnp.arange(rows.values.shape[1])[None, :]
     chosen = (columns == column[:, None]) & valid[:, None]
-    return chosen, jnp.ones_like(rows.squared)
+    return chosen, jnp.ones_like(rows.values)
 
 
 def _by_references(
@@ -178,10 +175,15 @@ def _by_references(
     def add(gradient: Float[Array, "n d"], block: Side):
         rows = mined_rows(block, references, plan)
         positive = positives_of(rows, options)
+        rows = replace(rows, values=options.length(rows.squared))
         swap = partial(_swap, mining, options, references, rows, positive, margin)
 
         def pull(gradient: Float[Array, "n d"], one: OnePositive):
-            weights = swap(one).by_positive
+            swapped = swap(one)
+            weights = swapped.by_positive
+            if options.euclidean:  # the slope of a root, by squared distances
+                lengths = jnp.where(weights > 0, 2 * swapped.from_positive, 1)
+                weights = jnp.where(swapped.from_positive > ROOT, weights / lengths, 0)
             ends = y[one.position]
             from_ends = jnp.matmul(weights, y, precision="highest")
             by_ends = jnp.sum(weights, axis=1)[:, None] * ends - from_ends

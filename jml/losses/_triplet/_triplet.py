@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from jml import pairwise
 from jml._checks import check_choice
-from jml._loss_specs import CONVENTION, MINING
+from jml._loss_specs import CONVENTION, DISTANCE, MINING
 from jml._value_checks import check_type
 from jml.pairwise import (
     AxisName,
@@ -44,6 +44,7 @@ def triplet_loss(
     mining: str = "semi",
     smooth: bool = False,
     swap: bool = False,
+    distance: str = "squared",
     convention: str = "original",
     where: Bool[Array | np.ndarray, " n"] | None = None,
     memory: Memory | None = None,
@@ -72,7 +73,8 @@ def triplet_loss(
       This one does not depend on `convention`.
 
     With `smooth` the triplet's term is $\log(1 + e^{S_{ap} - S_{an} + m})$. With `swap`
-    it has $\min(S_{an}, S_{pn})$ in place of $S_{an}$, after mining.
+    it has $\min(S_{an}, S_{pn})$ in place of $S_{an}$, after mining. Of
+    `distance="euclidean"` the terms have $\sqrt S$ in place of $S$.
 
     Ties go to the first index. In "original" an anchor is its own positive too, and the
     mean is over all positive pairs, those without a negative included. "paper" leaves
@@ -90,12 +92,13 @@ def triplet_loss(
     Args:
         embeddings: the batch.
         labels: its classes: integers [B], or booleans [B, L] for any number of L.
-        margin: a squared distance.
+        margin: a squared distance, or a distance with `distance="euclidean"`.
         mining: "hardest", "semi", "all" or "batch_hard".
         smooth: the logarithm in place of the hinge.
         swap: the negative's distance to the nearer one of anchor and positive. Each
             positive then costs a product of matrices, and `reduction="none"` is not
             there.
+        distance: "squared" or "euclidean".
         convention: "original" or "paper".
         where: False for items to leave out. `jml.losses` says more on this and on the
             arguments that follow.
@@ -138,7 +141,14 @@ def triplet_loss(
             'triplet_loss: `swap` has no `reduction="none"`; pass "mean", "nonzero" or '
             '"sum"'
         )
-    choices = Options(convention == "paper", smooth, swap, reduction == "nonzero")
+    check_choice("triplet_loss", "distance", distance, DISTANCE.choices)
+    choices = Options(
+        paper=convention == "paper",
+        smooth=smooth,
+        swap=swap,
+        euclidean=distance == "euclidean",
+        count_active=reduction == "nonzero",
+    )
     terms, sum_over = triplet_terms, ROW_SUMS[mining]
     if swap:
         sum_over = _with_swap(mining, choices)
