@@ -1,6 +1,7 @@
 """The command line, made from the fields of ``Config``."""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from dataclasses import Field, fields
 from typing import Any, get_args, get_type_hints
@@ -97,9 +98,26 @@ def _add_flag(parser: Parser, group: Any, item: Field, kind: Any) -> None:
 
 def _defaults_table() -> str:
     title = "defaults that depend on another flag:"
-    tables = {"dataset": BY_DATASET, "weights": BY_WEIGHTS, "loss": BY_LOSS}
+    tables = {"dataset": BY_DATASET, "weights": BY_WEIGHTS}
     rows = [row for flag, table in tables.items() for row in _columns(flag, table)]
+    rows += [row for loss, table in BY_LOSS.items() for row in _wrapped(loss, table)]
     return "\n".join([title, *rows])
+
+
+def _wrapped(loss: str, defaults: dict[str, Any]) -> list[str]:
+    """The defaults that a loss decides, in lines of 80 characters."""
+    # A space that is no break keeps a flag and its value together.
+    texts = {n: f"{v:g}" if isinstance(v, float) else v for n, v in defaults.items()}
+    flags = [f"--{name}\0{v}" for name, v in texts.items() if v is not None]
+    lines = textwrap.wrap(
+        f"--loss {loss}: {', '.join(flags)}",
+        width=79,
+        initial_indent="  ",
+        subsequent_indent=" " * 6,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _columns(flag: str, table: dict[str, dict[str, Any]]) -> list[str]:
