@@ -51,11 +51,12 @@ def n_pairs_loss(
 ) -> Float[Array, "*n"]:
     r"""Compares one pair a class with the second items of the other classes' pairs.
 
-    The first item $i$ of a class is an anchor, and the second its positive $p_i$. Of
-    all anchors $A$ with a positive, and the similarities $s$,
+    The first item $i$ of a class is an anchor, and the second its positive $p_i$. With
+    the set $A$ of anchors that have a positive, the set $Q$ of their positives, and the
+    similarities $s$,
 
     $$L = \frac1{|A|} \sum_{i \in A} \log\Big( 1
-        + \sum_{j \in A,\, p_j \in N_i} e^{s_{i p_j} - s_{i p_i}} \Big),$$
+        + \sum_{q \in Q \cap N_i} e^{s_{iq} - s_{i p_i}} \Big),$$
 
     where $N_i$ are the negatives of $i$. Other items of a class have no part in it. The
     second item of a class may be in the memory. With `references` every item is an
