@@ -6,26 +6,27 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from jml._checks import check_array, check_kind
+from jml._checks import check_array, check_kind, check_rows
+from jml._label_checks import check_embeddings
 from jml.distances import as_compute, inner_products, normalize
-from jml.pairwise import Batch, Miner, References, Rows, gather
+from jml.pairwise import AxisName, Batch, Miner, References, Rows, gather
 
 
 def add_guide(
     name: str,
-    miner: Miner | None,
+    miner: Any,
     batch: Batch,
     others: References,
     guide: Any,
     reference_guide: Any,
-) -> Miner | None:
+) -> Any:
     """A miner that leaves out what a guide finds to be false negatives.
 
     It stands in front of the miner that there is.
 
     Args:
         name: of the loss.
-        miner: the user's.
+        miner: the user's, not yet checked.
         batch: as given to the loss, not yet checked.
         others: the references, likewise.
         guide: the guide's embeddings of the batch, or None.
@@ -41,18 +42,25 @@ def add_guide(
         return miner
     if miner is not None and not callable(miner):
         return miner  # `pair_loss` says what is wrong with it
-    anchors = _prepare(name, "guide", guide, batch.embeddings, batch)
+    x = check_embeddings(name, batch.embeddings)
+    anchors = _prepare(name, "guide", guide, x, batch.axis_name)
     references = anchors
     if needed:
+        y = check_rows(name, "references", others.embeddings, x)
         references = _prepare(
-            name, "reference_guide", reference_guide, others.embeddings, batch
+            name, "reference_guide", reference_guide, y, batch.axis_name
         )
+        if references.shape[1] != anchors.shape[1]:
+            raise ValueError(
+                f"{name}: `reference_guide` must have {anchors.shape[1]} columns, as"
+                f" `guide` has, got {references.shape[1]}"
+            )
     if miner is not None and not isinstance(miner, Partial):
         miner = Partial(miner)  # which `jax.jit` takes as an argument
     return Partial(mine_by_guide, miner, anchors, references)
 
 
-def _prepare(name: str, argument: str, guide: Any, rows: Any, batch: Batch):
+def _prepare(name: str, argument: str, guide: Any, rows: Any, axis_name: AxisName):
     """The guide's unit vectors of all devices."""
     guide = check_array(name, argument, guide, shape="[B, G]", ndim=2)
     check_kind(name, argument, guide, jnp.floating, "floating")
@@ -61,7 +69,7 @@ def _prepare(name: str, argument: str, guide: Any, rows: Any, batch: Batch):
             f"{name}: `{argument}` must have a row for each of the {len(rows)} "
             f"embeddings, got {len(guide)}"
         )
-    return gather(normalize(as_compute(jnp.asarray(guide))), batch.axis_name)
+    return gather(normalize(as_compute(jnp.asarray(guide))), axis_name)
 
 
 def mine_by_guide(
