@@ -19,7 +19,7 @@ from jml.pairwise import (
 )
 from jml.pairwise._memory import Memory
 
-from ._soft_histograms import soft_histograms
+from ._soft_histograms import Bins, soft_histograms
 
 
 def fast_ap_loss(
@@ -101,8 +101,14 @@ def terms(rows: Rows, *, bins: int) -> tuple[Float[Array, " b"], Float[Array, " 
     A positive's term is the share of negatives up to its node: what a precision lacks
     to 1. So a perfect ranking has loss 0 without rounding.
     """
+    anchors = len(rows.values)
     hits, others = soft_histograms(
-        rows.squared, rows.positive, rows.negative, low=0.0, high=4.0, bins=bins
+        rows.squared,
+        rows.positive,
+        rows.negative,
+        Bins(0.0, 4.0, bins),
+        table=jnp.arange(anchors)[:, None],
+        tables=anchors,
     )
     number = count_true(rows.positive, hits.dtype)
     upto, others_upto = jnp.cumsum(hits, axis=1), jnp.cumsum(others, axis=1)

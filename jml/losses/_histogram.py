@@ -27,7 +27,10 @@ from jml.pairwise import (
 )
 from jml.pairwise._memory import Memory
 
-from ._soft_histograms import Nodes, soft_histograms
+from ._soft_histograms import Bins, soft_histograms
+
+# Float32 sums in so many tables, each a part of the columns, are exact enough.
+TABLES = 64
 
 
 def histogram_loss(
@@ -129,27 +132,32 @@ def overlap_sums(
 
 def histograms(
     rows: Rows, size: Float[Array, "1 n"], *, bins: int
-) -> tuple[Nodes, Nodes]:
-    """Each anchor's histogram of its positive pairs, and that of its negative pairs.
+) -> list[Float[Array, "b nodes"]]:
+    """The histogram of the rows' positive pairs, and that of their negative pairs.
+
+    They are in the entry of the first anchor, and those of the others are 0: a table
+    for each anchor would be larger than its row.
 
     Args:
         rows: the rows.
         size: how much a pair with each reference counts.
         bins: the number of steps between nodes.
     """
-    return soft_histograms(
+    both = soft_histograms(
         rows.similarity,
         rows.positive,
         rows.negative,
-        low=-1.0,
-        high=1.0,
-        bins=bins,
+        Bins(-1.0, 1.0, bins),
+        table=rows.reference % TABLES,
+        tables=TABLES,
         size=size,
     )
+    first = jnp.arange(len(rows.values))[:, None] == 0
+    return [jnp.where(first, jnp.sum(one, axis=0)[None, :], 0) for one in both]
 
 
 def overlap(
-    sums: tuple[Float[Array, " nodes"], Float[Array, " nodes"]],
+    sums: list[Float[Array, " nodes"]],
     hyperparameters: Hyperparameters,
 ) -> Float[Array, ""]:
     """How probably a negative pair lies at the node of a positive one or above it."""

@@ -63,8 +63,8 @@ def pnp_loss(
             $(1 + r) \log(1 + r)$, and "Ib", $(b r - \log(1 + b r)) / b^2$.
         temperature: $\tau$, positive: the difference of similarities over which a rank
             changes. Less than 1e-9 counts as that.
-        alpha: $\alpha$ of "Dq".
-        b: $b$ of "Ib", positive. Less than 1e-9 counts as that.
+        alpha: $\alpha$ of "Dq", likewise.
+        b: $b$ of "Ib", likewise.
         where: False for items to leave out. `jml.losses` says more on this and on the
             arguments that follow.
         memory: earlier embeddings to compare the batch with.
@@ -113,7 +113,7 @@ def terms(
     """Each anchor's term, and 1 for an anchor with a positive."""
     penalty, numbers = PENALTIES[variant], ()
     if variant == "Dq":
-        numbers = (alpha,)
+        numbers = (jnp.maximum(alpha, 1e-9),)
     elif variant == "Ib":
         numbers = (jnp.maximum(b, 1e-9),)
     return mean_over_positives(

@@ -1,64 +1,67 @@
 """Histograms that pass a gradient: a value counts in the two nodes beside it."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-Nodes = Float[Array, "b nodes"]
+Nodes = Float[Array, "tables nodes"]
+
+
+class Bins(NamedTuple):
+    """The steps between nodes that lie evenly from `low` to `high`."""
+
+    low: float
+    high: float
+    number: int
 
 
 def soft_histograms(
     values: Float[Array, "b n"],
     positive: Bool[Array, "b n"],
     negative: Bool[Array, "b n"],
+    bins: Bins,
     *,
-    low: float,
-    high: float,
-    bins: int,
+    table: Int[Array, "#b #n"],
+    tables: int,
     size: Float[Array, "1 n"] | None = None,
 ) -> tuple[Nodes, Nodes]:
-    """Each row's histogram of its positives, and that of its negatives.
+    """Histograms of positives and histograms of negatives, each in several tables.
 
-    The `bins + 1` nodes lie evenly from `low` to `high`. A value adds 1 in all, to the
-    nodes below and above it, to each the more the nearer that is. A value that lies
-    beyond the ends, by rounding, counts at the end and passes no gradient.
+    A value adds 1 in all, to the nodes below and above it, to each the more the nearer
+    that is. A value that lies beyond the ends, by rounding, counts at the end and
+    passes no gradient.
 
     Args:
         values: of each pair.
-        positive: which pairs the first histogram counts.
-        negative: which the second counts; none of them is positive.
-        low: the first node.
-        high: the last one.
-        bins: the number of steps between nodes.
+        positive: which pairs the first histograms count.
+        negative: which the second count; none of them is positive.
+        bins: the steps between nodes.
+        table: where each value is counted.
+        tables: the number of tables.
         size: how much a value in each column counts; None: 1.
     """
-    place = (values - low) * (bins / (high - low))
+    number = bins.number
+    place = (values - bins.low) * (number / (bins.high - bins.low))
     fixed = jax.lax.stop_gradient(place)
-    below = jnp.clip(jnp.floor(fixed), 0, bins - 1)
-    inside = (fixed >= 0) & (fixed <= bins)
+    below = jnp.clip(jnp.floor(fixed), 0, number - 1)
+    inside = (fixed >= 0) & (fixed <= number)
     part = jnp.where(inside, place - below, jnp.clip(fixed - below, 0, 1))
     counted = positive | negative
-    slot = below.astype(jnp.int32) + jnp.where(negative, bins, 0)
     part = jnp.where(counted, part, 0)
     ones = counted.astype(values.dtype)
     if size is not None:
         part, ones = size * part, size * ones
-    # How many values lie in each bin of the two, and their parts towards its upper end.
-    total, upper = (_add_up(slot, array, 2 * bins) for array in (ones, part))
-    nodes = [
-        jnp.pad((total - upper)[:, chosen], ((0, 0), (0, 1)))
-        + jnp.pad(upper[:, chosen], ((0, 0), (1, 0)))
-        for chosen in (slice(bins), slice(bins, None))
-    ]
-    return nodes[0], nodes[1]
-
-
-def _add_up(
-    slot: Int[Array, "b n"], values: Float[Array, "b n"], slots: int
-) -> Float[Array, "b slots"]:
-    """Each row's sums of the values in each slot; the gradient of it gathers."""
-
-    def of_row(slot, values):
-        return jnp.zeros(slots, values.dtype).at[slot].add(values)
-
-    return jax.vmap(of_row)(slot, values)
+    slot = below.astype(jnp.int32) + jnp.where(negative, number, 0)
+    # One flat array: its indices are as large as the rows, pairs of them would not be.
+    slot = (slot + 2 * number * table.astype(jnp.int32)).ravel()
+    shape = tables, 2, number
+    # What lies in each bin of the two, and the parts of that towards the upper ends.
+    total, upper = (
+        jnp.zeros(tables * 2 * number, values.dtype).at[slot].add(array.ravel())
+        for array in (ones, part)
+    )
+    lower = jnp.pad((total - upper).reshape(shape), ((0, 0), (0, 0), (0, 1)))
+    nodes = lower + jnp.pad(upper.reshape(shape), ((0, 0), (0, 0), (1, 0)))
+    return nodes[:, 0], nodes[:, 1]
