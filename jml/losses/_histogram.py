@@ -132,18 +132,15 @@ def overlap_sums(
 
 def histograms(
     rows: Rows, size: Float[Array, "1 n"], *, bins: int
-) -> list[Float[Array, "b nodes"]]:
+) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
     """The histogram of the rows' positive pairs, and that of their negative pairs.
-
-    They are in the entry of the first anchor, and those of the others are 0: a table
-    for each anchor would be larger than its row.
 
     Args:
         rows: the rows.
         size: how much a pair with each reference counts.
         bins: the number of steps between nodes.
     """
-    both = soft_histograms(
+    near, far = soft_histograms(
         rows.similarity,
         rows.positive,
         rows.negative,
@@ -152,12 +149,11 @@ def histograms(
         tables=TABLES,
         size=size,
     )
-    first = jnp.arange(len(rows.values))[:, None] == 0
-    return [jnp.where(first, jnp.sum(one, axis=0)[None, :], 0) for one in both]
+    return jnp.sum(near, axis=0), jnp.sum(far, axis=0)
 
 
 def overlap(
-    sums: list[Float[Array, " nodes"]],
+    sums: tuple[Float[Array, " nodes"], Float[Array, " nodes"]],
     hyperparameters: Hyperparameters,
 ) -> Float[Array, ""]:
     """How probably a negative pair lies at the node of a positive one or above it."""

@@ -15,7 +15,7 @@ from ._references import Pairs, Side
 from ._rows import Rows
 from ._sums import Sums, mined_rows, sum_rows
 
-Statistics = Callable[[Rows, Hyperparameters], PyTree[Float[Array, "b *s"]]]
+Statistics = Callable[[Rows, Hyperparameters], PyTree[Float[Array, "*s"]]]
 Outer = Callable[[PyTree[Float[Array, "*s"]], Hyperparameters], Float[Array, ""]]
 
 
@@ -26,14 +26,14 @@ def sum_through(
     hyperparameters: Hyperparameters,
     plan: Plan,
 ) -> Sums:
-    """The value of ``outer(sum over all anchors of statistics)``, and its gradient.
+    """The value of ``outer(sum over all rows of statistics)``, and its gradient.
 
     The gradient needs the slopes of `outer` by each sum first. So the rows are made
     twice: for the sums, and for their gradient along these slopes.
 
     Args:
-        statistics: ``statistics(rows, hyperparameters)``, a tree of arrays with one
-            entry for each anchor, differentiable as the formula of a loss is.
+        statistics: ``statistics(rows, hyperparameters)``, a tree of sums over the
+            anchors of these rows, differentiable as the formula of a loss is.
         outer: ``outer(sums, hyperparameters)``, a scalar.
         pairs: the matrix.
         hyperparameters: by name.
@@ -45,9 +45,10 @@ def sum_through(
 
     def terms(rows: Rows, **hyperparameters: Any):
         found = statistics(rows, hyperparameters)
-        along = jax.tree.map(_along, found, slopes)
+        along = jax.tree.map(jnp.vdot, found, slopes)
         total = reduce(jnp.add, jax.tree.leaves(along))
-        return total, jnp.zeros_like(total)
+        zeros = jnp.zeros_like(rows.values[:, 0])
+        return zeros + total / len(zeros), zeros  # an equal part for each anchor
 
     inner = sum_rows(terms, pairs, hyperparameters, plan)
     share = share_of_one(pairs, plan)
@@ -70,19 +71,14 @@ def _add_up(
         return statistics(mined_rows(block, pairs.references, plan), hyperparameters)
 
     def add(sums, block: Side):
-        found = of_block(block)
-        return jax.tree.map(lambda a, b: a + jnp.sum(b, axis=0), sums, found), None
+        return jax.tree.map(jnp.add, sums, of_block(block)), None
 
     shapes = jax.eval_shape(of_block, pairs.anchors)
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape[1:], s.dtype), shapes)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     anchors, references = pairs.anchors, pairs.references
     sizes = split_rows(len(anchors.position), len(references.position), plan)
     sums, _ = scan_blocks(add, pvary_like(anchors, zeros), anchors, **sizes)
     return pvary_like(anchors, psum(sums, plan.axis_name))
-
-
-def _along(found: Float[Array, "b *s"], slope: Float[Array, "*s"]) -> Array:
-    return found.reshape(len(found), -1) @ slope.reshape(-1)
 
 
 def share_of_one(pairs: Pairs, plan: Plan) -> Float[Array, ""]:
