@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -108,7 +109,7 @@ def recall_at_k_loss(
     )
 
 
-def _check_ks(ks: Sequence[int]) -> tuple[int, ...]:
+def _check_ks(ks: Any) -> tuple[int, ...]:
     if not isinstance(ks, tuple | list) or not ks:
         raise ValueError(
             "recall_at_k_loss: `ks` must be a tuple of positive integers, such as"
