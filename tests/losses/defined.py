@@ -78,13 +78,8 @@ def family(name):
 
 def reduction_of(name, kind):
     reduction = KINDS[kind][1]
-    # Whether a soft rank is above its least is a matter of rounding.
-    ranks = reduction == "nonzero" and family(name)[0] in (
-        "pnp",
-        "smooth_ap",
-        "fast_ap",
-    )
-    return reduction if "reduction" in parameters(name) and not ranks else "mean"
+    lacks = reduction == "none" and PAIR_LOSSES[name].keywords.get("swap")
+    return "mean" if lacks or "reduction" not in parameters(name) else reduction
 
 
 USES = [
@@ -189,7 +184,7 @@ def define(name, case, numbers, **words):
         measure = "products" if choices.get("similarity") == "dot" else measure
         relations = MINERS[miner](x, y, relations, **MINED[miner], measure=measure)
     numbers = {k: leaves[k] for k in numbers}
-    value = DEFINITIONS[loss](x, y, relations, **numbers, **choices, **words)
+    value = DEFINITIONS[loss](x, y, relations, **numbers, **(choices | words))
     if isinstance(value, list):
         reduction = reduction_of(name, case.kind)
         value = reduce(value, reduction, len(x), together=loss in TOGETHER)
