@@ -158,7 +158,7 @@ def _times(steps, task):
         times[name] = time.perf_counter() - start
         if times[name] < slow:
             fast[name] = step
-    pause = 0 if GPU else PAUSE
+    pause = 0 if GPU else task.get("pause", PAUSE)
     medians = median_seconds(list(fast.values()), seconds, at_least=runs, pause=pause)
     return times | dict(zip(fast, medians, strict=True))
 

@@ -31,7 +31,8 @@ PEERS = ("PML", "PML compiled")  # as loss_steps names them, those of plain PyTo
 HEAD = ("B", "loss", "JML, ms", "peer", "compiled", "times", "goal", "compiled", "goal")
 HEAD += ("compilation, s",)
 WIDTHS = (6, 36, 9, 9, 9, 9, 5, 9, 5, 14)
-SLOW = 2  # a step that takes longer than this, in seconds, is timed once
+SLOW = 0.5  # a step that takes longer than this, in seconds, is timed once
+PAUSE = 0.25  # PyTorch's threads spin for 0.2 s after their last task
 LAST = 180  # seconds that one loss may take at all sizes
 
 
@@ -104,7 +105,7 @@ def measure(name, options, installed):
         task = {"loss": name, "size": size, "dim": options.dim, "peers": peers}
         task |= {"per_class": options.per_class, "dtype": "float32"}
         task |= {"turn": options.seconds, "runs": TURNS, "slow": SLOW}
-        task |= {"wanted": "seconds"}
+        task |= {"pause": PAUSE, "wanted": "seconds"}
         tasks.append(task)
         notes.append([why] if why else [])
     results = run_tasks(tasks, LAST)
