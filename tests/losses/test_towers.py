@@ -32,6 +32,7 @@ labelled = pytest.mark.parametrize("name", TOWER_LOSSES)
 SIZE = 10
 X, Y = np.random.default_rng(0).normal(size=(2, SIZE, 4)).astype(np.float32)
 WHERE = np.arange(SIZE) % 5 > 0
+LEFT = np.flatnonzero(WHERE)
 
 
 @partial(jax.jit, static_argnames=("name", "reduction", "block_size"))
@@ -73,15 +74,15 @@ seeds = st.integers(0, 2**32 - 1)
 
 @every
 @settings(max_examples=12)
-@given(seed=seeds, blocks=st.booleans())
-def test_pairs_of_two_towers_have_their_definition(name, seed, blocks):
+@given(seed=seeds)
+def test_pairs_of_two_towers_have_their_definition(name, seed):
     """Query i belongs to reference i; some pairs are left out."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, SIZE, 4))
     where, places = rng.random(SIZE) < 0.8, np.arange(SIZE)
     where[:2] = True
     relations = relate(places, places, where=where, column_where=where)
-    options = {"where": where, "block_size": 3 if blocks else None}
+    options = {"where": where, "block_size": 3}
     with jax.enable_x64(True):
         found = jax.device_get(value_and_grads(name, x, y, NUMBERS[name], **options))
     expected = define(name, x, y, NUMBERS[name], relations)
@@ -115,16 +116,28 @@ def test_labels_of_two_towers_have_their_definition(name, seed, weighted):
     assert_equal(found, expected, 1e-10, f"{name}, seed {seed}")
 
 
-@every
-@pytest.mark.parametrize("reduction", ["none", "nonzero", "sum"])
-def test_reductions_of_complete_pairs_agree_with_the_mean(x64, name, reduction):
-    x, y = X.astype(float), Y.astype(float)
-    found = value_and_grads(name, x, y, NUMBERS[name], reduction=reduction)
+@pytest.mark.parametrize(
+    ("name", "reduction"),
+    [
+        ("siglip", "none"),
+        *(("clip", word) for word in ("none", "nonzero", "sum")),
+        *(("clip_four_way", word) for word in ("none", "sum")),
+    ],
+)
+def test_reductions_of_complete_pairs_agree_with_the_mean(name, reduction):
+    found = value_and_grads(name, X, Y, NUMBERS[name], reduction=reduction)
     scale = SIZE if reduction == "sum" else 1
     expected = jax.tree.map(
-        lambda a: scale * a, value_and_grads(name, x, y, NUMBERS[name])
+        lambda a: scale * a, value_and_grads(name, X, Y, NUMBERS[name])
     )
-    assert_equal(found, expected, 1e-12, f"{name}, {reduction}")
+    assert_equal(found, expected, 1e-5, f"{name}, {reduction}")
+
+
+@every
+def test_towers_in_float32_are_close_to_their_definition(name):
+    found = value_and_grads(name, X, Y, NUMBERS[name])
+    relations = relate(np.arange(SIZE), np.arange(SIZE))
+    assert_equal(found, define(name, X, Y, NUMBERS[name], relations), 1e-4, name)
 
 
 @labelled
@@ -214,20 +227,19 @@ def test_towers_without_a_pair_have_loss_zero(name):
 def test_pairs_that_where_leaves_out_count_as_absent(name):
     x, y = (np.where(WHERE[:, None], view, np.nan) for view in (X, Y))
     value, (by_x, by_y, _) = value_and_grads(name, x, y, NUMBERS[name], where=WHERE)
-    expected = value_and_grads(name, X[WHERE], Y[WHERE], NUMBERS[name])
+    expected = define(name, X[WHERE], Y[WHERE], NUMBERS[name], relate(*2 * [LEFT]))
     found = value, (by_x[WHERE], by_y[WHERE])
-    assert_equal(found, (expected[0], expected[1][:2]), 1e-5, name)
+    assert_equal(found, (expected[0], expected[1][:2]), 1e-4, name)
     assert not np.any(by_x[~WHERE]) and not np.any(by_y[~WHERE])
     assert np.isnan(value_and_grads(name, x, Y, NUMBERS[name])[0])
 
 
-@every
-def test_towers_in_half_precision_are_computed_in_float32(name):
+def test_towers_in_half_precision_are_computed_in_float32():
     x, y = X.astype(jnp.bfloat16), Y.astype(jnp.bfloat16)
-    value, (by_x, _, _) = value_and_grads(name, x, y, NUMBERS[name])
+    value, (by_x, _, _) = value_and_grads("clip", x, y, NUMBERS["clip"])
     wide = x.astype(np.float32), y.astype(np.float32)
     assert value.dtype == jnp.float32 and by_x.dtype == jnp.bfloat16
-    assert_close(value, value_and_grads(name, *wide, NUMBERS[name])[0], 1e-6)
+    assert_close(value, value_and_grads("clip", *wide, NUMBERS["clip"])[0], 1e-6)
 
 
 @labelled
@@ -276,7 +288,8 @@ def test_the_four_way_denominator_has_no_labels():
 def test_an_objective_takes_two_items_of_each_class_for_towers(name):
     labels = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 4])
     numbers = SPECS[name].defaults()
-    objective = losses.make_objective(name)
-    value = objective(X, labels, None, numbers)
-    expected = TOWER_LOSSES[name](X[[0, 1, 3]], X[[2, 4, 7]], **numbers)
+    value = losses.make_objective(name)(X, labels, None, numbers)
+    first, second = X[[0, 1, 3, 0, 0]], X[[2, 4, 7, 0, 0]]
+    there = {"where": np.arange(5) < 3, "reference_where": np.arange(5) < 3}
+    expected = TOWER_LOSSES[name](first, second, **numbers, **there)
     assert_close(value, expected, 1e-5, label=name)

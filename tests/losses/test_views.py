@@ -1,4 +1,7 @@
-"""Losses of two views, which have no labels and no pair matrix."""
+"""Losses of two views, which have no labels and no pair matrix.
+
+Their values are tested in tests/losses/test_definitions_views.py.
+"""
 
 from functools import partial
 
@@ -6,15 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from jml import losses
 from jml._loss_specs import SPECS
 from tests.losses.cases import VIEW_LOSSES, hyperparameters
-from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -36,62 +35,6 @@ def value_and_grad(name, x, y, where=None, **numbers):
 def assert_same(one, other, limit=1e-6):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=limit, atol=limit)
-
-
-def assert_equal_to_torch(name, define, x, y, limit=1e-11, **numbers):
-    """Value and gradients of a loss and of a module or function of PyTorch."""
-    given = [torch.tensor(view, requires_grad=True) for view in (x, y)]
-    expected = define(*given)
-    expected.backward()
-    with jax.enable_x64(True):
-        value, grads = jax.device_get(value_and_grad(name, x, y, **numbers))
-    assert_close(value, expected.item(), limit, f"{name}, float64", label=name)
-    for view, grad in zip(given, grads, strict=True):
-        assert_close(grad, view.grad.numpy(), limit, f"gradients of {name}", label=name)
-
-
-views = given(
-    seed=st.integers(0, 2**32 - 1),
-    width=st.sampled_from([0.01, 0.3, 1, 3]),
-    shift=st.sampled_from([0, 5]),
-)
-
-
-def drawn(seed, width, shift):
-    return width * np.random.default_rng(seed).normal(size=(2, 12, 4)) + shift
-
-
-@settings(max_examples=25)
-@views
-@pytest.mark.parametrize(
-    "numbers",
-    [{}, {"invariance": 3.0, "variance": 2.0, "covariance": 7.0, "eps": 0.01}],
-)
-def test_vicreg_is_that_of_pytorch_metric_learning(numbers, seed, width, shift):
-    peers = pytest.importorskip("pytorch_metric_learning.losses")
-    names = ("invariance_lambda", "variance_mu", "covariance_v", "eps")
-    peer = peers.VICRegLoss(**dict(zip(names, numbers.values(), strict=False)))
-
-    def define(x, y):
-        return peer(x, ref_emb=y)
-
-    x, y = drawn(seed, width, shift)
-    x[:, 2] = 0.1  # a constant column
-    assert_equal_to_torch("vicreg", define, x, y, **numbers)
-
-
-@settings(max_examples=25)
-@views
-@pytest.mark.parametrize("off_diagonal", [0.005, 2.0])
-def test_barlow_twins_is_its_definition(off_diagonal, seed, width, shift):
-    def define(x, y):
-        x, y = ((z - z.mean(0)) / z.std(0, correction=0) for z in (x, y))
-        squares = (x.T @ y / len(x) - torch.eye(4)) ** 2
-        diagonal = torch.diagonal(squares).sum()
-        return diagonal + off_diagonal * (squares.sum() - diagonal)
-
-    x, y = drawn(seed, width, shift)
-    assert_equal_to_torch("barlow_twins", define, x, y, off_diagonal=off_diagonal)
 
 
 @every
