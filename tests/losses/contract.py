@@ -1,5 +1,6 @@
 """What the tests of all losses share: the losses, a small batch, what is compared."""
 
+import inspect
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -8,7 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.losses.cases import LOSSES, SPECS, conventions, hyperparameters
+from tests.losses.cases import (
+    LOSSES,
+    SPECS,
+    TOWER_LOSSES,
+    VIEW_LOSSES,
+    conventions,
+    hyperparameters,
+)
 
 slow = pytest.mark.slow
 ignore_missing_proxies = pytest.mark.filterwarnings(
@@ -28,10 +36,27 @@ CASES = {
     for name, loss in LOSSES.items()
     for options in conventions(name)
 }
-SPEC_OF = {case: SPECS[case.partition("-")[0]] for case in CASES}
-PAIR_CASES = [case for case, spec in SPEC_OF.items() if spec.proxies is None]
+
+
+def with_second_view(loss, embeddings, labels, *, where=None, **options):
+    """A loss of two views, the second made of the first, as one of items and labels."""
+    second = jnp.roll(embeddings, 1, axis=1)
+    if "reference_where" in inspect.signature(loss.func).parameters:
+        options |= {"labels": labels, "reference_labels": labels}
+        options |= {"reference_where": where}
+    return loss(embeddings, second, where=where, **options)
+
+
+ALL_CASES = CASES | {
+    name: partial(with_second_view, loss)
+    for name, loss in (VIEW_LOSSES | TOWER_LOSSES).items()
+}
+SPEC_OF = {case: SPECS[case.partition("-")[0]] for case in ALL_CASES}
+PAIR_CASES = [case for case in CASES if SPEC_OF[case].proxies is None]
 HYPERPARAMETERS = [
-    (case, number.name) for case in CASES for number in SPEC_OF[case].hyperparameters
+    (case, number.name)
+    for case in ALL_CASES
+    for number in SPEC_OF[case].hyperparameters
 ]
 
 
@@ -60,7 +85,8 @@ def quick_or_slow(names):
     return pytest.mark.parametrize("name", params)
 
 
-every = for_each(CASES)
+every = for_each(ALL_CASES)
+every_of_items = for_each(CASES)
 every_pair = for_each(PAIR_CASES)
 every_hyperparameter = for_each(HYPERPARAMETERS, ("name", "argument"))
 representative_hyperparameter = for_each(
@@ -100,7 +126,7 @@ def program(name, block_size=None, *, second=False):
 
     def derivatives(x, labels, where, numbers, *direction):
         def loss(x, numbers):
-            return CASES[name](x, labels, where=where, **numbers, **static)
+            return ALL_CASES[name](x, labels, where=where, **numbers, **static)
 
         gradient = jax.value_and_grad(loss, argnums=(0, 1))
         if not second:

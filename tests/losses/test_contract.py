@@ -13,8 +13,9 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from jml import losses
-from tests.losses.cases import TOWER_LOSSES, VIEW_LOSSES
+from jml._loss_specs import variants
 from tests.losses.contract import (
+    ALL_CASES,
     CASES,
     KEEP,
     LABELS,
@@ -43,13 +44,8 @@ REMEMBERED = losses.update_memory(
 
 
 def test_the_contract_covers_every_public_loss():
-    """Those of two views are in a file of their own."""
-    tested = {
-        loss.func
-        for loss in [*CASES.values(), *VIEW_LOSSES.values(), *TOWER_LOSSES.values()]
-    }
-    public = {name for name in losses.__all__ if name.endswith("_loss")}
-    assert tested == {getattr(losses, name) for name in public}
+    tested = {f"{variants()[case.partition('-')[0]][0]}_loss" for case in ALL_CASES}
+    assert tested == {name for name in losses.__all__ if name.endswith("_loss")}
 
 
 @slow
@@ -188,7 +184,7 @@ def test_losses_take_half_precision_and_promote_no_ranks(name):
     options = {"where": jnp.asarray(LABELS > 0)}
     if name in PAIR_CASES:
         options |= {"memory": REMEMBERED, "block_size": 5}
-    loss = partial(CASES[name], labels=jnp.asarray(LABELS), **options)
+    loss = partial(ALL_CASES[name], labels=jnp.asarray(LABELS), **options)
     value, gradient = jax.eval_shape(jax.value_and_grad(loss), X.astype(np.float16))
     assert value.dtype == jnp.float32 and value.shape == ()
     assert gradient.dtype == jnp.float16

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.losses.contract import (
+    ALL_CASES,
     CASES,
     KEEP,
     LABELS,
@@ -27,8 +28,8 @@ from tests.parity import assert_close
 pytestmark = [pytest.mark.usefixtures("quick_compilation"), ignore_missing_proxies]
 
 # Losses of unit vectors depend on directions from the origin, others on differences.
-MOVABLE = [case for case in CASES if not SPEC_OF[case].unit_length]
-SCALABLE = [case for case in CASES if SPEC_OF[case].unit_length]
+MOVABLE = [case for case in ALL_CASES if not SPEC_OF[case].unit_length]
+SCALABLE = [case for case in ALL_CASES if SPEC_OF[case].unit_length]
 # Of the items of a class these take the first ones.
 OF_THE_FIRST = ("n_pairs",)
 # Their weights pass no gradient, so that their gradient is no slope of the value.

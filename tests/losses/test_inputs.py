@@ -7,14 +7,15 @@ import torch
 
 from jml import losses
 from tests.losses.contract import (
+    ALL_CASES,
     CASES,
     LABELS,
     PAIR_CASES,
     X,
     assert_finite,
     evaluate,
-    every,
     every_hyperparameter,
+    every_of_items,
     ignore_missing_proxies,
     representative,
     representative_hyperparameter,
@@ -46,7 +47,7 @@ ERRORS = [
 ]
 
 
-@every
+@every_of_items
 @pytest.mark.parametrize(("arguments", "message"), ERRORS)
 def test_errors_of_losses_name_the_argument(name, arguments, message):
     loss = CASES[name]
@@ -60,7 +61,7 @@ def test_errors_of_losses_name_the_argument(name, arguments, message):
 )
 def test_hyperparameters_that_are_no_numbers_are_refused(name, argument, number):
     with pytest.raises(ValueError, match=f"_loss: `{argument}` must be a number, got"):
-        CASES[name](X, LABELS, **{argument: number})
+        ALL_CASES[name](X, LABELS, **{argument: number})
 
 
 @representative_hyperparameter
@@ -70,7 +71,7 @@ def test_hyperparameters_beyond_float32_saturate(name, argument, number):
     assert np.isfinite(value) and np.all(np.isfinite(grad))
 
 
-@every
+@every_of_items
 def test_labels_beyond_int32_are_refused(name):
     """JAX keeps 32 bits of a NumPy label, and would take these for one class."""
     labels = np.arange(12, dtype=np.int64) * 2**32
