@@ -1,0 +1,125 @@
+"""Hyperparameters and choices that several rows of the table share.
+
+Only the standard library is imported here (see the package docstring).
+"""
+
+from typing import Any
+
+from ._columns import Choice, Hyperparameter
+
+SIMILARITY = Choice(
+    name="similarity",
+    text="what the loss compares: cosines, or inner products of embeddings as they are",
+    choices=("cosine", "dot"),
+    default="cosine",
+    varied=False,
+)
+MINING = Choice(
+    name="mining",
+    text="triplets that the loss uses",
+    choices=("hardest", "semi", "all", "batch_hard"),
+    default="semi",
+    named=True,
+)
+SMOOTH = Choice(
+    name="smooth",
+    text="logarithm of 1 plus an exponential in place of the hinge",
+    choices=(False, True),
+    default=False,
+    varied=False,
+)
+DISTANCE = Choice(
+    name="distance",
+    text="what triplets compare: squared distances, or distances",
+    choices=("squared", "euclidean"),
+    default="squared",
+)
+SWAP = Choice(
+    name="swap",
+    text="distance of a negative to the nearer one of anchor and positive",
+    choices=(False, True),
+    default=False,
+    varied=False,
+)
+POSITIVES = Choice(
+    name="positives",
+    text="place of the sum over positives, with regard to the logarithm",
+    choices=("outside", "inside"),
+    default="outside",
+)
+DENOMINATOR = Choice(
+    name="denominator",
+    text="what positives are compared with",
+    choices=("all", "one", "negatives"),
+    default="all",
+)
+SMOOTH = Choice(
+    name="smooth",
+    text="the logarithm in place of the hinge",
+    choices=(False, True),
+    default=False,
+)
+DISTANCE = Choice(
+    name="distance",
+    text="what triplets compare: squared distances, or distances",
+    choices=("squared", "euclidean"),
+    default="squared",
+)
+SWAP = Choice(
+    name="swap",
+    text="a negative's distance to the nearer one of anchor and positive",
+    choices=(False, True),
+    default=False,
+)
+INCLUDE_ANCHOR = Choice(
+    name="include_anchor",
+    text="counting an anchor among its own positives",
+    choices=(False, True),
+    default=False,
+)
+VARIANT = Choice(
+    name="variant",
+    text="penalty of the negatives before a positive",
+    choices=("O", "Ds", "Dq", "Iu", "Ib"),
+    default="O",
+)
+
+NORMALIZED = ("normalized", True)
+TOWERS = ("miner", "reduction", "reference_where")
+SCALE = "factor on the distances or similarities of the loss"
+
+
+def margin(default: float, command_default: float | None = None) -> Hyperparameter:
+    return Hyperparameter(
+        "margin",
+        "margin of the loss",
+        default,
+        command_default=command_default,
+        above=0,
+    )
+
+
+def temperature(default: float, learned: str | None = "number") -> Hyperparameter:
+    return Hyperparameter(
+        "temperature",
+        "divisor of similarities before exponentials",
+        default,
+        above=0,
+        learned=learned,
+    )
+
+
+def alpha(default: float) -> Hyperparameter:
+    text = (
+        "sharpness in positive pairs (multi_similarity), exponent of Dq (pnp), or"
+        " distance of negatives (ranked_list)"
+    )
+    return Hyperparameter("alpha", text, default, above=0)
+
+
+def beta(default: float, **rest: Any) -> Hyperparameter:
+    text = (
+        "sharpness in negative pairs (multi_similarity), or distance of the boundary"
+        " (margin)"
+    )
+    return Hyperparameter("beta", text, default, above=0, **rest)

@@ -1,0 +1,65 @@
+"""The rows of losses that compare a batch with proxies, or two views of it.
+
+Only the standard library is imported here (see the package docstring).
+"""
+
+from ._columns import Hyperparameter, LossSpec, Proxies, row
+from ._options import SCALE, TOWERS
+
+OTHERS: dict[str, LossSpec] = {
+    "proxy_nca": row(
+        Hyperparameter(
+            "scale",
+            SCALE,
+            1.0,
+            command_default=10.0,
+            above=0,
+            learned="number",
+        ),
+        proxies=Proxies(),
+        loss_lr=0.03,
+        takes=("reduction",),
+        unit_length=True,
+        diagnostics="nearest_proxies",
+        images_per_class=2,
+    ),
+    "siglip": row(
+        Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),
+        Hyperparameter("bias", "summand of similarities", -10.0, learned="number"),
+        takes=TOWERS,
+        views=True,
+        images_per_class=2,
+        learn=("scale", "bias"),
+        loss_lr=0.01,
+        unit_length=True,
+    ),
+    "clip": row(
+        Hyperparameter("scale", SCALE, 1 / 0.07, above=0, learned="number"),
+        static=(("denominator", "two_way"),),
+        takes=TOWERS,
+        views=True,
+        images_per_class=2,
+        learn=("scale",),
+        loss_lr=0.01,
+        unit_length=True,
+    ),
+    "vicreg": row(
+        Hyperparameter("invariance", "weight of distances between views", 25.0),
+        Hyperparameter("variance", "weight of the columns' deviations", 25.0),
+        Hyperparameter("covariance", "weight of the columns' covariances", 1.0),
+        Hyperparameter("eps", "number added to the columns' variances", 1e-4, above=0),
+        takes=(),
+        views=True,
+        images_per_class=2,
+        l2norm=False,  # on the unit sphere no column can have the deviation 1
+    ),
+    "barlow_twins": row(
+        Hyperparameter(
+            "off_diagonal", "weight of correlations between columns", 0.005, minimum=0
+        ),
+        takes=(),
+        views=True,
+        images_per_class=2,
+        l2norm=False,
+    ),
+}
