@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -20,6 +21,7 @@ from jml.pairwise import (
     References,
     Related,
     Rows,
+    Side,
     Sums,
     Terms,
     gather,
@@ -117,8 +119,41 @@ def n_pairs_sums(
     terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
 ) -> Sums:
     """Sums over anchors, which need the positives of all anchors first."""
+    items = len(pairs.anchors.position)
+    plain = pairs.labelled and pairs.mutual and pairs.memory is None
+    if plain and plan == plan._replace(miner=None, axis_name=None) and items > 1:
+        return sum_of_firsts(terms, pairs, hyperparameters, plan)
     chosen = choose_positives(pairs, plan)
     return sum_rows(partial(terms, chosen=chosen), pairs, hyperparameters, plan)
+
+
+def sum_of_firsts(
+    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
+) -> Sums:
+    """The sums of a batch by itself, whose classes have two items or none.
+
+    So only these items are compared: at most half of the batch with the other half.
+    """
+    x, size = pairs.anchors, len(pairs.anchors.position) // 2
+    order = jnp.lexsort((x.labels, ~x.valid))  # valid ones first, by class
+    labels, valid = x.labels[order], x.valid[order]
+    same = (labels[1:] == labels[:-1]) & valid[1:]  # as the one before
+    begins = same & ~jnp.pad(same, (1, 0))[:-1]
+    (place,) = jnp.nonzero(begins, size=size, fill_value=0)
+    first, second = order[place], order[place + 1]
+    two = jnp.arange(size) < jnp.sum(begins)
+
+    def side(items: Int[Array, " c"], start: int) -> Side:
+        part = jax.tree.map(lambda array: array[items], x)
+        return part._replace(valid=two, position=start + jnp.arange(size))
+
+    part = Pairs(side(first, 0), side(second, size), None, mutual=False)
+    sums = sum_rows(partial(terms, chosen=two), part, hyperparameters, plan)
+    none = jnp.zeros_like(x.embeddings)
+    return sums._replace(
+        by_anchors=none.at[first].add(sums.by_anchors),
+        by_references=none.at[second].add(sums.by_references),
+    )
 
 
 def n_pairs_means(
