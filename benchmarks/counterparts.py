@@ -149,7 +149,7 @@ def _plain(function, **rest):
 
 # Where both do the same three products and little else.
 _products = partial(Counterpart, compiled_goal=None)
-_cubic = partial(Counterpart, largest=256)  # B x B x B entries and more
+_cubic = partial(Counterpart, largest=256)  # about B x B x B entries, or more
 _with_margin = {"margin": MARGIN}
 _paper = {"convention": "paper"}
 

@@ -103,11 +103,9 @@ def test_results_of_benchmarks_before_an_interruption_are_kept(
 
 def test_counterparts_name_losses_and_their_options(script):
     """Every loss has the flags and miners with which it is timed."""
-    steps, counterparts = script("loss_steps"), {**script("counterparts").COUNTERPARTS}
-    counterparts.pop("triplet batch_hard") if "batch_hard" not in str(SPECS) else None
-    landed = {n: c for n, c in counterparts.items() if n.split()[0] in SPECS}
+    steps, counterparts = script("loss_steps"), script("counterparts").COUNTERPARTS
     used = [steps.counterpart(name) for name in steps.LOSSES]
-    for name, peer in landed.items():
+    for name, peer in counterparts.items():
         assert any(peer is other for other in used), name
         parameters = inspect.signature(steps.function_of(name.split()[0])).parameters
         assert {*peer.options, *(peer.same or ())} <= set(parameters)
