@@ -1,7 +1,7 @@
 """Times each loss, forward and backward, beside its counterpart in PyTorch.
 
-python benchmarks/peers.py                               # two cores, 10 minutes
-python benchmarks/peers.py --sizes 4096 --minutes 8      # on a GPU
+python benchmarks/peers.py                      # two cores, 10 minutes
+python benchmarks/peers.py --sizes 4096 --minutes 7 --not-compiled    # on a GPU
 
 The counterpart is the loss of pytorch-metric-learning (PML) with the same defaults, or
 plain PyTorch; counterparts.py has them. It runs as it is and under torch.compile. All
