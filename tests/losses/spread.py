@@ -41,6 +41,11 @@ OF_VIEWS = {name: (name, {}) for name in VIEW_LOSSES}
 OF_VIEWS |= {name: (name, {"block_size": 24}) for name in TOWER_LOSSES}
 OF_VIEWS["clip_four_way"] = "clip", {"block_size": 24, "denominator": "four_way"}
 
+# Of each loss the first of its variants.
+ONE_OF_EACH = list(
+    {loss.func: name for name, loss in reversed(LOSSES.items())}.values()
+)
+
 
 def loss(name, x, labels, other, **options):
     """`other` holds the hyperparameters or the proxies."""
@@ -87,7 +92,7 @@ def by_hand(local, mesh):
 def programs(mesh, wanted):
     """Each loss and way of spreading it, and where its arguments lie.
 
-    "one" is on one device; without "plain" it is compiled as users do.
+    "one" is on one device; that of `ONE_OF_EACH` is compiled as users do.
     """
     size = BATCHES[wanted]
     if wanted == "arrays":
@@ -147,7 +152,7 @@ def inside(mesh, name="lifted", function=loss):
 def traced_with_explicit_axes(mesh):
     """Names of the losses whose gradient JAX traces where arrays' types name axes."""
     explicit = jax.make_mesh(mesh.devices.shape, ("data",))
-    for name in LOSSES:
+    for name in ONE_OF_EACH:
         function = jax.value_and_grad(partial(with_options, name), argnums=(0, 2))
         jax.eval_shape(function, *arguments(name, explicit, 64))
         yield name
@@ -184,7 +189,7 @@ def main(out, wanted):
         if not key.endswith("inside"):
             function = jax.value_and_grad(function, argnums=(0, 2))
         lowered = jax.jit(function).lower(*given)
-        as_users = key in [f"{name}/one" for name in LOSSES]
+        as_users = key in [f"{name}/one" for name in ONE_OF_EACH]
         with nullcontext() if as_users else quickly(same_memory=wanted == "arrays"):
             program = lowered.compile()
         found[f"{key}/array"] = largest_array(program)
