@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jml._gram_distances import inner_products
+
 Nodes = Float[Array, "tables nodes"]
 
 
@@ -53,15 +55,23 @@ def soft_histograms(
     ones = counted.astype(values.dtype)
     if size is not None:
         part, ones = size * part, size * ones
-    slot = below.astype(jnp.int32) + jnp.where(negative, number, 0)
+    slot = jnp.clip(below.astype(jnp.int32), 0, number - 1)  # also of a NaN
+    slot += jnp.where(negative, number, 0)
     # One flat array: its indices are as large as the rows, pairs of them would not be.
     slot = (slot + 2 * number * table.astype(jnp.int32)).ravel()
-    shape = tables, 2, number
     # What lies in each bin of the two, and the parts of that towards the upper ends.
     total, upper = (
-        jnp.zeros(tables * 2 * number, values.dtype).at[slot].add(array.ravel())
+        jnp.zeros(tables * 2 * number, values.dtype)
+        .at[slot]
+        .add(array.ravel(), mode="promise_in_bounds")
+        .reshape(tables * 2, number)
         for array in (ones, part)
     )
-    lower = jnp.pad((total - upper).reshape(shape), ((0, 0), (0, 0), (0, 1)))
-    nodes = lower + jnp.pad(upper.reshape(shape), ((0, 0), (0, 0), (1, 0)))
+    # Products, because XLA would take sums anew for each value that reads them.
+    lower_ends, upper_ends = (
+        jnp.eye(number, number + 1, k, values.dtype) for k in (0, 1)
+    )
+    ends = jnp.concatenate([lower_ends, upper_ends - lower_ends])
+    nodes = inner_products(jnp.concatenate([total, upper], axis=1), ends.T)
+    nodes = nodes.reshape(tables, 2, number + 1)
     return nodes[:, 0], nodes[:, 1]

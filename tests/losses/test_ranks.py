@@ -55,6 +55,13 @@ def test_similarities_of_one_count_in_the_last_node(dtype, x64):
     assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.parametrize("name", ["fast_ap", "histogram", "smooth_ap", "pnp"])
+def test_a_nan_shows(name):
+    x = X.copy()
+    x[3, 2] = np.nan
+    assert np.isnan(getattr(losses, f"{name}_loss")(x, LABELS))
+
+
 @pytest.mark.parametrize("variant", ["O", "Ds", "Dq", "Iu", "Ib"])
 def test_a_perfect_ranking_has_no_loss(variant):
     x = 10 * jnp.eye(3)[LABELS]
