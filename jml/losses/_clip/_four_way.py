@@ -26,7 +26,7 @@ from jml.pairwise import (
     sum_rows,
 )
 
-from ._shared import move, scores, shares
+from ._shared import move, scores
 
 
 def terms(
@@ -42,10 +42,9 @@ def terms(
     """
     z, pairs = scores(rows, scale=scale)
     log_sum = log_sums[rows.anchor[:, 0]]
-    of_rows, of_columns = (
-        shares(z, pairs, sums) for sums in (log_sum[:, None], log_sums[None, :])
-    )
-    total = move(of_rows + of_columns)
+    one = jnp.ones((1, 1), z.dtype)
+    total = move(z, pairs, log_sum[:, None], one)
+    total += move(z, pairs, log_sums[None, :], one)
     if not between_towers:
         return total, jnp.zeros_like(total)
     some = jnp.any(rows.positive, axis=1)
@@ -62,17 +61,24 @@ def sum_four_ways(
     cross = sum_rows(partial(terms, log_sums=log_sums), pairs, hyperparameters, plan)
     rule = partial(terms, log_sums=log_sums, between_towers=False)
     queries, references = (sum_pairs(rule, p, hyperparameters, plan) for p in within)
-    # Of the gradient by references a device has its contribution to all of them.
-    place = jax.lax.axis_index(plan.axis_name) * len(log_sum) if plan.axis_name else 0
-    own = place + jnp.arange(len(log_sum))
     by_numbers = (s.by_hyperparameters for s in (cross, queries, references))
     return cross._replace(
         by_hyperparameters=jax.tree.map(lambda *parts: sum(parts), *by_numbers),
         by_anchors=cross.by_anchors + queries.by_anchors,
         by_references=jax.tree.map(
-            lambda array: array.at[own].add(references.by_anchors), cross.by_references
+            partial(_add_local, plan=plan), cross.by_references, references.by_anchors
         ),
     )
+
+
+def _add_local(
+    everywhere: Float[Array, "n d"], local: Float[Array, "b d"], *, plan: Plan
+) -> Float[Array, "n d"]:
+    """A device's contribution to all references, and more to its own part of them."""
+    if plan.axis_name is None:
+        return everywhere + local
+    place = jax.lax.axis_index(plan.axis_name) * len(local)
+    return everywhere.at[place + jnp.arange(len(local))].add(local)
 
 
 SUMS = {"mean": sum_four_ways}  # for any reduction

@@ -74,13 +74,26 @@ def shares(
     return jnp.exp(log_share - excess)
 
 
-def move(shares: Float[Array, "b n"]) -> Float[Array, " b"]:
-    """0, with the derivative of each row's sum.
+@jax.custom_jvp
+def move(
+    z: Float[Array, "b n"],
+    pairs: Bool[Array, "b n"],
+    log_sums: Float[Array, "#b #n"],
+    weight: Float[Array, "#b #n"],
+) -> Float[Array, " b"]:
+    """0 for each row, which changes as weighted log-sums do, counted elsewhere.
 
-    The derivative of a log-sum by an entry is the entry's share of the sum. So this
-    changes as log-sums do whose values are counted elsewhere.
+    The derivative of a log-sum by an entry is the entry's share of the sum. Its own
+    derivative takes the log-sums along, so second derivatives are right.
     """
-    return jnp.sum(shares - jax.lax.stop_gradient(shares), axis=1)
+    return pvary_like((z, log_sums, weight), jnp.zeros(len(z), z.dtype))
+
+
+@move.defjvp
+def _(primals, tangents):
+    z, pairs, log_sums, weight = primals
+    by_z = weight * shares(z, pairs, log_sums)
+    return move(*primals), jnp.sum(by_z * tangents[0], axis=1)
 
 
 def inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:

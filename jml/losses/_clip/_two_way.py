@@ -26,7 +26,7 @@ from jml.pairwise import (
     sum_rows,
 )
 
-from ._shared import devices, inverse, map_both_sides, move, scores, shares
+from ._shared import devices, inverse, map_both_sides, move, scores
 
 
 class Columns(NamedTuple):
@@ -51,11 +51,11 @@ def terms(
     near, (z, pairs) = _near(rows), scores(rows, scale=scale)
     number = count_true(rows.positive, z.dtype)
     log_sum = _mean(near, number) * _finite(masked_logsumexp(z, pairs))
-    share = shares(z, pairs, columns.log_sums[None, :])
+    moved = move(z, pairs, columns.log_sums[None, :], columns.weight[None, :])
     pull = factors.query * inverse(number)[:, None]
     pull += factors.reference * inverse(columns.number)[None, :]
     total = factors.query * log_sum
-    total += factors.reference * move(columns.weight[None, :] * share)
+    total += factors.reference * moved
     total -= jnp.sum(near * pull * (scale * rows.similarity), axis=1)
     ones = jnp.ones_like(total)
     return total, ones, ones  # a part of a term may be below 0
