@@ -7,17 +7,19 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from jml import data, losses, models
 from jml._loss_specs import SPECS
 from jml.models import _embedding
 from tests import layers
+from tests.losses.definitions import reduce, relate
 from tests.parity import assert_close
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-LOSS, ROW, ORACLE, NETWORK, DATA_SET = BLOCKS
+LOSS, ROW, DEFINITION, NETWORK, DATA_SET = BLOCKS
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +30,26 @@ def page():
     return names
 
 
-def test_the_loss_of_contributing_equals_its_oracle(page, x64):
+def define(page, x, labels, radius, batch):
+    """The loss of the page's definition; what follows the batch is a memory."""
+    memory = labels[batch:], np.ones(len(x) - batch, bool)
+    relations, y = relate(labels[:batch], memory=memory), torch.tensor(x)
+    terms = page["radius_definition"](y[:batch], y, relations, radius)
+    return float(reduce(terms, "mean", batch))
+
+
+def test_the_loss_of_contributing_equals_its_definition(page, x64):
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(12, 3)), np.arange(12) % 4
     for block_size in (None, 5):
         value = page["radius_loss"](x, labels, radius=4.0, block_size=block_size)
-        expected = page["radius_oracle"](x, labels, 4.0)
+        expected = define(page, x, labels, 4.0, batch=12)
         assert_close(value, expected, 1e-14, label=f"blocks of {block_size}")
     memory = losses.update_memory(
         losses.init_memory(5, 3, dtype=jnp.float64), x[7:], labels[7:]
     )
     value = page["radius_loss"](x[:7], labels[:7], radius=4.0, memory=memory)
-    expected = page["radius_oracle"](x, labels, 4.0, batch=7)
+    expected = define(page, x, labels, 4.0, batch=7)
     assert_close(value, expected, 1e-14, label="memory")
 
 
@@ -64,7 +74,7 @@ def test_the_row_of_contributing_makes_objective_and_diagnostics(page, monkeypat
     monkeypatch.setattr(losses, "radius_loss", page["radius_loss"], raising=False)
     x, labels = jnp.array([[0.0], [0.5], [0.6]]), jnp.array([0, 0, 1])
     objective = losses.make_objective("radius")
-    expected = page["radius_oracle"](np.asarray(x), np.asarray(labels), 0.1)
+    expected = define(page, np.array(x), np.array(labels), 0.1, batch=3)
     assert_close(objective(x, labels, None, {"radius": 0.1}), expected, 1e-5)
     measured = losses.make_diagnostics("radius")(x, labels, None, {"radius": 0.1})
     assert measured.keys() == {"active", "positive_distance", "negative_distance"}

@@ -2,8 +2,9 @@
 
 The flags and defaults of the command, the objective, the diagnostics, the contract
 tests and the benchmarks read it. A new loss is one file in ``jml/losses``, exported
-there, one row in ``_pairs`` or ``_others``, and one oracle in the tests. What a row may
-have stands in ``_columns``; what several rows share, such as a flag, in ``_options``.
+there, one row in ``_pairs`` or ``_others``, and one definition in the tests. What a row
+may have stands in ``_columns``; what several rows share, such as a flag, in
+``_options``.
 
 Only the standard library is imported, so that the command can read its flags before JAX
 is loaded: ``jml.losses._objective`` looks the functions up.

@@ -59,6 +59,8 @@ def test_losses_equal_their_definitions(name, kind, seed, classes, factor):
             case = Case(kind, points, seed, classes)
             label = f"{points}, seed {seed}, {classes} classes, factor {factor}"
             exact = points not in KINKED or family(name)[0] in SMOOTH
+            # By rounding, distances of 1e15 differ by more than an exponent may.
+            exact &= (name, points) != ("lifted", "huge")
             check(name, case, numbers, 1e-10, label=label, kinked=not exact)
 
 

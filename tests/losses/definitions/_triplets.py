@@ -7,14 +7,16 @@ from ._pairs import log1p_sum
 from ._relations import Term, compare, euclidean, squared, unit
 
 
-def triplet(x, y, relations, margin, mining="all", smooth=False, swap=False):
+def triplet(
+    x, y, relations, margin, mining="all", smooth=False, swap=False, distance="squared"
+):
     """Schroff 2015, Hermans 2017: [S of the positive - S of the negative + margin]+.
 
     With `swap` (Balntas 2016) the negative is as near as it is to anchor or positive.
     Mining looks at the anchor's distances.
     """
-    s, terms = squared(x, y), []
-    between = squared(y, y)
+    measure = squared if distance == "squared" else euclidean
+    s, between, terms = measure(x, y), measure(y, y), []
     for i in range(len(x)):
         for p, n, weight in mined(s[i].detach().numpy(), relations, i, mining):
             far = torch.minimum(s[i, n], between[p, n]) if swap else s[i, n]
