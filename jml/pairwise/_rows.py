@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jml._gram_distances import inner_products, squared_from_products
 from jml._numerics import DType
@@ -31,7 +31,9 @@ class Rows:
     anchor_norm: Float[Array, "b 1"]  # squared norms of the embeddings
     reference_norm: Float[Array, "#b n"]
     valid: Bool[Array, " b"]  # False for an anchor that is left out
-    label: Int[Array, "b 1"] | None = None  # of the anchors, where these are integers
+    label: Integer[Array, "b 1"] | None = (
+        None  # of the anchors, where these are integers
+    )
     weight: Float[Array, "b n"] | None = None  # how much each positive counts; None: 1
     # What a miner adds that chooses triplets: in how many of them each pair stands, and
     # the least (exclusive) and largest distance by which a negative of a triplet is

@@ -116,7 +116,7 @@ def test_one_device_holds_no_more_than_twelve_matrices(of_eight, name):
 @pytest.mark.parametrize("way", WAYS)
 def test_one_of_eight_holds_its_rows_only(of_eight, way):
     items = items_of(way.partition("/")[0])
-    few = 6 if way.endswith("blocks") else 12  # references have gradients, too
+    few = 6 if way.endswith("blocks") else 14  # references have gradients, too
     assert_part(of_eight, way, BATCHES["values"] // 8, items, few=few)
 
 
