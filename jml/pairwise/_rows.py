@@ -31,9 +31,7 @@ class Rows:
     anchor_norm: Float[Array, "b 1"]  # squared norms of the embeddings
     reference_norm: Float[Array, "#b n"]
     valid: Bool[Array, " b"]  # False for an anchor that is left out
-    label: Integer[Array, "b 1"] | None = (
-        None  # of the anchors, where these are integers
-    )
+    label: Integer[Array, "b 1"] | None = None  # of the anchors, where integers
     weight: Float[Array, "b n"] | None = None  # how much each positive counts; None: 1
     # What a miner adds that chooses triplets: in how many of them each pair stands, and
     # the least (exclusive) and largest distance by which a negative of a triplet is
