@@ -51,7 +51,8 @@ class Choice:
     name: str
     text: str
     choices: tuple[Any, ...]
-    default: Any
+    default: Any  # the function's
+    command_default: Any = None  # the command's, where it differs
     named: bool = False  # in the names of `variants` the default stands, too
     varied: bool = True  # `variants` has each of its words
 
@@ -106,7 +107,11 @@ class LossSpec:
             for h in self.hyperparameters
         }
         defaults |= {"l2norm": self.l2norm}
-        defaults |= {c.name: c.default for c in self.choices if c is not CONVENTION}
+        defaults |= {
+            c.name: c.default if c.command_default is None else c.command_default
+            for c in self.choices
+            if c is not CONVENTION
+        }
         defaults |= {"images_per_class": self.images_per_class}
         if self.proxies is not None:
             defaults |= {"proxies": self.proxies.command_default}

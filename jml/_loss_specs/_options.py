@@ -84,7 +84,13 @@ VARIANT = Choice(
     default="O",
 )
 
-NORMALIZED = ("normalized", True)
+NORMALIZED = Choice(
+    name="normalized",
+    text="scaling of embeddings to length one by the loss itself",
+    choices=(False, True),
+    default=True,
+    varied=False,
+)
 TOWERS = ("miner", "reduction", "reference_where")
 SCALE = "factor on the distances or similarities of the loss"
 

@@ -3,6 +3,8 @@
 Only the standard library is imported here (see the package docstring).
 """
 
+from dataclasses import replace
+
 from ._columns import CONVENTION, Hyperparameter, LossSpec, row
 from ._options import (
     DENOMINATOR,
@@ -71,7 +73,13 @@ PAIRS: dict[str, LossSpec] = {
         Hyperparameter("scale", SCALE, 64.0, above=0),
         unit_length=True,
     ),
-    "n_pairs": row(choices=(SIMILARITY,), unit_length=True, images_per_class=2),
+    "n_pairs": row(
+        # A softmax of cosines without a temperature hardly tells pairs apart.
+        choices=(replace(SIMILARITY, command_default="dot"),),
+        unit_length=True,
+        images_per_class=2,
+        l2norm=False,
+    ),
     "cosent": row(
         Hyperparameter("scale", SCALE, 20.0, above=0, learned="number"),
         takes=("memory", "miner"),
@@ -81,15 +89,17 @@ PAIRS: dict[str, LossSpec] = {
     "generalized_lifted": row(
         Hyperparameter("pos_margin", "distance taken off those of positives", 0.0),
         Hyperparameter("neg_margin", "distance asked of negatives", 1.0),
-        static=(NORMALIZED,),
+        # At length one the log-sums are too flat to tell near from far.
+        choices=(replace(NORMALIZED, command_default=False),),
         unit_length=True,
+        l2norm=False,
     ),
     "nca": row(
         Hyperparameter(
             "scale", SCALE, 1.0, command_default=10.0, above=0, learned="number"
         ),
         loss_lr=0.01,
-        static=(NORMALIZED,),
+        choices=(NORMALIZED,),
         unit_length=True,
     ),
     "margin": row(
@@ -97,7 +107,7 @@ PAIRS: dict[str, LossSpec] = {
         beta(1.2, learned="class"),
         Hyperparameter("nu", "cost of large boundaries beta", 0.0),
         loss_lr=0.01,
-        static=(NORMALIZED,),
+        choices=(NORMALIZED,),
         unit_length=True,
     ),
     "ranked_list": row(
@@ -112,7 +122,7 @@ PAIRS: dict[str, LossSpec] = {
         Hyperparameter(
             "imbalance", "share of negatives in the loss", 0.5, minimum=0, maximum=1
         ),
-        static=(NORMALIZED,),
+        choices=(NORMALIZED,),
         unit_length=True,
     ),
     "threshold_consistent_margin": row(
