@@ -53,24 +53,6 @@ DENOMINATOR = Choice(
     choices=("all", "one", "negatives"),
     default="all",
 )
-SMOOTH = Choice(
-    name="smooth",
-    text="the logarithm in place of the hinge",
-    choices=(False, True),
-    default=False,
-)
-DISTANCE = Choice(
-    name="distance",
-    text="what triplets compare: squared distances, or distances",
-    choices=("squared", "euclidean"),
-    default="squared",
-)
-SWAP = Choice(
-    name="swap",
-    text="a negative's distance to the nearer one of anchor and positive",
-    choices=(False, True),
-    default=False,
-)
 INCLUDE_ANCHOR = Choice(
     name="include_anchor",
     text="counting an anchor among its own positives",

@@ -24,8 +24,9 @@ Arguments that the pair losses share:
 - `related`: numbers or booleans [B, N] in place of labels, a column for each reference
   and then for each embedding of a memory. Above 0 makes a positive, 0 a negative, below
   0 or NaN neither. A float weighs its positive: it multiplies what the pair adds, or in
-  a logarithm of a sum its exponential. Counts do not weigh, and losses of ranks take
-  any number above 0 alike. It need not be symmetric.
+  a logarithm of a sum its exponential. Counts do not weigh, nor does the denominator
+  of `supcon_loss`; losses of ranks and `ranked_list_loss` take any number above 0
+  alike. It need not be symmetric.
 - `miner`: a function that chooses pairs of each anchor, from `jml.miners` or your own.
 - `reduction`: "mean" divides by the number of terms, which each loss names; "nonzero"
   by the number of those above 0; "sum" does not divide; "none" returns [B], each

@@ -116,8 +116,8 @@ def contrastive_loss(
 
 def original_terms(
     rows: Rows, margin: Float[Array, ""]
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Sum and number of each anchor's terms, the constant ones included."""
+) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
+    """Sum and number of each anchor's terms above 0, the constant ones included."""
     squared, negative = rows.squared, rows.negative
     repel = jnp.maximum(margin - squared, 0)
     attract = squared if rows.weight is None else rows.weight * squared
@@ -127,7 +127,7 @@ def original_terms(
     constant = jnp.maximum(margin, 0)
     constants = count_true(negative, squared.dtype)
     number = count_true(term > FLOOR, squared.dtype) + constants * (constant > FLOOR)
-    return jnp.sum(term, axis=1) + constants * constant, number
+    return jnp.sum(term, axis=1) + constants * constant, number, number
 
 
 def paper_terms(rows: Rows, margin: Float[Array, ""], *, apart: bool) -> Any:

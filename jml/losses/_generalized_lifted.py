@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jml._value_checks import check_type
 from jml.distances import euclidean_distances
 from jml.pairwise import (
     AxisName,
@@ -84,6 +85,9 @@ def generalized_lifted_loss(
         Hermans, Beyer, Leibe: In Defense of the Triplet Loss for Person
         Re-Identification, 2017, https://arxiv.org/abs/1703.07737
     """
+    check_type(
+        "generalized_lifted_loss", "normalized", normalized, bool, "True or False"
+    )
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     others = References(references, reference_labels, reference_where)
     return pair_loss(

@@ -9,7 +9,15 @@ from jaxtyping import Array, Float
 from jml._checks import check_array, check_kind, check_rows
 from jml._label_checks import check_embeddings
 from jml.distances import as_compute, inner_products, normalize
-from jml.pairwise import AxisName, Batch, Miner, References, Rows, gather
+from jml.pairwise import (
+    AxisName,
+    Batch,
+    Miner,
+    References,
+    Rows,
+    check_miner,
+    gather,
+)
 
 
 def add_guide(
@@ -40,8 +48,8 @@ def add_guide(
         )
     if guide is None:
         return miner
-    if miner is not None and not callable(miner):
-        return miner  # `pair_loss` says what is wrong with it
+    if miner is not None:
+        miner = check_miner(name, miner)
     x = check_embeddings(name, batch.embeddings)
     anchors = _prepare(name, "guide", guide, x, batch.axis_name)
     references = anchors
@@ -90,6 +98,8 @@ def mine_by_guide(
     # Of a memory, which stands last, the guide knows nothing.
     unknown = rows.values.shape[1] - len(references)
     found = jnp.pad(found, [(0, 0), (0, unknown)], constant_values=-jnp.inf)
-    nearest = jnp.max(jnp.where(rows.positive, found, -jnp.inf), axis=1, keepdims=True)
+    known = rows.positive & (found != -jnp.inf)
+    nearest = jnp.max(jnp.where(known, found, -jnp.inf), axis=1, keepdims=True)
+    nearest = jnp.where(jnp.any(known, axis=1, keepdims=True), nearest, jnp.inf)
     kept = rows.keep(rows.positive, ~(found > nearest))
     return kept if miner is None else miner(kept)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jml._checks import as_array, check_array, known_array
+from jml._value_checks import check_type
 from jml.distances import euclidean_distances
 from jml.pairwise import (
     AxisName,
@@ -98,6 +99,7 @@ def margin_loss(
         Wu, Manmatha, Smola, Krähenbühl: Sampling Matters in Deep Embedding Learning,
         2017, https://arxiv.org/abs/1706.07567
     """
+    check_type("margin_loss", "normalized", normalized, bool, "True or False")
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     others = References(references, reference_labels, reference_where)
     numbers: dict[str, Any] = {"margin": margin, "beta": beta, "nu": nu}
@@ -126,8 +128,8 @@ def check_classes(beta: Any, labels: Any, where: Any) -> Any:
         )
     known = known_array(labels)
     valid = np.True_ if where is None else known_array(as_array(where))
-    if known is None or valid is None:
-        return beta
+    if known is None or valid is None or np.shape(valid) not in ((), known.shape):
+        return beta  # `pair_loss` says what is wrong with `where`
     if np.any(((known < 0) | (known >= len(beta))) & valid):
         raise ValueError(
             f"margin_loss: `beta` must be a number, got {len(beta)}; one for each class"

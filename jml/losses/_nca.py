@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jml._value_checks import check_type
 from jml.pairwise import (
     AxisName,
     Batch,
@@ -83,6 +84,7 @@ def nca_loss(
         Frosst, Papernot, Hinton: Analyzing and Improving Representations with the Soft
         Nearest Neighbor Loss, 2019, https://arxiv.org/abs/1902.01889
     """
+    check_type("nca_loss", "normalized", normalized, bool, "True or False")
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     others = References(references, reference_labels, reference_where)
     return pair_loss(

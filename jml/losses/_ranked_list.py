@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jml._value_checks import check_type
 from jml.distances import euclidean_distances
 from jml.pairwise import (
     AxisName,
@@ -98,6 +99,7 @@ def ranked_list_loss(
         Wang, Hua, Kodirov, Hu, Garnier, Robertson: Ranked List Loss for Deep Metric
         Learning, 2019, https://arxiv.org/abs/1903.03238
     """
+    check_type("ranked_list_loss", "normalized", normalized, bool, "True or False")
     batch = Batch(embeddings, labels, where, memory, block_size, axis_name)
     others = References(references, reference_labels, reference_where)
     hyperparameters = {

@@ -80,7 +80,7 @@ from ._devices import (
     pvary_like,
 )
 from ._gradient import mean_of_each
-from ._mining import Miner
+from ._mining import Miner, check_miner
 from ._pair_gradients import Hyperparameters, Terms, linearize, transposed_product
 from ._pair_loss import Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
@@ -129,6 +129,7 @@ __all__ = [
     "Sums",
     "Terms",
     "check_axis_name",
+    "check_miner",
     "column_log_sums",
     "count_true",
     "find_class_runs",

@@ -171,8 +171,10 @@ def _pair_loss(
         y, y_valid = prepare(y, y_valid)
         dtype = jnp.promote_types(x.dtype, y.dtype)
         x, y = x.astype(dtype), y.astype(dtype)
-    if not len(x):  # no anchor, and no first index of a minimum
-        return x[:, 0] if reduction == "none" else psum(jnp.sum(x), plan.axis_name)
+    nothing = y is not None and not len(y) and memory is None
+    if nothing or not len(x):  # there is no pair, and no first index of a minimum
+        zero = psum(jnp.sum(x[:0]), plan.axis_name)
+        return zero + jnp.zeros(len(x)) if reduction == "none" else zero
     parameters = jax.tree.map(as_compute, parameters)
     if normalized:
         x, y, memory, parameters = normalize_all(x, y, memory, parameters)

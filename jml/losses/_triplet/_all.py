@@ -25,6 +25,8 @@ def mine_all(
     options: Options,
 ) -> Mined:
     """Each positive with every negative, or with those that a miner puts to it."""
+    if rows.gap is not None:
+        positive = positive & ~rows.itself  # no miner's triplet has an anchor twice
     positives = find(rows)
     add = partial(add_all, rows, margin, options)
     start = no_triplets(rows, count_all(rows, positive))

@@ -101,9 +101,8 @@ def triplet_terms(
         along = jnp.sum(found.pair_gradients * by_lengths, axis=1)
         return found.total, along + found.slopes * by_margin
 
-    arrays = jax.lax.stop_gradient(arrays)
     lengths = options.length(rows.squared)
-    still = mined(*jax.lax.stop_gradient((lengths, margin)), *arrays)
+    still = mined(*jax.lax.stop_gradient((lengths, margin, *arrays)))
     return total(lengths, margin, *arrays), still.number, still.active
 
 
