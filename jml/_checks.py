@@ -146,6 +146,7 @@ def check_key(name: str, argument: str, value) -> Any:
         if integers or (typed and value.ndim == 0):
             return value
         value = f"{value.dtype} {tuple(value.shape)}"
+    value = value if len(repr(value)) <= 60 else f"a {type(value).__name__}"
     raise ValueError(
         f"{name}: `{argument}` must be a key from jax.random.key, got {value}"
     )

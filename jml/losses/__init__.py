@@ -71,7 +71,7 @@ derivatives are to be taken forward over reverse, as `jax.hessian` does.
 
 No finite input gives NaN. A batch without a pair or triplet to learn from has loss 0
 and gradient 0. A number beyond the fourth root of the largest float (4e9 in float32) is
-clipped to it, in embeddings and in hyperparameters.
+clipped to it, in embeddings, in hyperparameters and in weights of `related`.
 
 `jml.pairwise` says how to write a loss of your own.
 """

@@ -126,15 +126,22 @@ def check_classes(beta: Any, labels: Any, where: Any) -> Any:
             f"margin_loss: `beta` must be a number, got {len(beta)}; one for each class"
             " needs `labels` that are integers [B]"
         )
+    if not len(beta):
+        raise ValueError(
+            "margin_loss: `beta` must have a number for each class, got none"
+        )
     known = known_array(labels)
+    if known is not None and not np.issubdtype(known.dtype, np.integer):
+        return beta  # `pair_loss` says what is wrong with labels and `where`
     valid = np.True_ if where is None else known_array(as_array(where))
-    if known is None or valid is None or np.shape(valid) not in ((), known.shape):
-        return beta  # `pair_loss` says what is wrong with `where`
+    if known is None or valid is None or valid.dtype != bool:
+        return beta
+    if np.shape(valid) not in ((), known.shape):
+        return beta
     if np.any(((known < 0) | (known >= len(beta))) & valid):
         raise ValueError(
-            f"margin_loss: `beta` must be a number, got {len(beta)}; one for each class"
-            f" needs labels from 0 to {len(beta) - 1}, got {known.min()} to"
-            f" {known.max()}"
+            "margin_loss: `beta` must be a number, or one for each class from 0, and "
+            f"labels are {known.min()} to {known.max()}; got {len(beta)}"
         )
     return beta
 
@@ -148,7 +155,11 @@ def terms(
 ) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
     """Each anchor's sum over its triplets, and how many of their terms are above 0."""
     distances = euclidean_distances(rows.squared)
-    boundary = beta if beta.ndim == 0 else beta[rows.label]
+    boundary = beta
+    if beta.ndim == 1:
+        # Labels may be traced, so that nobody has checked them.
+        label = jnp.clip(rows.label, 0, len(beta) - 1)
+        rows, boundary = rows.among(rows.label == label), beta[label]
     near = jnp.maximum(distances - boundary + margin, 0)
     far = jnp.maximum(boundary - distances + margin, 0)
     of_positive, of_negative, triplets, weight = multiplicities(rows)

@@ -8,6 +8,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from jml._checks import check_choice, check_key, check_number
+from jml.distances import FLOOR
 from jml.pairwise import Rows, Scalar
 
 KINDS = ("all", "hard", "semihard", "easy")
@@ -160,7 +161,7 @@ def _weights(
     rows: Rows, cutoff: Float[Array, ""], farthest: Float[Array, ""]
 ) -> Float[Array, "b n"]:
     """Each negative's chance to be drawn, relative to the likeliest of its row."""
-    squared = jnp.maximum(2 - 2 * rows.cosine, cutoff**2)
+    squared = jnp.maximum(2 - 2 * rows.cosine, jnp.maximum(cutoff**2, FLOOR))
     rest = 1 - squared / 4
     inside = rows.negative & (squared < farthest**2) & (rest > 0)
     logs = (2 - rows.dim) / 2 * jnp.log(jnp.where(inside, squared, 1))

@@ -17,10 +17,15 @@ Miner = Callable[[Rows], Rows]
 
 
 def check_miner(name: str, miner: Any) -> Partial:
+    """Raises ValueError unless it is a function of rows.
+
+    Returns:
+        The function, with the arrays that it carries.
+    """
     if not callable(miner) or not _takes_rows(miner):
         raise ValueError(
             f"{name}: `miner` must be a function of `Rows`, such as those that"
-            f" jml.miners makes, got {described(miner)}"
+            f" jml.miners makes (miners.multi_similarity()), got {described(miner)}"
         )
     function = miner.func if isinstance(miner, Partial) else miner
     check_function(name, "miner", function)
@@ -40,7 +45,14 @@ def _takes_rows(miner: Callable[..., Any]) -> bool:
 
 def call_miner(name: str, miner: Miner, rows: Rows) -> Rows:
     """Calls a miner and checks what it returns, while JAX traces it."""
-    kept = miner(rows)
+    try:
+        kept = miner(rows)
+    except TypeError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{name}: `miner` must take `Rows` and return `Rows` with other masks, of "
+            f"booleans, as `rows.keep` does; it failed with: {reason}"
+        ) from error
     shape = rows.values.shape
     masks = (kept.positive_or_self, kept.negative) if isinstance(kept, Rows) else ()
     if not masks or any(jnp.shape(mask) != shape for mask in masks):

@@ -75,9 +75,12 @@ def check_function(name: str, argument: str, function: Any) -> None:
     """
     check_functions(name, **{argument: function})
     if _holds_tracer(function, depth=0):
+        remedy = "`hyperparameters` or `parameters`"
+        if argument == "miner":
+            remedy = "jax.tree_util.Partial(miner, value)"
         raise ValueError(
             f"{name}: `{argument}` uses a traced value of the function around it, whose"
-            " gradient would be lost; pass it by `hyperparameters` or `parameters`"
+            f" gradient would be lost; pass it by {remedy}"
         )
 
 

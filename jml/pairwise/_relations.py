@@ -29,7 +29,9 @@ def relate(
         return valid & same, valid & ~same, None
     related, weight = anchors.related, None
     if jnp.issubdtype(related.dtype, jnp.floating):
+        # Within the same bounds as embeddings, so that no sum overflows.
         dtype = anchors.embeddings.dtype
-        weight = jnp.where(related > 0, related, 1).astype(dtype)
+        most = float(jnp.finfo(dtype).max) ** 0.25
+        weight = jnp.where(related > 0, jnp.minimum(related.astype(dtype), most), 1)
     positive = (related > 0) | itself
     return valid & positive, valid & (related == 0) & ~itself, weight

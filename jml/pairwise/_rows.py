@@ -53,10 +53,13 @@ class Rows:
 
     def _read(self, measure: str) -> Float[Array, "b n"]:
         if measure != self.measure:
-            wanted = '`measure="squared"`, its default'
+            read, words = "squared", '"squared"'
             if measure == "product":
-                wanted = '`measure="cosine"` or `measure="dot"`'
-            raise ValueError(f"pair_loss: pass {wanted}, for a formula that reads this")
+                read, words = "similarity", '"cosine" or "dot"'
+            raise ValueError(
+                f"`rows.{read}` is there with `measure={words}` of pair_loss alone; a "
+                "miner reads `rows.distance` or `rows.cosine`"
+            )
         return self.values
 
     @property

@@ -1,5 +1,6 @@
 """Arguments of a pair loss that do not fit each other: one line that names them."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,6 +23,14 @@ def given(**changed):
 
 def no_rows(rows):
     return rows.positive
+
+
+def numbers_for_masks(rows):
+    return rows.keep(rows.positive * 1.0, rows.negative * 1.0)
+
+
+def reads_squared(rows):
+    return rows.keep(rows.squared < 1, rows.negative)
 
 
 WRONG = {
@@ -99,6 +108,14 @@ WRONG = {
         "`miner` must be a function of `Rows`, such as those that jml.miners makes",
     ),
     "a miner of masks": (given(miner=no_rows), "`miner` must return the `Rows`"),
+    "a miner of numbers": (
+        given(miner=numbers_for_masks),
+        "`miner` must take `Rows` and return `Rows` with other masks, of booleans",
+    ),
+    "a miner that reads squared distances": (
+        given(miner=reads_squared),
+        "a miner reads `rows.distance` or `rows.cosine`",
+    ),
     "an unknown reduction": (
         given(reduction="median"),
         "`reduction` must be one of 'mean', 'nonzero', 'sum', 'none', got 'median'",
@@ -115,7 +132,8 @@ def test_arguments_that_do_not_fit_are_refused_in_one_line(wrong):
     arguments, message = WRONG[wrong]
     with pytest.raises(ValueError, match=message) as caught:
         losses.multi_similarity_loss(**arguments)
-    assert str(caught.value).startswith("multi_similarity_loss: ")
+    if "reads `rows" not in message:  # rows do not know whose they are
+        assert str(caught.value).startswith("multi_similarity_loss: ")
     assert "\n" not in str(caught.value)
 
 
@@ -181,3 +199,31 @@ def test_a_memory_holds_many_labels_an_item():
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     with pytest.raises(ValueError, match=r"`labels` must be booleans \[B, 3\], as"):
         losses.update_memory(memory, jnp.asarray(X), LABELS)
+
+
+def test_a_miner_with_a_traced_value_is_told_how_to_pass_it():
+    def loss(farthest):
+        def near(rows):
+            return rows.keep(rows.distance < farthest, rows.negative)
+
+        return losses.multi_similarity_loss(X, LABELS, miner=near)
+
+    with pytest.raises(ValueError, match=r"pass it by jax.tree_util.Partial\("):
+        jax.jit(loss)(1.0)
+
+
+def test_huge_weights_of_related_pairs_are_finite():
+    def loss(x):
+        return losses.supcon_loss(x, related=RELATED * np.float32(1e38))
+
+    value, gradient = jax.value_and_grad(loss)(X)
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
+
+
+def test_draws_of_negatives_reach_duplicates():
+    """A distance of 0 is as likely as the least one that counts."""
+    x = np.repeat(X[:2], 3, axis=0)
+    miner = miners.distance_weighted(jax.random.key(0), cutoff=0.0)
+    drawn = losses.supcon_loss(x, LABELS, miner=miner, reduction="none")
+    assert np.all(drawn[3:5] > 0)
