@@ -21,8 +21,9 @@ def variants(separator: str = "_") -> dict[str, tuple[str, dict[str, Any]]]:
     Choices are not combined: beside a word the others have their defaults. A name has
     the word that is no default, and none with all defaults, but for a `named` choice.
 
-    >>> variants()["triplet_hardest"]
-    ('triplet', {'mining': 'hardest'})
+    >>> name, words = variants()["triplet_hardest"]
+    >>> name, words["mining"]
+    ('triplet', 'hardest')
     """
     by_name: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, spec in SPECS.items():

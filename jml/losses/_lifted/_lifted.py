@@ -78,8 +78,8 @@ def lifted_loss(
         ValueError: for a wrong shape, dtype or choice.
 
     Example:
-        >>> x = jnp.array([[0.0], [0.5], [0.6]])
-        >>> print(f"{lifted_loss(x, jnp.array([0, 0, 1]), margin=1.0):.4f}")
+        >>> x = np.array([[0.0], [0.5], [0.6]])
+        >>> print(f"{lifted_loss(x, np.array([0, 0, 1]), margin=1.0):.4f}")
         1.5031
 
     References:

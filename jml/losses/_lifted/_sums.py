@@ -140,6 +140,10 @@ def repel_terms(
         # Without a negative the log-sum is -inf, and the share infinity times 0.
         log_sum = repulsion[position]
         log_sum = jnp.where(log_sum == -jnp.inf, jnp.inf, log_sum)
+        # No score is above its log-sum, unless a miner chose other pairs this time: by
+        # rounding, where pairs are equally far.
+        beyond = scores > log_sum + 1
+        log_sum = jnp.where(beyond, jax.lax.stop_gradient(scores), log_sum)
         return slopes[position] * jnp.exp(scores - log_sum)
 
     of_reference = share(rows.reference)
