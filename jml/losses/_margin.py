@@ -140,8 +140,9 @@ def check_classes(beta: Any, labels: Any, where: Any) -> Any:
         return beta
     if np.any(((known < 0) | (known >= len(beta))) & valid):
         raise ValueError(
-            "margin_loss: `beta` must be a number, or one for each class from 0, and "
-            f"labels are {known.min()} to {known.max()}; got {len(beta)}"
+            f"margin_loss: `beta` must be a number, got {len(beta)}; one for each class"
+            f" needs labels from 0 to {len(beta) - 1}, got {known.min()} to"
+            f" {known.max()}"
         )
     return beta
 

@@ -16,10 +16,10 @@ ERRORS = [
     (dict(beta=np.ones((2, 2))), r"a number, got float64 \(2, 2\)"),
     (dict(beta=np.ones(5, int)), "floating, got int64"),
     (dict(beta=[1.0, 1.0]), r"an array \[C\] of JAX or NumPy, got a list"),
-    (dict(beta=CLASSES[:3]), "a number, or .* are 0 to 4; got 3"),
+    (dict(beta=CLASSES[:3]), "a number, got 3; .* got 0 to 4"),
     (
         dict(labels=LABELS - 1, beta=CLASSES),
-        "a number, or .* are -1 to 3; got 5",
+        "a number, got 5; .* got -1 to 3",
     ),
     (dict(labels=RELATED > 0, beta=CLASSES), "a number, got 5; .* that are integers"),
     (
