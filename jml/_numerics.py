@@ -26,6 +26,11 @@ def first_minimum(
     return first.astype(jnp.int32), minimum
 
 
+def inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
+    """1 over it, and 0 for 0."""
+    return jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
+
+
 def widen(x: Shaped[Array, "*s"]) -> Float[Array, "*s"]:
     """Casts to float32 at least.
 

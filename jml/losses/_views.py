@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jml._checks import check_array, check_kind, check_length, check_number
+from jml._checks import check_array, check_kind, check_number
+from jml._label_checks import check_where
 from jml.distances import as_compute
 from jml.pairwise import (
     AxisName,
@@ -111,11 +112,7 @@ def check_views(
             f"{name}: `y` must have shape {tuple(x.shape)}, as `x` has, got"
             f" {tuple(y.shape)}"
         )
-    if where is not None:
-        where = check_array(name, "where", where, shape="[B]", ndim=1)
-        check_kind(name, "where", where, jnp.bool_, "boolean")
-        check_length(name, "where", where, len(x))
-    return x, y, where
+    return x, y, check_where(name, "where", where, len(x))
 
 
 @partial(jax.jit, static_argnames=("formula", "axis_name"))

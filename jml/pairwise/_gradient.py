@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float
 
+from jml._numerics import inverse
+
 from ._blocks import Plan
 from ._devices import local_gradient, on_auto_axes, psum, pvary_like
 from ._memory import Memory
@@ -78,7 +80,7 @@ def mean_of_each(
 
     def of_rows(rows):
         total, number = terms(rows, **hyperparameters)
-        means = total * _inverse(jax.lax.stop_gradient(number))
+        means = total * inverse(jax.lax.stop_gradient(number))
         return means if means.ndim == 1 else jnp.sum(means, axis=1)
 
     return map_rows(of_rows, pairs.anchors, pairs.references, plan)
@@ -122,7 +124,7 @@ def reduced_loss(
             (local.total, local.by_hyperparameters), plan.axis_name
         )
         by_compared = _by_compared(local, pairs, compared, plan)
-        scale = _inverse(number)
+        scale = inverse(number)
         gradients = jax.tree.map(lambda g: scale * g, (by_compared, by_hyperparameters))
         # A NaN fails comparisons, so perhaps no term is counted; the loss is NaN
         # nevertheless.
@@ -164,7 +166,7 @@ def _sum_parts(
         number = jnp.ones_like(number)
     if number.ndim == 0:
         return sums, number
-    scale = pvary_like(pairs.anchors, _inverse(number))
+    scale = pvary_like(pairs.anchors, inverse(number))
 
     def scaled(rows, **hyperparameters):
         totals, numbers = terms(rows, **hyperparameters)
@@ -185,11 +187,6 @@ def _by_compared(local: Sums, pairs: Pairs, compared: Compared, plan: Plan) -> C
     else:
         by_y = to_part(local.by_references, len(compared.y))
     return Compared(by_x, by_y)
-
-
-def _inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
-    """1 over it, and 0 for 0."""
-    return jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
 
 
 def _zip_leaves(gradients: Any, tangents: Any):

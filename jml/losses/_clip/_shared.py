@@ -96,11 +96,6 @@ def _(primals, tangents):
     return move(*primals), jnp.sum(by_z * tangents[0], axis=1)
 
 
-def inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
-    """1 over it, and 0 for 0."""
-    return jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
-
-
 def devices(plan: Plan) -> int:
     """How many devices share the work by hand."""
     return 1 if plan.axis_name is None else jax.lax.axis_size(plan.axis_name)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jml._numerics import inverse
 from jml.pairwise import (
     Hyperparameters,
     Pairs,
@@ -26,7 +27,7 @@ from jml.pairwise import (
     sum_rows,
 )
 
-from ._shared import devices, inverse, map_both_sides, move, scores
+from ._shared import devices, map_both_sides, move, scores
 
 
 class Columns(NamedTuple):
