@@ -3,8 +3,10 @@
 Only the standard library is imported here (see the package docstring).
 """
 
+from dataclasses import replace
+
 from ._columns import Hyperparameter, LossSpec, Proxies, row
-from ._options import SCALE, TOWERS
+from ._options import DENOMINATOR, SCALE, TOWERS
 
 OTHERS: dict[str, LossSpec] = {
     "proxy_nca": row(
@@ -35,7 +37,14 @@ OTHERS: dict[str, LossSpec] = {
     ),
     "clip": row(
         Hyperparameter("scale", SCALE, 1 / 0.07, above=0, learned="number"),
-        static=(("denominator", "two_way"),),
+        choices=(
+            replace(
+                DENOMINATOR,
+                choices=("two_way", "four_way"),
+                default="two_way",
+                varied=False,
+            ),
+        ),
         takes=TOWERS,
         views=True,
         images_per_class=2,

@@ -98,7 +98,6 @@ def test_the_names_of_learned_numbers_are_a_list():
 def test_a_rate_that_nothing_has_is_noted_by_the_name_it_was_passed():
     for name in ("loss_lr", "proxies_lr"):
         for words, of in (
-            ("--loss=contrastive", "loss contrastive"),
             ("--loss=multi_similarity", "learn none"),
             ("--loss=proxy_nca --proxies=fixed", "proxies fixed"),
         ):

@@ -34,7 +34,19 @@ X, LABELS = jnp.asarray(np.eye(4, 2), jnp.float32), jnp.arange(4) // 2
                 ("vicreg", "reduction=sum"),
                 ("multi_similarity", "convention=paper"),
                 ("vicreg", "convention=paper"),
+                ("ntxent", "margin=1"),
+                ("contrastive", "loss_lr=1"),
+                ("contrastive", "proxies_lr=1"),
             )
+        ),
+        (
+            "--loss=proxy_nca --margin=1 --mining=all --convention=paper",
+            "--margin, --mining, --convention: --loss proxy_nca does not take them;"
+            " leave them out, or choose another --loss.",
+        ),
+        (
+            "--loss=clip --denominator=negatives",
+            "--denominator: unknown 'negatives'; choose from two_way, four_way.",
         ),
         (
             "--loss=vicreg --images_per_class=4",

@@ -19,10 +19,10 @@ from ._defaults import (
     canonical_dataset,
     kind_of,
 )
-from ._model_settings import bounds_of
+from ._model_settings import rules_of
 from ._notes import notes
 from ._settings import Settings
-from ._shared_arguments import check_convention
+from ._shared_arguments import check_passed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Config(Settings):
     def of_flags(cls, settings: Mapping[str, Any], passed: Collection[str]) -> "Config":
         """The configuration by a command line: `settings`, `passed` by these names."""
         config = cls(**settings)
-        check_convention(config)
+        check_passed(config, passed)
         object.__setattr__(config, "passed", frozenset(passed))
         return config
 
@@ -98,7 +98,7 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
                 raise UserError(
                     f"--{name}: None is no value; pass one, or leave it out."
                 )
-            rules = {**known[name].metadata, **bounds_of(loss, name)}
+            rules = {**known[name].metadata, **rules_of(loss, name)}
             check_value(name, value, kinds[name], rules)
             if name == "dataset" and value is not None:
                 canonical_dataset(value)

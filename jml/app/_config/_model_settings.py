@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, make_dataclass
 from typing import TYPE_CHECKING, Any
 
-from jml._loss_specs import CONVENTION, SPECS
+from jml._loss_specs import CONVENTION, SPECS, Choice, Hyperparameter
 from jml._miner_specs import MINERS
 
 from . import _flags as flags
@@ -43,21 +43,26 @@ def _loss_fields() -> Iterator[tuple[str, Any, Any]]:
     Not for the convention: its default is the same for all losses, those without it
     included, so ``Config`` declares it.
     """
-    choices = {
-        choice.name: choice
-        for spec in SPECS.values()
-        for choice in spec.choices
-        if choice is not CONVENTION
-    }
-    for name, choice in choices.items():
-        if isinstance(choice.default, bool):
-            yield name, bool | None, flags.loss(None, choice.text)
+    for name, choices in _choices_by_name().items():
+        if isinstance(choices[0].default, bool):
+            yield name, bool | None, flags.loss(None, choices[0].text)
         else:
-            field = flags.loss(None, choice.text, choices=choice.choices)
+            words = tuple(dict.fromkeys(w for c in choices for w in c.choices))
+            field = flags.loss(None, choices[0].text, choices=words)
             yield name, str | None, field
     hyperparameters = {h.name: h for s in SPECS.values() for h in s.hyperparameters}
     for name, hyperparameter in hyperparameters.items():
         yield name, float | None, flags.loss(None, hyperparameter.text)
+
+
+def _choices_by_name() -> dict[str, list[Choice]]:
+    """The choices of all losses but the convention; two losses may differ in words."""
+    by_name: dict[str, list[Choice]] = {}
+    for spec in SPECS.values():
+        for choice in spec.choices:
+            if choice is not CONVENTION:
+                by_name.setdefault(choice.name, []).append(choice)
+    return by_name
 
 
 def _miner_fields() -> Iterator[tuple[str, Any, Any]]:
@@ -92,11 +97,15 @@ else:
     )
 
 
-def bounds_of(loss: str, name: str) -> dict[str, float]:
-    """The bounds of a hyperparameter, for a loss; no bounds for any other field.
+def rules_of(loss: str, name: str) -> dict[str, Any]:
+    """The bounds of a hyperparameter, or the words of a choice, that a loss has.
 
-    Where the loss has no such hyperparameter, the bounds of the first loss that has it.
+    Those of the first loss that has one of this name, where `loss` does not. Empty for
+    any other field.
     """
     specs = [SPECS[loss], *SPECS.values()] if loss in SPECS else SPECS.values()
-    named = (h for spec in specs for h in spec.hyperparameters if h.name == name)
-    return next((h.bounds for h in named), {})
+    options = (o for spec in specs for o in (*spec.hyperparameters, *spec.choices))
+    option = next((option for option in options if option.name == name), None)
+    if isinstance(option, Hyperparameter):
+        return option.bounds
+    return {} if option is None else {"choices": option.choices}

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from ._defaults import BY_LOSS
 from ._earlier_names import as_passed
 from ._learned import unused_rates
 from ._settings import Settings
@@ -16,11 +15,7 @@ def notes(config: Settings, passed: Collection[str]) -> tuple[str, ...]:
         config: configuration of the run.
         passed: the fields that somebody passed, their defaults among the values.
     """
-    lines = [
-        f"--{as_passed(name, passed)} has no effect with --loss {config.loss}"
-        for name, default in BY_LOSS[config.loss].items()
-        if default is None and getattr(config, name) is not None
-    ]
+    lines = []
     if config.dataset == "glyphs" and config.dataroot is not None:
         lines.append("--dataroot has no effect with --dataset glyphs")
     if config.nested and config.dataset != "folder":
@@ -39,8 +34,7 @@ def _notes_on_rates(config: Settings, passed: Collection[str]) -> list[str]:
     if "momentum" in passed and config.optimizer not in ("sgd", "rmsprop"):
         lines.append(f"--momentum has no effect with --optimizer {config.optimizer}")
     rate = as_passed("loss_lr", passed)
-    has_rate = BY_LOSS[config.loss]["loss_lr"] is not None
-    if rate in passed and has_rate and unused_rates(config):
+    if rate in passed and unused_rates(config):
         of = "learn none" if config.proxies is None else "proxies fixed"
         lines.append(f"--{rate} has no effect with --{of}")
     if config.warmup > config.maxiter:

@@ -3,12 +3,13 @@
 Only the standard library is imported here (see the package docstring).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from jml._loss_specs import CONVENTION, SPECS
 from jml.errors import UserError
 
-from ._defaults import BY_MINER
+from ._defaults import BY_LOSS, BY_MINER
+from ._earlier_names import as_passed
 from ._settings import Settings
 
 SHARED = ("memory", "miner", "reduction")  # flags that are named like the arguments
@@ -20,7 +21,7 @@ def check_shared(config: Settings) -> None:
     takes = {**dict.fromkeys(SHARED, False), **dict.fromkeys(spec.takes, True)}
     for name in SHARED:
         if getattr(config, name) != getattr(Settings, name) and not takes[name]:
-            raise _unusable(name, config)
+            raise _unusable([name], config)
     if spec.views:
         _check_views(config)
     words = config.miner_positives, config.miner_negatives
@@ -32,9 +33,11 @@ def check_shared(config: Settings) -> None:
         )
 
 
-def _unusable(name: str, config: Settings) -> UserError:
+def _unusable(names: Sequence[str], config: Settings) -> UserError:
+    flags = ", ".join(f"--{name}" for name in names)
+    it = "it" if len(names) == 1 else "them"
     return UserError(
-        f"--{name}: --loss {config.loss} does not take it; leave it out, or choose"
+        f"{flags}: --loss {config.loss} does not take {it}; leave {it} out, or choose"
         " another --loss."
     )
 
@@ -53,13 +56,20 @@ def _check_views(config: Settings) -> None:
         )
 
 
-def check_convention(config: Settings) -> None:
-    """Raises a UserError for a convention that is passed to a loss without any.
+def check_passed(config: Settings, passed: Collection[str]) -> None:
+    """Raises a UserError for flags on a command line that only other losses have.
 
-    A run of an earlier version may have one in its configuration, without effect.
+    The configuration of an earlier run may hold them, without effect.
     """
+    names = [
+        as_passed(name, passed)
+        for name, default in BY_LOSS[config.loss].items()
+        if default is None and getattr(config, name) is not None
+    ]
     if config.convention != CONVENTION.default and not has_convention(config):
-        raise _unusable("convention", config)
+        names.append("convention")
+    if names:
+        raise _unusable(names, config)
 
 
 def has_convention(config: Settings) -> bool:

@@ -55,11 +55,11 @@ def map_both_sides(
 def scores(
     rows: Rows, *, scale: Float[Array, ""]
 ) -> tuple[Float[Array, "b n"], Bool[Array, "b n"]]:
-    """The logarithm of each pair's part of a denominator, and which pairs have one."""
-    z = scale * rows.similarity
-    if rows.weight is not None:
-        z += jnp.log(jnp.where(rows.positive, rows.weight, 1))
-    return z, rows.positive | rows.negative
+    """The logarithm of each pair's part of a denominator, and which pairs have one.
+
+    A positive's weight counts in its own term alone, as in SupCon.
+    """
+    return scale * rows.similarity, rows.positive | rows.negative
 
 
 def shares(

@@ -19,14 +19,15 @@ def siglip(x, y, relations, scale, bias):
 
 
 def cross_entropies(s, positive, negative, weight):
-    """Of each row: log of the sum, less the mean over its positives."""
+    """Of each row: log of the sum, less the mean over its positives.
+
+    A weight is a factor of its positive's term, as in SupCon.
+    """
     terms = []
     for i in range(len(s)):
         if positive[i].any():
             near, w = s[i, positive[i]], torch.tensor(weight[i, positive[i]])
-            below = torch.logaddexp(
-                log_sum(near, weights=w), log_sum(s[i, negative[i]])
-            )
+            below = log_sum(near, s[i, negative[i]])
             terms.append(Term((w * (below - near)).mean(), i))
     return terms
 
