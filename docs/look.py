@@ -26,8 +26,12 @@ FLAGS += ["--disable-sync"]
 WIDER = """() => {
   const page = document.scrollingElement;
   if (page.scrollWidth <= page.clientWidth) return [];
+  // What scrolls by itself may hold what is wider.
+  const scrolls = e => e && (getComputedStyle(e).overflowX !== "visible"
+    || scrolls(e.parentElement.closest("article *")));
   const wide = [...document.querySelectorAll("article *")].filter(
-    e => e.getBoundingClientRect().right > page.clientWidth + 1);
+    e => e.getBoundingClientRect().right > page.clientWidth + 1
+      && !scrolls(e.parentElement.closest("article *")));
   return [`${page.scrollWidth} px: ` + wide.slice(0, 3).map(
     e => e.outerHTML.slice(0, 120)).join(" | ")];
 }"""
