@@ -24,13 +24,14 @@ Arguments that the pair losses share:
 - `related`: numbers or booleans [B, N] in place of labels, a column for each reference
   and then for each embedding of a memory. Above 0 makes a positive, 0 a negative, below
   0 or NaN neither. A float weighs its positive: it multiplies what the pair adds, or in
-  a logarithm of a sum its exponential. Counts do not weigh, nor does the denominator
-  of `supcon_loss`; losses of ranks and `ranked_list_loss` take any number above 0
-  alike. It need not be symmetric.
+  a logarithm of a sum its exponential. Counts do not weigh, nor do the denominators of
+  `supcon_loss` and `clip_loss`; losses of ranks and `ranked_list_loss` take any number
+  above 0 alike. It need not be symmetric.
 - `miner`: a function that chooses pairs of each anchor, from `jml.miners` or your own.
 - `reduction`: "mean" divides by the number of terms, which each loss names; "nonzero"
   by the number of those above 0; "sum" does not divide; "none" returns [B], each
-  anchor's own mean, 0 for an anchor without a term.
+  anchor's own mean, 0 for an anchor without a term. `cosent_loss` and `histogram_loss`,
+  one number of the whole batch, have no reductions.
 - `block_size`: the number of anchors at a time. The memory in use then grows with
   `block_size * B` instead of `B * B`. None chooses by the size of the batch; B
   takes all anchors at once.

@@ -74,6 +74,7 @@ from ._both_ends import sum_pairs
 from ._devices import (
     AxisName,
     check_axis_name,
+    count_devices,
     gather,
     on_auto_axes,
     psum,
@@ -131,6 +132,7 @@ __all__ = [
     "check_axis_name",
     "check_miner",
     "column_log_sums",
+    "count_devices",
     "count_true",
     "find_class_runs",
     "gather",

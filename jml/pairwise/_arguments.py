@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -23,7 +22,7 @@ from jml._label_checks import (
 )
 
 from ._blocks import Plan
-from ._devices import AxisName, check_axis_name
+from ._devices import AxisName, check_axis_name, count_devices
 from ._memory import Memory, check_memory
 from ._mining import Miner, check_miner
 from ._references import Labels, References, Related
@@ -139,8 +138,7 @@ def _check_related(name: str, related: Any, batch: Batch, references: References
             f"{name}: `related` must be numbers or booleans, got {related.dtype}"
         )
     columns = len(batch.embeddings if references[0] is None else references[0])
-    if batch.axis_name is not None:
-        columns *= jax.lax.axis_size(batch.axis_name)
+    columns *= count_devices(batch.axis_name)
     if batch.memory is not None:
         columns += len(batch.memory.embeddings)
     expected = len(batch.embeddings), columns

@@ -37,6 +37,11 @@ def _is_mapped(axis_name: Any) -> bool:
         return False
 
 
+def count_devices(axis_name: AxisName) -> int:
+    """How many devices the mapped axis has; without one, 1."""
+    return 1 if axis_name is None else jax.lax.axis_size(axis_name)
+
+
 def psum(tree: T, axis_name: AxisName) -> T:
     """The sum over the devices of the mapped axis; without one, the tree itself."""
     return tree if axis_name is None else jax.lax.psum(tree, axis_name)
@@ -61,7 +66,7 @@ def local_gradient(
     """
     if axis_name is None:
         return gradient[:size]
-    of_batch = gradient[: size * jax.lax.axis_size(axis_name)]
+    of_batch = gradient[: size * count_devices(axis_name)]
     return jax.lax.psum_scatter(of_batch, axis_name, tiled=True)
 
 

@@ -10,7 +10,7 @@ from jml._gram_distances import RowFacts, row_facts
 from jml._numerics import saturating_cast
 from jml.distances import as_compute, normalize
 
-from ._devices import AxisName, gather
+from ._devices import AxisName, count_devices, gather
 from ._memory import Memory
 
 Labels = Integer[Array, " n"] | Bool[Array, "n l"]  # one each, or any number of l
@@ -103,7 +103,7 @@ def make_pairs(
     """
     dtype = _label_dtype(labels, references, memory)
     size = len(x)
-    devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    devices = count_devices(axis_name)
     device = 0 if axis_name is None else jax.lax.axis_index(axis_name)
 
     def side(embeddings, labels, valid, first: int | Int[Array, ""]) -> Side:

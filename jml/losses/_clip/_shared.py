@@ -94,8 +94,3 @@ def _(primals, tangents):
     z, pairs, log_sums, weight = primals
     by_z = weight * shares(z, pairs, log_sums)
     return move(*primals), jnp.sum(by_z * tangents[0], axis=1)
-
-
-def devices(plan: Plan) -> int:
-    """How many devices share the work by hand."""
-    return 1 if plan.axis_name is None else jax.lax.axis_size(plan.axis_name)

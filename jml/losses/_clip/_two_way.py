@@ -20,6 +20,7 @@ from jml.pairwise import (
     Sums,
     Terms,
     column_log_sums,
+    count_devices,
     count_true,
     map_rows,
     masked_logsumexp,
@@ -27,7 +28,7 @@ from jml.pairwise import (
     sum_rows,
 )
 
-from ._shared import devices, map_both_sides, move, scores
+from ._shared import map_both_sides, move, scores
 
 
 class Columns(NamedTuple):
@@ -82,7 +83,7 @@ def sum_both_ways(
     rule = partial(terms, columns=columns, factors=factors)
     sums = sum_rows(rule, pairs, hyperparameters, plan)
     of_columns = jnp.sum(columns.weight * _finite(columns.log_sums))
-    part = 1 / devices(plan)  # each adds an equal part of it
+    part = 1 / count_devices(plan.axis_name)  # each adds an equal part of it
     return sums._replace(
         total=sums.total + part * factors.reference * of_columns,
         number=jnp.full_like(sums.total, part),

@@ -15,6 +15,7 @@ from jml.pairwise import (
     Sums,
     Terms,
     column_log_sums,
+    count_devices,
     count_true,
     gather,
     map_rows,
@@ -94,8 +95,7 @@ def log_sums(pairs: Pairs, margin: Float[Array, ""], plan: Plan) -> Float[Array,
 
 def _anchors(pairs: Pairs, plan: Plan) -> int:
     """The number of anchors on all devices."""
-    size = len(pairs.anchors.position)
-    return size if plan.axis_name is None else size * jax.lax.axis_size(plan.axis_name)
+    return len(pairs.anchors.position) * count_devices(plan.axis_name)
 
 
 def pair_terms(
