@@ -1,6 +1,8 @@
-"""All five networks equal torchvision's: outputs, gradients, running statistics."""
+"""All five networks equal torchvision's: outputs, gradients, running statistics.
 
-from functools import partial
+JAX runs them operation by operation: that compiles each of the repeated shapes once,
+where `jit` compiles a whole network. tests/training/test_parity_training.py has `jit`.
+"""
 
 import jax
 import numpy as np
@@ -8,7 +10,6 @@ import pytest
 import torch
 
 from jml.models import ARCHITECTURES, embed, to_state_dict
-from tests.compilation import QUICK
 from tests.parity import assert_close
 
 from .torchvision_nets import (
@@ -66,9 +67,7 @@ def test_a_network_equals_torchvisions_in_float64(x64, arch, train):
         return (outputs * weights).sum(), (outputs, new)
 
     gradient = jax.grad(loss, argnums=(0, 1), has_aux=True)
-    (dparams, dimages), (outputs, new) = jax.jit(gradient, compiler_options=QUICK)(
-        params, images
-    )
+    (dparams, dimages), (outputs, new) = gradient(params, images)
     ours = {"outputs": outputs, "images' gradient": dimages}
     gradients, statistics = to_state_dict(dparams, {}), to_state_dict({}, new)
     ours |= {f"gradient of {name}": x for name, x in gradients.items()}
@@ -87,8 +86,7 @@ def test_a_network_equals_torchvisions_in_float64(x64, arch, train):
 @pytest.mark.parametrize("arch", [a for a in ARCHITECTURES if a not in BLOCKS])
 def test_outputs_of_evaluation_equal_torchvisions_in_float64(x64, arch):
     net = random_net(arch)
-    run = jax.jit(partial(embed, train=False), static_argnums=0, compiler_options=QUICK)
-    outputs, _ = run(*same_model(arch, net), inputs()[0])
+    outputs, _ = embed(*same_model(arch, net), inputs()[0], train=False)
     expected = torch_results(net, train=False)["outputs"]
     assert_close(outputs, expected, 1e-9, "ResNet, eval, float64")
 
@@ -100,10 +98,7 @@ def test_a_network_equals_torchvisions_in_float32(arch, train):
     net = random_net(arch, gain=0.25).float()
     graphdef, params, stats = same_model(arch, net, np.float32)
     images = inputs()[0].astype(np.float32)
-    run = jax.jit(
-        lambda *trees: embed(graphdef, *trees, train=train), compiler_options=QUICK
-    )
-    outputs, new = run(params, stats, images)
+    outputs, new = embed(graphdef, params, stats, images, train=train)
 
     with torch.no_grad():
         x = torch.tensor(images.transpose(0, 3, 1, 2))
