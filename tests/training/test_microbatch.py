@@ -16,6 +16,7 @@ from jml.app._objective import (
 from jml.errors import UserError
 from jml.models import create, embed
 from jml.training import Rates, embed_in_pieces
+from tests.compilation import QUICK
 from tests.parity import assert_close
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
@@ -85,7 +86,7 @@ def test_batch_norm_sees_each_microbatch_by_itself(x64):
         return objective(both, LABELS, None, hyper), moved
 
     (one, gradients), (other, expected) = (
-        jax.jit(jax.value_and_grad(f, has_aux=True))(params)
+        jax.jit(jax.value_and_grad(f, has_aux=True), compiler_options=QUICK)(params)
         for f in (in_pieces, by_hand)
     )
     values = "loss and statistics"
