@@ -50,7 +50,8 @@ def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
 
     Each is a scalar: "positive_distance" and "negative_distance", the mean Euclidean
     distance of positive and of negative pairs (with proxies: of items and the proxy of
-    their class, and the other proxies), and "active":
+    their class, and the other proxies), scaled to length one where the loss does that,
+    and "active":
 
     - contrastive: the fraction of negative pairs inside the margin;
     - triplet: the fraction of mined triplets whose term is above 0;
@@ -86,12 +87,14 @@ def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
     spec = SPECS[name]
     convention = choices.get("convention", CONVENTION.default)
     active = ACTIVE[spec.diagnostics]
+    as_they_are = choices.get("similarity") == "dot" or not choices.get("normalized", 1)
+    directions = spec.unit_length and not as_they_are
 
     def diagnostics(embeddings, labels, proxies, hyperparameters, *, miner=None):
         embeddings, labels, _ = check_batch(name, embeddings, labels)
         check_hyperparameters(name, hyperparameters)
         embeddings, proxies = jax.lax.stop_gradient((embeddings, proxies))
-        x = normalize(embeddings) if spec.unit_length else embeddings
+        x = normalize(embeddings) if directions else embeddings
         if spec.proxies is None:
             squared = squared_distances(x)
             same = labels[:, None] == labels[None, :]

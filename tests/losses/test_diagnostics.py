@@ -66,6 +66,18 @@ def test_diagnostics_hold_mean_distances(x64, batch, loss):
     assert found["negative_distance"] == pytest.approx(d[negative].mean(), rel=1e-9)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "choice"),
+    [("n_pairs", {"similarity": "dot"}), ("nca", {"normalized": False})],
+)
+def test_diagnostics_of_embeddings_as_they_are(x64, batch, loss, choice):
+    """Where a loss is told not to scale embeddings, neither do its diagnostics."""
+    found = diagnostics_of(batch, loss, **choice)
+    d, positive, _ = pairs(batch)
+    assert found["positive_distance"] == pytest.approx(d[positive].mean(), rel=1e-9)
+
+
 @pytest.mark.parametrize(("convention", "power"), [("original", 2), ("paper", 1)])
 def test_active_pairs_of_contrastive(x64, batch, convention, power):
     batch = batch[0] * 0.4, *batch[1:]
