@@ -31,6 +31,13 @@ LOSSES = {n: loss for n, loss in _EVERY.items() if not SPECS[n].views}
 _VIEWS = {n: loss for n, loss in _EVERY.items() if SPECS[n].views}
 TOWER_LOSSES = {n: _VIEWS[n] for n in _VIEWS if "reference_where" in SPECS[n].takes}
 VIEW_LOSSES = {n: loss for n, loss in _VIEWS.items() if n not in TOWER_LOSSES}
+# One for each formula. Other variants differ by a word within a formula, such as the
+# penalty of pnp: what spreads, blocks and maps a formula is the same for all its words.
+_NAMED = {
+    (name, *(choices[c.name] for c in TABLE[name].choices if c.named)): variant
+    for variant, (name, choices) in reversed(variants().items())
+}
+FORMULAS = [name for name in LOSSES if name in _NAMED.values()]
 PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {
     "contrastive": torch_ref.ContrastiveLoss,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.losses.cases import (
+    FORMULAS,
     LOSSES,
     SPECS,
     TOWER_LOSSES,
@@ -47,9 +48,9 @@ def with_second_view(loss, embeddings, labels, *, where=None, **options):
     return loss(embeddings, second, where=where, **options)
 
 
+SECOND_VIEW = VIEW_LOSSES | TOWER_LOSSES
 ALL_CASES = CASES | {
-    name: partial(with_second_view, loss)
-    for name, loss in (VIEW_LOSSES | TOWER_LOSSES).items()
+    name: partial(with_second_view, loss) for name, loss in SECOND_VIEW.items()
 }
 SPEC_OF = {case: SPECS[case.partition("-")[0]] for case in ALL_CASES}
 PAIR_CASES = [case for case in CASES if SPEC_OF[case].proxies is None]
@@ -87,6 +88,9 @@ def quick_or_slow(names):
 
 every = for_each(ALL_CASES)
 every_of_items = for_each(CASES)
+every_formula = for_each(
+    [case for case in ALL_CASES if case.partition("-")[0] in {*FORMULAS, *SECOND_VIEW}]
+)
 every_pair = for_each(PAIR_CASES)
 every_hyperparameter = for_each(HYPERPARAMETERS, ("name", "argument"))
 representative_hyperparameter = for_each(

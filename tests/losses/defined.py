@@ -11,7 +11,7 @@ import torch
 
 from jml import miners
 from jml.losses import Memory
-from tests.losses.cases import PAIR_LOSSES, SPECS, textbook
+from tests.losses.cases import FORMULAS, PAIR_LOSSES, SPECS, textbook
 from tests.losses.definitions import (
     DEFINITIONS,
     MINERS,
@@ -82,12 +82,16 @@ def reduction_of(name, kind):
     return "mean" if lacks or "reduction" not in parameters(name) else reduction
 
 
+# A variant by a word of its formula meets one kind beside labels, in turn.
+TURNS = itertools.cycle(kind for kind in KINDS if kind not in ("labels", "many-hot"))
+KIND_OF = {name: next(TURNS) for name in PAIR_LOSSES if name not in FORMULAS}
 USES = [
     (name, kind)
     for name in PAIR_LOSSES
     for kind, (needs, _) in KINDS.items()
     if needs <= set(parameters(name))
     if kind != "many-hot" or name in OF_MANY_HOT_LABELS
+    if kind in ("labels", KIND_OF.get(name, kind))
 ]
 
 

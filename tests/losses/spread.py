@@ -22,6 +22,7 @@ from jml import losses
 from jml.losses._triplet import _all
 from tests.compilation import quickly
 from tests.losses.cases import (
+    FORMULAS,
     LOSSES,
     PAIR_LOSSES,
     SPECS,
@@ -101,7 +102,7 @@ def programs(mesh, wanted):
             yield f"{name}/mapped", name, mapped(name, mesh, block_size=size), mesh
         return
     grid = jax.make_mesh((2, 4), ("a", "b"), axis_types=2 * (AxisType.Auto,))
-    for name in LOSSES:
+    for name in FORMULAS:
         whole = partial(with_options, name, block_size=size)
         yield f"{name}/one", name, whole, None
         yield f"{name}/jit", name, whole, mesh

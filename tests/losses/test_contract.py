@@ -28,6 +28,7 @@ from tests.losses.contract import (
     assert_same,
     evaluate,
     every,
+    every_formula,
     every_hyperparameter,
     ignore_missing_proxies,
     program,
@@ -49,7 +50,7 @@ def test_the_contract_covers_every_public_loss():
 
 
 @slow
-@every
+@every_formula
 def test_vmap_equals_one_batch_after_another(name):
     batch, labels = [X, 2 * X, X[::-1]], [LABELS, LABELS, LABELS * 0]
     given = [arguments(name, *one) for one in zip(batch, labels, strict=True)]

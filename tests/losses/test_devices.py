@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jml.losses import lifted_loss
-from tests.losses.cases import LOSSES, PAIR_LOSSES
+from tests.losses.cases import FORMULAS, PAIR_LOSSES
 from tests.losses.spread import (
     BATCHES,
     FEW,
@@ -45,7 +45,7 @@ def of_eight(compute):
     return compute(8, "values")
 
 
-WAYS = [f"{name}/{way}" for name in LOSSES for way in ("jit", "mapped, blocks")]
+WAYS = [f"{name}/{way}" for name in FORMULAS for way in ("jit", "mapped, blocks")]
 WAYS += [f"{name}/explicit" for name in FEW]
 OF_TWO = [f"{key}/{way}" for key in OF_VIEWS for way in ("jit", "mapped")]
 OF_TWO += ["vicreg/inside", "clip/inside"]
@@ -108,7 +108,7 @@ def test_one_device_holds_a_matrix_of_the_batch(of_eight):
     assert of_eight["contrastive, plain/one/array"] == BATCHES["values"] ** 2
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_one_device_holds_no_more_than_twelve_matrices(of_eight, name):
     assert_part(of_eight, f"{name}/one", BATCHES["values"], items_of(name), few=12)
 

@@ -16,7 +16,7 @@ from jml.losses._triplet._loop import find_positives, loop_over_positives
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import make_pairs, make_rows
 from tests.compilation import quickly
-from tests.losses.cases import LOSSES, SPECS, hyperparameters
+from tests.losses.cases import FORMULAS, LOSSES, SPECS, hyperparameters
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close
 
@@ -95,7 +95,7 @@ def step_of(name, size, dim, **options):
         return step.lower(*arguments).compile().memory_analysis()
 
 
-every = pytest.mark.parametrize("name", LOSSES)
+every = pytest.mark.parametrize("name", FORMULAS)
 
 
 @pytest.mark.slow
