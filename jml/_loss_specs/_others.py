@@ -64,7 +64,11 @@ OTHERS: dict[str, LossSpec] = {
     ),
     "barlow_twins": row(
         Hyperparameter(
-            "off_diagonal", "weight of correlations between columns", 0.005, minimum=0
+            "off_diagonal",
+            "weight of correlations between columns",
+            0.005,
+            command_default=0.05,
+            minimum=0,
         ),
         takes=(),
         views=True,

@@ -64,5 +64,5 @@ def test_a_run_from_before_the_memory_goes_on_without_one():
     assert differences(Config(memory_warmup=3), saved) == []
     assert differences(Config(memory=100), saved) == [
         "--memory was None, is 100",
-        "--memory_warmup was None, is 100",
+        "--memory_warmup was None, is 450",
     ]

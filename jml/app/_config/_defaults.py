@@ -44,7 +44,7 @@ BY_DATASET: dict[str, dict[str, Any]] = {
         "maxiter": 600,
         "decay_iter_step": 450,
         "eval_interval": 200,
-        "memory_warmup": 100,
+        "memory_warmup": 450,
     },
     PHOTOGRAPHS: {
         "arch": "resnet50",
