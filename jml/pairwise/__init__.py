@@ -68,7 +68,7 @@ gradient), `_sums` (both in blocks of rows), `_both_ends`, `_positives`, `_stati
 differentiation for JAX), `_mining`, `_arguments`, `_pair_loss`.
 '''
 
-from ._arguments import SIMILARITIES, Batch, Options
+from ._arguments import REDUCTIONS, SIMILARITIES, Batch, Options
 from ._blocks import Plan, on_cpu, run_if, scan_blocks, split_rows
 from ._both_ends import sum_pairs
 from ._devices import (
@@ -82,7 +82,13 @@ from ._devices import (
 )
 from ._gradient import mean_of_each
 from ._mining import Miner, check_miner
-from ._pair_gradients import Hyperparameters, Terms, linearize, transposed_product
+from ._pair_gradients import (
+    Hyperparameters,
+    Terms,
+    by_one_end,
+    linearize,
+    transposed_product,
+)
 from ._pair_loss import Scalar, pair_loss
 from ._positives import ClassRuns, find_class_runs, sum_positives
 from ._references import (
@@ -112,6 +118,7 @@ from ._sums import (
 )
 
 __all__ = [
+    "REDUCTIONS",
     "SIMILARITIES",
     "AxisName",
     "Batch",
@@ -129,6 +136,7 @@ __all__ = [
     "Side",
     "Sums",
     "Terms",
+    "by_one_end",
     "check_axis_name",
     "check_miner",
     "column_log_sums",

@@ -18,11 +18,11 @@ AxisName = str | tuple[str, ...] | None
 T = TypeVar("T")
 
 
-def check_axis_name(name: str, axis_name: Any) -> None:
+def check_axis_name(name: str, axis_name: Any, argument: str = "axis_name") -> None:
     """Raises ValueError unless it is None or an axis of the surrounding shard_map."""
     if axis_name is not None and not _is_mapped(axis_name):
         raise ValueError(
-            f"{name}: `axis_name` must be an axis of the jax.shard_map that this is "
+            f"{name}: `{argument}` must be an axis of the jax.shard_map that this is "
             f"called in, got {axis_name!r}"
         )
 

@@ -1,0 +1,109 @@
+"""The arguments that losses of class weights share, and their checks."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+from jml._checks import (
+    as_array,
+    check_array,
+    check_choice,
+    check_count,
+    check_kind,
+    check_length,
+    check_number,
+    is_real,
+)
+from jml._label_checks import check_embeddings, check_labels_fit, check_where
+from jml.pairwise import REDUCTIONS, AxisName, check_axis_name
+
+
+class ClassBatch(NamedTuple):
+    """A batch, class weights, and how to treat them: what these losses share."""
+
+    embeddings: Float[Array | np.ndarray, "b d"]
+    labels: Integer[Array | np.ndarray, " b"]
+    weights: Float[Array | np.ndarray, "c *k d"]
+    where: Bool[Array | np.ndarray, " b"] | None = None
+    classes: Integer[Array | np.ndarray, " c"] | None = None
+    tile_size: int | None = None
+    axis_name: AxisName = None
+    class_axis_name: AxisName = None
+
+
+def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatch:
+    """Raises ValueError, in one line, for arguments that do not fit each other.
+
+    Returns:
+        The arguments, as plain arrays.
+    """
+    check_choice(name, "reduction", reduction, REDUCTIONS)
+    x = check_embeddings(name, batch.embeddings)
+    labels = check_array(name, "labels", batch.labels, shape="[B]", ndim=1)
+    check_kind(name, "labels", labels, jnp.integer, "integer")
+    check_labels_fit(name, "labels", labels)
+    check_length(name, "labels", labels, len(x))
+    weights = check_weights(name, batch.weights, x)
+    classes = batch.classes
+    if classes is not None:
+        classes = check_array(name, "classes", classes, shape="[C]", ndim=1)
+        check_kind(name, "classes", classes, jnp.integer, "integer")
+        if len(classes) != len(weights):
+            raise ValueError(
+                f"{name}: `classes` must have one entry for each of the {len(weights)}"
+                f" rows of `weights`, got {len(classes)}"
+            )
+    tile_size = batch.tile_size
+    if tile_size is not None:
+        check_count(name, "tile_size", tile_size)
+        tile_size = int(tile_size)
+    check_axis_name(name, batch.axis_name)
+    check_axis_name(name, batch.class_axis_name, "class_axis_name")
+    return batch._replace(
+        embeddings=x,
+        labels=labels,
+        weights=weights,
+        where=check_where(name, "where", batch.where, len(x)),
+        classes=classes,
+        tile_size=tile_size,
+    )
+
+
+def check_weights(name: str, weights: Any, x: Any) -> Any:
+    """Raises ValueError unless these are floats [C, D] or [C, K, D].
+
+    Returns:
+        The array.
+    """
+    weights = as_array(weights)
+    ndim = 3 if getattr(weights, "ndim", 2) == 3 else 2
+    weights = check_array(
+        name, "weights", weights, shape="[C, D] or [C, K, D]", ndim=ndim
+    )
+    check_kind(name, "weights", weights, jnp.floating, "floating")
+    if weights.shape[-1] != x.shape[1]:
+        raise ValueError(
+            f"{name}: `weights` must have {x.shape[1]} columns, as the embeddings have,"
+            f" got {weights.shape[-1]}"
+        )
+    if weights.ndim == 3 and not weights.shape[1]:
+        raise ValueError(f"{name}: `weights` must have a center a class, got none")
+    return weights
+
+
+def check_each(name: str, argument: str, value: Any, x: Any) -> Any:
+    """Raises ValueError unless this is a number, or one for each embedding.
+
+    Returns:
+        The number, or the array.
+    """
+    value = as_array(value)
+    if getattr(value, "ndim", 0) != 1:
+        return check_number(name, argument, value)
+    value = check_array(name, argument, value, shape="[B]", ndim=1)
+    if not is_real(value.dtype):
+        raise ValueError(f"{name}: `{argument}` must be numbers, got {value.dtype}")
+    check_length(name, argument, value, len(x))
+    return value

@@ -1,0 +1,112 @@
+"""Class weights, cut into tiles of a number of classes each."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Integer
+
+from jml.pairwise import on_cpu, pvary_like
+
+Carry = TypeVar("Carry")
+
+
+class Part(NamedTuple):
+    """The classes of one tile."""
+
+    weights: Float[Array, "t *k d"]
+    classes: Integer[Array, " t"]  # the label that each row stands for
+    rows: Int[Array, " t"]  # their places among all weights
+
+
+class Cut(NamedTuple):
+    """How weights of C classes are cut: `count` tiles of `size` classes, and a rest.
+
+    Without a rest a tile has every `count`-th class: where the compiler has spread the
+    classes over devices, each device then holds an equal part of every tile. Otherwise
+    a tile has classes that follow each other, and the last tile has fewer: weights that
+    were padded instead would be a second copy of all.
+    """
+
+    count: int
+    size: int
+    rest: int = 0
+
+
+def choose_cut(classes: int, items: int, centers: int, tile_size: int | None) -> Cut:
+    """The cut for so many classes, beside so many items.
+
+    One tile is fastest as long as a CPU's caches hold it: it is made once and not
+    twice. By default a tile of several is smaller than that.
+    """
+    entries = items * centers
+    if tile_size is None:
+        whole, tile = (2**22, 2**20) if on_cpu() else (2**27, 2**26)
+        if classes * entries <= whole:
+            return Cut(1, classes)
+        tile_size = max(64, tile // max(1, entries))
+    least = -(-classes // min(tile_size, classes))
+    for count in range(least, 2 * least + 1):
+        if classes % count == 0:
+            return Cut(count, classes // count)
+    size = -(-classes // least)
+    return Cut(classes // size, size, classes % size)
+
+
+def take(
+    weights: Float[Array, "c *k d"], classes: Integer[Array, " c"], cut: Cut, turn: Any
+) -> Part:
+    """Tile number `turn`, which may be traced; number `cut.count` is the rest."""
+    rows = jnp.arange(len(weights))
+    arrays = weights, classes, rows
+    if cut.count == 1 and not cut.rest:
+        return Part(*arrays)
+    if not cut.rest:
+        shape = cut.size, cut.count
+        parts = (a.reshape(*shape, *a.shape[1:]) for a in arrays)
+        return Part(*(_index(part, turn, axis=1) for part in parts))
+    if isinstance(turn, int) and turn == cut.count:
+        return Part(*(array[-cut.rest :] for array in arrays))
+    start = turn * cut.size
+    return Part(
+        *(jax.lax.dynamic_slice_in_dim(array, start, cut.size) for array in arrays)
+    )
+
+
+def _index(array: Array, place: Any, *, axis: int) -> Array:
+    return jax.lax.dynamic_index_in_dim(array, place, axis, keepdims=False)
+
+
+def put(
+    gradient: Float[Array, "c *k d"], part: Float[Array, "t *k d"], cut: Cut, turn: Any
+) -> Float[Array, "c *k d"]:
+    """The gradient by all weights with that by one tile in its place."""
+    if cut.count == 1 and not cut.rest:
+        return part
+    if not cut.rest:
+        shape = cut.size, cut.count, *gradient.shape[1:]
+        split = gradient.reshape(shape)
+        split = jax.lax.dynamic_update_index_in_dim(split, part, turn, 1)
+        return split.reshape(gradient.shape)
+    return jax.lax.dynamic_update_slice_in_dim(gradient, part, turn * cut.size, 0)
+
+
+def fold(
+    function: Callable[[Carry, Any], Carry], carry: Carry, cut: Cut, example: Any
+) -> Carry:
+    """Calls ``carry = function(carry, turn)`` for every tile.
+
+    Args:
+        function: of the carry and the number of a tile.
+        carry: the first carry.
+        cut: the tiles.
+        example: arrays that vary over the same mapped axes as the carry will.
+    """
+    carry = pvary_like(example, carry)
+    if cut.count == 1:
+        carry = function(carry, 0)
+    else:
+        step = lambda carry, turn: (function(carry, turn), None)  # noqa: E731
+        carry, _ = jax.lax.scan(step, carry, jnp.arange(cut.count))
+    return function(carry, cut.count) if cut.rest else carry

@@ -1,0 +1,64 @@
+"""One tile of the matrix of items and classes: what a formula is a function of."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Integer
+
+from jml._gram_distances import inner_products, row_facts, squared_from_products
+from jml.distances import as_compute, normalize
+
+from ._cut import Part
+
+
+class Items(NamedTuple):
+    """The batch: its embeddings, prepared, and what is known of each item."""
+
+    embeddings: Float[Array, "b d"]
+    labels: Integer[Array, " b"]
+    valid: Bool[Array, " b"]  # False: left out
+
+
+class Tile(NamedTuple):
+    """Items beside the classes of one tile.
+
+    A class has one or several centers. `values` has the similarities, or the squared
+    distances, of the items to one center of each class; there are as many arrays as
+    centers.
+    """
+
+    values: tuple[Float[Array, "b t"], ...]
+    own: Bool[Array, "b t"]  # the class is that of the item
+    other: Bool[Array, "b t"]  # another class
+
+
+def unit_centers(part: Float[Array, "t *k d"], dtype) -> tuple[Float[Array, "t d"], ...]:
+    """The centers of all classes, scaled to length one: one array for each center.
+
+    A product for each of them is faster than one of all, and lets the compiler spread
+    classes over devices.
+    """
+    if part.ndim == 2:
+        part = part[:, None]
+    centers = (part[:, k] for k in range(part.shape[1]))
+    return tuple(normalize(as_compute(center)).astype(dtype) for center in centers)
+
+
+def make_tile(
+    items: Items, centers: tuple[Float[Array, "t d"], ...], part: Part, measure: str
+) -> Tile:
+    """The items beside the classes of a tile, whose centers have length one."""
+    x = items.embeddings
+    values = tuple(inner_products(x, center) for center in centers)
+    if measure == "squared":
+        facts = row_facts(x)
+        values = tuple(
+            squared_from_products(
+                value, facts, row_facts(center), x.shape[1], overflow=False
+            )
+            for value, center in zip(values, centers, strict=True)
+        )
+    classes = part.classes[None, :]
+    there = items.valid[:, None] & (classes >= 0)
+    own = classes == items.labels[:, None]
+    return Tile(values, there & own, there & ~own)

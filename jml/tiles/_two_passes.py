@@ -1,0 +1,159 @@
+"""Two passes over tiles of classes: the sums of each row, and the gradient.
+
+The first pass adds up what a loss needs of each item's row. The formula makes a loss of
+these sums, and says how it changes with each. The second pass makes each tile once more
+and multiplies. So nothing as large as the matrix is ever kept, and a device that holds
+a part of the classes has to tell the others its sums alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+from jml._gram_distances import inner_products
+from jml.pairwise import (
+    AxisName,
+    by_one_end,
+    psum,
+    pvary_like,
+    transposed_product,
+)
+
+from ._cut import Cut, fold, put, take
+from ._statistics import (
+    Statistics,
+    add,
+    add_devices,
+    nothing,
+    slopes_of_entries,
+    sum_entries,
+)
+from ._tile import Items, Tile, make_tile, unit_centers
+
+Numbers = dict[str, Any]  # arrays by name: scalars, and those with one for each item
+
+
+class Formula(NamedTuple):
+    """A loss of class weights.
+
+    Attributes:
+        elements: ``elements(tile, **numbers)``, the entries of a tile that enter sums
+            over an item's row.
+        finish: ``finish(sums, **numbers)``, each item's loss and the number of its
+            terms, from the sums over all classes. The numbers pass no gradient.
+        measure: what tiles hold: "product" or "squared".
+    """
+
+    elements: Callable[..., Statistics]
+    finish: Callable[..., tuple[Float[Array, " b"], Float[Array, " b"]]]
+    measure: str = "product"
+
+
+class Classes(NamedTuple):
+    """Class weights, and the label that each row stands for: below 0 none."""
+
+    weights: Float[Array, "c *k d"]
+    classes: Integer[Array, " c"]
+
+
+class Slopes(NamedTuple):
+    """How the loss changes with all that it depends on, as far as this device knows."""
+
+    items: Float[Array, "b d"]
+    weights: Float[Array, "c *k d"]
+    numbers: Numbers
+
+
+def sum_rows_of_classes(
+    formula: Formula,
+    items: Items,
+    classes: Classes,
+    numbers: Numbers,
+    cut: Cut,
+    axis_name: AxisName,
+) -> Statistics:
+    """The sums over all classes, those of other devices included.
+
+    Args:
+        formula: of the loss.
+        items: the batch.
+        classes: those of this device.
+        numbers: scalars by name.
+        cut: how the classes are cut into tiles.
+        axis_name: of the mapped axis over which classes are spread.
+    """
+
+    def entries(turn: Any) -> Statistics:
+        tile = _tile(formula, items, classes, cut, turn)
+        return sum_entries(formula.elements(tile, **numbers))
+
+    start = nothing(jax.eval_shape(lambda: entries(0)))
+    example = items.embeddings, classes.weights
+    found = fold(lambda sums, turn: add(sums, entries(turn)), start, cut, example)
+    return add_devices(found, axis_name)
+
+
+def _tile(
+    formula: Formula, items: Items, classes: Classes, cut: Cut, turn: Any
+) -> Tile:
+    part = take(*classes, cut, turn)
+    centers = unit_centers(part.weights, items.embeddings.dtype)
+    return make_tile(items, centers, part, formula.measure)
+
+
+def slopes_by_entries(
+    formula: Formula,
+    items: Items,
+    classes: Classes,
+    numbers: Numbers,
+    cut: Cut,
+    sums: Statistics,
+    slopes: Statistics,
+) -> Slopes:
+    """The gradient through the entries of all tiles.
+
+    Args:
+        formula: of the loss.
+        items: the batch.
+        classes: those of this device.
+        numbers: scalars by name.
+        cut: how the classes are cut into tiles.
+        sums: from `sum_rows_of_classes`.
+        slopes: how the loss changes with each of these.
+    """
+    x = items.embeddings
+
+    def add_tile(found: Slopes, turn: Any) -> Slopes:
+        part = take(*classes, cut, turn)
+        centers, to_weights = jax.vjp(
+            lambda weights: unit_centers(weights, x.dtype), part.weights
+        )
+        tile = make_tile(items, centers, part, formula.measure)
+
+        def elements(values, numbers):
+            return formula.elements(tile._replace(values=values), **numbers)
+
+        entries, to_values = jax.vjp(elements, tile.values, numbers)
+        by_values, by_numbers = to_values(slopes_of_entries(entries, sums, slopes))
+        by_items, by_centers = found.items, []
+        for center, value, by_value in zip(
+            centers, tile.values, by_values, strict=True
+        ):
+            if formula.measure == "squared":  # at distance 0 nothing points anywhere
+                by_value = jnp.where(value > 0, by_value, 0)
+            products = inner_products(by_value, center.T)
+            by_items += by_one_end(x, by_value, 1, products, formula.measure)
+            products = transposed_product(by_value, x)
+            by_centers.append(by_one_end(center, by_value, 0, products, formula.measure))
+        (by_part,) = to_weights(tuple(by_centers))
+        return Slopes(
+            by_items,
+            put(found.weights, by_part, cut, turn),
+            jax.tree.map(jnp.add, found.numbers, by_numbers),
+        )
+
+    start = jax.tree.map(jnp.zeros_like, Slopes(x, classes.weights, numbers))
+    return fold(add_tile, start, cut, (x, classes.weights))
