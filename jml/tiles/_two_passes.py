@@ -128,9 +128,8 @@ def slopes_by_entries(
 
     def add_tile(found: Slopes, turn: Any) -> Slopes:
         part = take(*classes, cut, turn)
-        centers, to_weights = jax.vjp(
-            lambda weights: unit_centers(weights, x.dtype), part.weights
-        )
+        weights = pvary_like(x, part.weights)
+        centers, to_weights = jax.vjp(lambda w: unit_centers(w, x.dtype), weights)
         tile = make_tile(items, centers, part, formula.measure)
 
         def elements(values, numbers):
