@@ -166,7 +166,9 @@ def _look(
     dtype = jnp.promote_types(labels.dtype, names.dtype)
     items = Items(x, labels.astype(dtype), valid)
     classes = Classes(weights, names.astype(dtype))
-    cut = choose_cut(len(weights), len(x), weights[0].size // x.shape[1], setting.tile_size)
+    cut = choose_cut(
+        len(weights), len(x), weights[0].size // x.shape[1], setting.tile_size
+    )
     scalars = pvary_like((x, weights), inputs.scalars)
     axes = spread.classes or None
     sums = sum_rows_of_classes(formula, items, classes, scalars, cut, axes)

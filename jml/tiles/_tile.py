@@ -32,7 +32,9 @@ class Tile(NamedTuple):
     other: Bool[Array, "b t"]  # another class
 
 
-def unit_centers(part: Float[Array, "t *k d"], dtype) -> tuple[Float[Array, "t d"], ...]:
+def unit_centers(
+    part: Float[Array, "t *k d"], dtype
+) -> tuple[Float[Array, "t d"], ...]:
     """The centers of all classes, scaled to length one: one array for each center.
 
     A product for each of them is faster than one of all, and lets the compiler spread

@@ -146,7 +146,9 @@ def slopes_by_entries(
             products = inner_products(by_value, center.T)
             by_items += by_one_end(x, by_value, 1, products, formula.measure)
             products = transposed_product(by_value, x)
-            by_centers.append(by_one_end(center, by_value, 0, products, formula.measure))
+            by_centers.append(
+                by_one_end(center, by_value, 0, products, formula.measure)
+            )
         (by_part,) = to_weights(tuple(by_centers))
         return Slopes(
             by_items,

@@ -1,0 +1,93 @@
+"""ArcFace loss."""
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+from jml.pairwise import AxisName, Scalar
+from jml.tiles import ClassBatch, class_loss
+
+from ._margin_softmax import FORMULA, Each
+
+
+def arcface_loss(
+    embeddings: Float[Array | np.ndarray, "b d"],
+    labels: Integer[Array | np.ndarray, " b"],
+    weights: Float[Array | np.ndarray, "c *k d"],
+    *,
+    scale: Scalar = 64.0,
+    margin: Each = 0.5,
+    where: Bool[Array | np.ndarray, " b"] | None = None,
+    classes: Integer[Array | np.ndarray, " c"] | None = None,
+    reduction: str = "mean",
+    tile_size: int | None = None,
+    axis_name: AxisName = None,
+    class_axis_name: AxisName = None,
+) -> Float[Array, "*b"]:
+    r"""Tells an item's class from all others, by an angle.
+
+    With the angles $\theta_{ic}$ between embedding $i$ and the weights of class $c$,
+
+    $$L = -\frac1B \sum_i \log \frac{e^{s \cos(\theta_{i y_i} + m)}}{
+        e^{s \cos(\theta_{i y_i} + m)} + \sum_{c \ne y_i} e^{s \cos \theta_{ic}}}.$$
+
+    It is `margin_softmax_loss` with an angular margin; see there for angles beyond
+    $\pi$. With weights [C, K, D] it is sub-center ArcFace: a class may have several
+    places, of which noisy labels take the lesser ones.
+
+    Args:
+        embeddings: the batch.
+        labels: its classes, 0 ... C - 1. An item of any other class adds 0.
+        weights: a row for each class, [C, D]; or several centers, [C, K, D], of which
+            the nearest to an item counts.
+        scale: the factor $s$ on cosines.
+        margin: the angle $m$, in radians: a number, or one for each item, [B].
+        where: False for items to leave out. `jml.losses` says more on the arguments
+            that follow.
+        classes: the class that each row of `weights` stands for, [C]; below 0 none.
+            0, 1, ... by default.
+        reduction: "mean" over items whose class has weights, "nonzero", "sum" or
+            "none".
+        tile_size: the number of classes at a time.
+        axis_name: of the mapped axis over which the batch is spread.
+        class_axis_name: of the mapped axis over which classes are spread: each device
+            has the weights of its own. It may be the same.
+
+    Returns:
+        The loss, a scalar in float32 or float64; [B] for `reduction="none"`.
+
+    Raises:
+        ValueError: for a wrong shape or dtype.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
+        >>> print(f"{arcface_loss(x, labels, weights, scale=4.0):.4f}")
+        0.7024
+
+    References:
+        Deng, Guo, Xue, Zafeiriou: ArcFace: Additive Angular Margin Loss for Deep Face
+        Recognition, 2019, https://arxiv.org/abs/1801.07698
+
+        Deng, Guo, Liu, Gong, Zafeiriou: Sub-center ArcFace: Boosting Face Recognition
+        by Large-scale Noisy Web Faces, 2020,
+        https://www.ecva.net/papers/eccv_2020/papers_ECCV/html/1445_ECCV_2020_paper.php
+    """
+    batch = ClassBatch(
+        embeddings,
+        labels,
+        weights,
+        where,
+        classes,
+        tile_size,
+        axis_name,
+        class_axis_name,
+    )
+    return class_loss(
+        "arcface_loss",
+        FORMULA,
+        batch,
+        {"scale": scale},
+        each={"angular": margin, "additive": 0.0},
+        reduction=reduction,
+    )
