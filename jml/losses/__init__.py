@@ -82,11 +82,13 @@ from jml.pairwise._memory import init_memory as init_memory
 from jml.pairwise._memory import update_memory as update_memory
 
 from ._angular import angular_loss as angular_loss
+from ._arcface import arcface_loss as arcface_loss
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._circle import circle_loss as circle_loss
 from ._clip import clip_loss as clip_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._cosent import cosent_loss as cosent_loss
+from ._cosface import cosface_loss as cosface_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
 from ._fast_ap import fast_ap_loss as fast_ap_loss
 from ._generalized_lifted import generalized_lifted_loss as generalized_lifted_loss
@@ -94,9 +96,11 @@ from ._histogram import histogram_loss as histogram_loss
 from ._intra_pair_variance import intra_pair_variance_loss as intra_pair_variance_loss
 from ._lifted import lifted_loss as lifted_loss
 from ._margin import margin_loss as margin_loss
+from ._margin_softmax import margin_softmax_loss as margin_softmax_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
 from ._n_pairs import n_pairs_loss as n_pairs_loss
 from ._nca import nca_loss as nca_loss
+from ._normalized_softmax import normalized_softmax_loss as normalized_softmax_loss
 from ._ntxent import ntxent_loss as ntxent_loss
 from ._objective import make_objective as make_objective
 from ._pnp import pnp_loss as pnp_loss
@@ -117,11 +121,13 @@ from ._vicreg import vicreg_loss as vicreg_loss
 __all__ = [
     "Memory",
     "angular_loss",
+    "arcface_loss",
     "barlow_twins_loss",
     "circle_loss",
     "clip_loss",
     "contrastive_loss",
     "cosent_loss",
+    "cosface_loss",
     "fast_ap_loss",
     "generalized_lifted_loss",
     "histogram_loss",
@@ -132,9 +138,11 @@ __all__ = [
     "make_diagnostics",
     "make_objective",
     "margin_loss",
+    "margin_softmax_loss",
     "multi_similarity_loss",
     "n_pairs_loss",
     "nca_loss",
+    "normalized_softmax_loss",
     "ntxent_loss",
     "pnp_loss",
     "proxy_nca_loss",

@@ -63,7 +63,7 @@ def arcface_loss(
         >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
         >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
         >>> print(f"{arcface_loss(x, labels, weights, scale=4.0):.4f}")
-        0.7024
+        0.4784
 
     References:
         Deng, Guo, Xue, Zafeiriou: ArcFace: Additive Angular Margin Loss for Deep Face

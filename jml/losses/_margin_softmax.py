@@ -73,7 +73,7 @@ def margin_softmax_loss(
         >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
         >>> loss = margin_softmax_loss(x, labels, weights, scale=4.0, angular=0.5)
         >>> print(f"{loss:.4f}")
-        0.7024
+        0.4784
 
     References:
         Deng, Guo, Xue, Zafeiriou: ArcFace: Additive Angular Margin Loss for Deep Face

@@ -58,7 +58,8 @@ def normalized_softmax_loss(
         >>> import jax.numpy as jnp
         >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
         >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
-        >>> print(f"{normalized_softmax_loss(x, labels, weights, temperature=0.25):.4f}")
+        >>> loss = normalized_softmax_loss(x, labels, weights, temperature=0.25)
+        >>> print(f"{loss:.4f}")
         0.1552
 
     References:

@@ -67,7 +67,7 @@ def gather_items(tree: T, spread: Spread) -> T:
 
 
 def own_items(number: int, spread: Spread) -> Any:
-    """The place of this device's items among those that it computes: a slice's start."""
+    """Where this device's items begin among those that it computes."""
     if spread.both is None:
         return 0
     return jax.lax.axis_index(spread.both) * number

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._gram_distances import inner_products, row_facts, squared_from_products

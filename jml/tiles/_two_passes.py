@@ -17,7 +17,6 @@ from jml._gram_distances import inner_products
 from jml.pairwise import (
     AxisName,
     by_one_end,
-    psum,
     pvary_like,
     transposed_product,
 )

@@ -1,0 +1,198 @@
+"""The class core, by the margin softmax: against its definition, in tiles, reduced."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jml import losses
+from jml.tiles._cut import Cut, choose_cut, put, take
+from tests.losses.definitions._classes import margin_softmax
+from tests.parity import assert_close
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+SIZE, DIM = 9, 4
+NUMBERS = {"scale": 9.0, "angular": 0.5, "additive": 0.1}
+# By classes and centers: the classes of a tile. Each is compiled once.
+SHAPES = {(2, 1): None, (1, 1): 1, (17, 1): 4, (12, 3): 5, (30, 1): 10, (40, 3): 7}
+POINTS = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "huge": lambda rng, shape: 1e15 * rng.normal(size=shape),
+    "tiny": lambda rng, shape: 1e-5 * rng.normal(size=shape),
+    "rows of zeros": lambda rng, shape: (
+        rng.normal(size=shape) * (rng.random((*shape[:-1], 1)) < 0.7)
+    ),
+}
+
+
+@partial(jax.jit, static_argnames=("tile_size", "reduction"))
+def library(x, weights, numbers, labels, where, **options):
+    def loss(x, weights, numbers):
+        value = losses.margin_softmax_loss(
+            x, labels, weights, where=where, **numbers, **options
+        )
+        places = jnp.arange(1.0, 1 + value.size).reshape(value.shape)
+        return jnp.sum(value * places), value
+
+    (_, value), by = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
+        x, weights, numbers
+    )
+    return value, by
+
+
+def define(x, weights, numbers, labels, where, reduction):
+    leaves = [x, weights, *numbers.values()]
+    leaves = [torch.tensor(np.float64(v), requires_grad=True) for v in leaves]
+    named = dict(zip(numbers, leaves[2:], strict=True))
+    found = margin_softmax(*leaves[:2], labels, where, **named)
+    zero = sum(0 * leaf.sum() for leaf in leaves)
+    if reduction == "none":
+        value = torch.stack([found.get(i, zero) + zero for i in range(len(x))])
+    else:
+        number = len(found)
+        if reduction == "nonzero":
+            number = sum(bool(v > 0) for v in found.values())
+        value = sum(found.values()) + zero
+        value = value / max(number, 1) if reduction != "sum" else value
+    places = 1 + torch.arange(value.numel()).reshape(value.shape)
+    by_x, by_weights, *rest = torch.autograd.grad((places * value).sum(), leaves)
+    return value.detach(), (by_x, by_weights, dict(zip(numbers, rest, strict=True)))
+
+
+def compare(found, expected, limit, label):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert np.all(np.isfinite(a)), label
+        if np.max(np.abs(b), initial=0) < 1e-9:
+            assert np.max(np.abs(a), initial=0) < 1e-9, label
+        else:
+            assert_close(a, b, limit, label=label)
+
+
+def batch(rng, points, classes, centers):
+    make = POINTS[points]
+    shape = (classes, DIM) if centers == 1 else (classes, centers, DIM)
+    labels = rng.integers(-1, classes + 1, SIZE)  # some have no weights
+    return make(rng, (SIZE, DIM)), make(rng, shape), labels, rng.random(SIZE) < 0.85
+
+
+@pytest.mark.parametrize("reduction", ["mean", "nonzero", "sum", "none"])
+@pytest.mark.parametrize("shape", SHAPES)
+@settings(max_examples=6)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    points=st.sampled_from(list(POINTS)),
+    each=st.booleans(),
+)
+def test_a_class_loss_equals_its_definition(shape, reduction, seed, points, each):
+    """Value and gradients, by all that they depend on; margins of one item, too."""
+    rng = np.random.default_rng(seed)
+    x, weights, labels, where = batch(rng, points, *shape)
+    numbers = {k: np.float64(v) for k, v in NUMBERS.items()}
+    if each:
+        numbers |= {
+            k: v + 0.1 * rng.random(SIZE) for k, v in numbers.items() if k[0] == "a"
+        }
+    arguments = x, weights, numbers, labels, where
+    with jax.enable_x64(True):
+        found = library(*arguments, tile_size=SHAPES[shape], reduction=reduction)
+    label = f"{shape}, {reduction}, {points}, seed {seed}"
+    compare(found, define(*arguments, reduction), 1e-10, label)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_class_loss_in_float32_is_close_to_its_definition(shape):
+    rng = np.random.default_rng(0)
+    x, weights, labels, where = batch(rng, "normal", *shape)
+    numbers = {k: np.float32(v) for k, v in NUMBERS.items()}
+    arguments = np.float32(x), np.float32(weights), numbers, labels, where
+    found = library(*arguments, tile_size=SHAPES[shape], reduction="mean")
+    compare(found, define(*arguments, "mean"), 1e-4, str(shape))
+
+
+@pytest.mark.parametrize("angle", [0.0, np.pi])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_items_on_their_weights_and_opposite_have_finite_gradients(x64, angle, dtype):
+    weights = np.eye(3, DIM, dtype=dtype)
+    x = np.cos(angle).astype(dtype) * weights
+    loss = lambda x, w: losses.arcface_loss(x, np.arange(3), w)  # noqa: E731
+    value, by = jax.value_and_grad(loss, argnums=(0, 1))(x, weights)
+    own = np.cos(0.5) if angle == 0 else -1 - 0.5 * np.sin(0.5)
+    expected = np.log(np.exp(64 * own) + 2) - 64 * own
+    # The sine of the angle is at least 4 sqrt(eps), so that its slope is finite.
+    assert_close(value, expected, 1e-2 if dtype == np.float32 else 1e-6, label="value")
+    assert all(np.all(np.isfinite(g)) for g in by)
+
+
+@pytest.mark.parametrize(
+    ("classes", "items", "tile_size"),
+    [
+        (1, 1, 1),
+        (10, 4, 3),
+        (7, 2, 2),
+        (101, 8, 10),
+        (64, 8, None),
+        (999_983, 256, None),
+    ],
+)
+def test_a_cut_has_every_class_once(classes, items, tile_size):
+    cut = choose_cut(classes, items, 1, tile_size)
+    turns = [*range(cut.count), *[cut.count] * bool(cut.rest)]
+    assert cut.count * cut.size + cut.rest == classes
+    if classes > 1000:
+        assert cut.size * items < 2**21 and cut.rest < cut.size
+        return
+    weights = np.arange(classes)[:, None] + np.zeros((1, 2))
+    gradient = jnp.zeros((classes, 2))
+    for turn in turns:
+        part = take(jnp.asarray(weights), jnp.arange(classes), cut, turn)
+        np.testing.assert_array_equal(part.weights[:, 0], part.classes)
+        gradient = put(gradient, 1 + part.weights, cut, turn)
+    np.testing.assert_array_equal(gradient, 1 + weights)
+
+
+def test_one_tile_is_taken_where_it_is_small():
+    assert choose_cut(1000, 256, 1, None) == Cut(1, 1000)
+    assert choose_cut(1000, 256, 1, 1000) == Cut(1, 1000)
+
+
+def test_second_derivatives_equal_differences(x64):
+    rng = np.random.default_rng(1)
+    x, weights, labels, where = batch(rng, "normal", 12, 3)
+    along = rng.normal(size=x.shape), rng.normal(size=weights.shape)
+
+    @jax.jit
+    def gradient(x, weights):
+        return jax.grad(
+            lambda x, w: losses.arcface_loss(
+                x, labels, w, scale=5.0, where=where, tile_size=5
+            ),
+            argnums=(0, 1),
+        )(x, weights)
+
+    found = jax.jvp(gradient, (x, weights), along)[1]
+    step = 1e-6
+    ahead, behind = (
+        gradient(x + s * along[0], weights + s * along[1]) for s in (step, -step)
+    )
+    for a, b, c in zip(found, ahead, behind, strict=True):
+        assert_close(a, (b - c) / (2 * step), 1e-6, label="curvature")
+
+
+def test_classes_name_the_rows_of_weights():
+    rng = np.random.default_rng(2)
+    x, weights, labels, where = batch(rng, "normal", 17, 1)
+    order = rng.permutation(17)
+    found = losses.arcface_loss(x, labels, weights[order], classes=order, where=where)
+    expected = losses.arcface_loss(x, labels, weights, where=where)
+    assert_close(found, expected, 1e-6, label="another order")
+    padded = np.concatenate([weights, np.ones((3, DIM))])
+    classes = np.where(np.arange(20) < 17, np.arange(20), -1)
+    found = losses.arcface_loss(x, labels, padded, classes=classes, where=where)
+    assert_close(found, expected, 1e-6, label="absent rows")
