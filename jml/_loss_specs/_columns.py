@@ -66,13 +66,14 @@ CONVENTION = Choice(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Proxies:
     """A loss's own parameters: one row a class, from ``jml.losses.init_proxies``.
 
-    They are the third positional argument of the function, `proxies`.
+    They are the third positional argument of the function.
     """
 
+    argument: str = "proxies"  # its name
     command_default: str = "trained"  # --proxies
 
 

@@ -5,7 +5,7 @@ Only the standard library is imported here (see the package docstring).
 
 from typing import Any
 
-from ._columns import Choice, Hyperparameter
+from ._columns import Choice, Hyperparameter, Proxies
 
 SIMILARITY = Choice(
     name="similarity",
@@ -85,6 +85,16 @@ def margin(default: float, command_default: float | None = None) -> Hyperparamet
         command_default=command_default,
         above=0,
     )
+
+
+OF_CLASSES: dict[str, Any] = {
+    "proxies": Proxies("weights"),
+    "loss_lr": 0.03,
+    "takes": ("reduction",),
+    "unit_length": True,
+    "diagnostics": "nearest_proxies",
+    "images_per_class": 2,
+}
 
 
 def temperature(default: float, learned: str | None = "number") -> Hyperparameter:

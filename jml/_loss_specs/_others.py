@@ -6,7 +6,22 @@ Only the standard library is imported here (see the package docstring).
 from dataclasses import replace
 
 from ._columns import Hyperparameter, LossSpec, Proxies, row
-from ._options import DENOMINATOR, SCALE, TOWERS
+from ._options import (
+    DENOMINATOR,
+    OF_CLASSES,
+    SCALE,
+    TOWERS,
+    margin,
+    temperature,
+)
+
+
+def _of_cosines(scale: float) -> Hyperparameter:
+    # From scratch, classes are not told apart at first: then 64 only adds noise.
+    return Hyperparameter(
+        "scale", SCALE, scale, command_default=16.0, above=0, learned="number"
+    )
+
 
 OTHERS: dict[str, LossSpec] = {
     "proxy_nca": row(
@@ -25,6 +40,15 @@ OTHERS: dict[str, LossSpec] = {
         diagnostics="nearest_proxies",
         images_per_class=2,
     ),
+    "margin_softmax": row(
+        _of_cosines(64.0),
+        Hyperparameter("angular", "angle added at the own class, in radians", 0.0),
+        Hyperparameter("additive", "cosine taken off at the own class", 0.0),
+        **OF_CLASSES,
+    ),
+    "normalized_softmax": row(temperature(0.05), **OF_CLASSES),
+    "cosface": row(_of_cosines(64.0), margin(0.35), **OF_CLASSES),
+    "arcface": row(_of_cosines(64.0), margin(0.5), **OF_CLASSES),
     "siglip": row(
         Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),
         Hyperparameter("bias", "summand of similarities", -10.0, learned="number"),

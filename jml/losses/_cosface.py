@@ -1,12 +1,14 @@
 """CosFace loss."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml.pairwise import AxisName, Scalar
-from jml.tiles import ClassBatch, class_loss
+from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
-from ._margin_softmax import FORMULA, Each
+from . import _margin_softmax
+from ._margin_softmax import Each, elements
 
 
 def cosface_loss(
@@ -19,7 +21,7 @@ def cosface_loss(
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
-    tile_size: int | None = None,
+    block_size: int | None = None,
     axis_name: AxisName = None,
     class_axis_name: AxisName = None,
 ) -> Float[Array, "*b"]:
@@ -45,7 +47,7 @@ def cosface_loss(
             0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
-        tile_size: the number of classes at a time.
+        block_size: the number of classes at a time.
         axis_name: of the mapped axis over which the batch is spread.
         class_axis_name: of the mapped axis over which classes are spread: each device
             has the weights of its own. It may be the same.
@@ -57,7 +59,6 @@ def cosface_loss(
         ValueError: for a wrong shape or dtype.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
         >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
         >>> print(f"{cosface_loss(x, labels, weights, scale=4.0):.4f}")
@@ -73,15 +74,23 @@ def cosface_loss(
         weights,
         where,
         classes,
-        tile_size,
+        block_size,
         axis_name,
         class_axis_name,
     )
     return class_loss(
         "cosface_loss",
-        FORMULA,
+        Formula(elements, finish),
         batch,
         {"scale": scale},
-        each={"angular": 0.0, "additive": margin},
+        each={"margin": margin},
         reduction=reduction,
     )
+
+
+def finish(
+    sums: Statistics, *, scale: Float[Array, ""], margin: Float[Array, " b"]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Each item's cross entropy, and 1 for an item whose class is there."""
+    none = jnp.zeros_like(margin)
+    return _margin_softmax.finish(sums, scale=scale, angular=none, additive=margin)

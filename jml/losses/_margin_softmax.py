@@ -22,7 +22,7 @@ def margin_softmax_loss(
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
-    tile_size: int | None = None,
+    block_size: int | None = None,
     axis_name: AxisName = None,
     class_axis_name: AxisName = None,
 ) -> Float[Array, "*b"]:
@@ -57,7 +57,7 @@ def margin_softmax_loss(
             0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
-        tile_size: the number of classes at a time.
+        block_size: the number of classes at a time.
         axis_name: of the mapped axis over which the batch is spread.
         class_axis_name: of the mapped axis over which classes are spread: each device
             has the weights of its own. It may be the same.
@@ -85,7 +85,7 @@ def margin_softmax_loss(
         weights,
         where,
         classes,
-        tile_size,
+        block_size,
         axis_name,
         class_axis_name,
     )
@@ -107,7 +107,7 @@ def nearest(values: tuple[Float[Array, "b t"], ...]) -> Float[Array, "b t"]:
     return best
 
 
-def elements(tile: Tile, *, scale: Float[Array, ""], **_: Array) -> Statistics:
+def elements(tile: Tile, *, scale: Float[Array, ""]) -> Statistics:
     """The cosine of the own class, and the log-sum of the others."""
     cosine = nearest(tile.values)
     return Statistics(
@@ -127,9 +127,17 @@ def finish(
     additive: Float[Array, " b"],
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each item's cross entropy, and 1 for an item whose class is there."""
+    return cross_entropy(sums, scale * (turned(sums.sums["own"], angular) - additive))
+
+
+def cross_entropy(
+    sums: Statistics, own: Float[Array, " b"]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Of the own class's logit, and of the others' log-sum; and 1 for a valid item.
+
+    An item without an own class has 0, and so has one without another class.
+    """
     has_own = sums.sums["has_own"] > 0
-    cosine = jnp.where(has_own, sums.sums["own"], 0)
-    own = scale * (turned(cosine, angular) - additive)
     others = sums.logs["others"]
     some = has_own & (others != -jnp.inf)
     gap = jnp.where(some, others, 0) - jnp.where(some, own, 0)

@@ -1,12 +1,13 @@
 """Normalized softmax loss."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml.pairwise import AxisName, Scalar
-from jml.tiles import ClassBatch, class_loss
+from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
 
-from ._margin_softmax import FORMULA
+from . import _margin_softmax
 
 
 def normalized_softmax_loss(
@@ -18,7 +19,7 @@ def normalized_softmax_loss(
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
-    tile_size: int | None = None,
+    block_size: int | None = None,
     axis_name: AxisName = None,
     class_axis_name: AxisName = None,
 ) -> Float[Array, "*b"]:
@@ -36,14 +37,15 @@ def normalized_softmax_loss(
         labels: its classes, 0 ... C - 1. An item of any other class adds 0.
         weights: a row for each class, [C, D]; or several centers, [C, K, D], of which
             the nearest to an item counts.
-        temperature: the divisor $\tau$ of cosines.
+        temperature: the divisor $\tau$ of cosines, positive: less than 1e-9 counts as
+            that.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
         classes: the class that each row of `weights` stands for, [C]; below 0 none.
             0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
-        tile_size: the number of classes at a time.
+        block_size: the number of classes at a time.
         axis_name: of the mapped axis over which the batch is spread.
         class_axis_name: of the mapped axis over which classes are spread: each device
             has the weights of its own. It may be the same.
@@ -55,7 +57,6 @@ def normalized_softmax_loss(
         ValueError: for a wrong shape or dtype.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
         >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
         >>> loss = normalized_softmax_loss(x, labels, weights, temperature=0.25)
@@ -72,15 +73,31 @@ def normalized_softmax_loss(
         weights,
         where,
         classes,
-        tile_size,
+        block_size,
         axis_name,
         class_axis_name,
     )
     return class_loss(
         "normalized_softmax_loss",
-        FORMULA,
+        Formula(elements, finish),
         batch,
-        {"scale": 1 / temperature},
-        each={"angular": 0.0, "additive": 0.0},
+        {"temperature": temperature},
         reduction=reduction,
     )
+
+
+def scale_of(temperature: Float[Array, ""]) -> Float[Array, ""]:
+    """Its inverse."""
+    return 1 / jnp.maximum(temperature, 1e-9)
+
+
+def elements(tile: Tile, *, temperature: Float[Array, ""]) -> Statistics:
+    """The cosine of the own class, and the log-sum of the others."""
+    return _margin_softmax.elements(tile, scale=scale_of(temperature))
+
+
+def finish(
+    sums: Statistics, *, temperature: Float[Array, ""]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """Each item's cross entropy, and 1 for an item whose class is there."""
+    return _margin_softmax.cross_entropy(sums, scale_of(temperature) * sums.sums["own"])

@@ -28,7 +28,7 @@ class ClassBatch(NamedTuple):
     weights: Float[Array | np.ndarray, "c *k d"]
     where: Bool[Array | np.ndarray, " b"] | None = None
     classes: Integer[Array | np.ndarray, " c"] | None = None
-    tile_size: int | None = None
+    block_size: int | None = None
     axis_name: AxisName = None
     class_axis_name: AxisName = None
 
@@ -55,10 +55,10 @@ def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatc
                 f"{name}: `classes` must have one entry for each of the {len(weights)}"
                 f" rows of `weights`, got {len(classes)}"
             )
-    tile_size = batch.tile_size
-    if tile_size is not None:
-        check_count(name, "tile_size", tile_size)
-        tile_size = int(tile_size)
+    block_size = batch.block_size
+    if block_size is not None:
+        check_count(name, "block_size", block_size)
+        block_size = int(block_size)
     check_axis_name(name, batch.axis_name)
     check_axis_name(name, batch.class_axis_name, "class_axis_name")
     return batch._replace(
@@ -67,7 +67,7 @@ def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatc
         weights=weights,
         where=check_where(name, "where", batch.where, len(x)),
         classes=classes,
-        tile_size=tile_size,
+        block_size=block_size,
     )
 
 
@@ -102,8 +102,9 @@ def check_each(name: str, argument: str, value: Any, x: Any) -> Any:
     value = as_array(value)
     if getattr(value, "ndim", 0) != 1:
         return check_number(name, argument, value)
-    value = check_array(name, argument, value, shape="[B]", ndim=1)
-    if not is_real(value.dtype):
-        raise ValueError(f"{name}: `{argument}` must be numbers, got {value.dtype}")
-    check_length(name, argument, value, len(x))
+    if not is_real(value.dtype) or len(value) != len(x):
+        raise ValueError(
+            f"{name}: `{argument}` must be a number, or one for each of the {len(x)}"
+            f" embeddings, got {value.dtype} {tuple(value.shape)}"
+        )
     return value

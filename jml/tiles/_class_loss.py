@@ -10,6 +10,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_number
+from jml._label_checks import warn_of_labels
 from jml._numerics import inverse
 from jml.distances import as_compute, normalize
 from jml.pairwise import count_devices, on_auto_axes, psum, pvary_like
@@ -55,7 +56,7 @@ class Setting(NamedTuple):
     """How a loss is computed."""
 
     spread: Spread = Spread()
-    tile_size: int | None = None  # classes at a time; None: chosen by the sizes
+    block_size: int | None = None  # classes at a time; None: chosen by the sizes
 
 
 def class_loss(
@@ -90,6 +91,9 @@ def class_loss(
     """
     batch = check_class_batch(name, batch, reduction)
     x = batch.embeddings
+    if batch.classes is None and batch.class_axis_name is None:
+        arrays = batch.labels, batch.where, batch.weights
+        warn_of_labels(name, *arrays, word="weights", depth=4)
     return _class_loss(
         x,
         batch.labels,
@@ -101,7 +105,7 @@ def class_loss(
         formula=formula,
         reduction=reduction,
         setting=Setting(
-            Spread.over(batch.axis_name, batch.class_axis_name), batch.tile_size
+            Spread.over(batch.axis_name, batch.class_axis_name), batch.block_size
         ),
     )
 
@@ -166,7 +170,7 @@ def _look(
     items = Items(x, labels.astype(dtype), valid)
     classes = Classes(weights, names.astype(dtype))
     cut = choose_cut(
-        len(weights), len(x), weights[0].size // x.shape[1], setting.tile_size
+        len(weights), len(x), weights[0].size // x.shape[1], setting.block_size
     )
     scalars = pvary_like((x, weights), inputs.scalars)
     axes = spread.classes or None

@@ -34,19 +34,19 @@ class Cut(NamedTuple):
     rest: int = 0
 
 
-def choose_cut(classes: int, items: int, centers: int, tile_size: int | None) -> Cut:
+def choose_cut(classes: int, items: int, centers: int, block_size: int | None) -> Cut:
     """The cut for so many classes, beside so many items.
 
     One tile is fastest as long as a CPU's caches hold it: it is made once and not
     twice. By default a tile of several is smaller than that.
     """
     entries = items * centers
-    if tile_size is None:
+    if block_size is None:
         whole, tile = (2**22, 2**20) if on_cpu() else (2**27, 2**26)
         if classes * entries <= whole:
             return Cut(1, classes)
-        tile_size = max(64, tile // max(1, entries))
-    least = -(-classes // min(tile_size, classes))
+        block_size = max(64, tile // max(1, entries))
+    least = -(-classes // min(block_size, classes))
     for count in range(least, 2 * least + 1):
         if classes % count == 0:
             return Cut(count, classes // count)

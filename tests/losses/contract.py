@@ -21,18 +21,25 @@ from tests.losses.cases import (
 
 slow = pytest.mark.slow
 ignore_missing_proxies = pytest.mark.filterwarnings(
-    "ignore:proxy_nca_loss. `labels` of 5 and above"
+    "ignore:[a-z_]*_loss. `labels` of 5 and above"
 )
 PROXIES = jax.random.normal(jax.random.key(7), (5, 4))
 LABELS = np.array([0, 1, 0, 2, 1, 0, 3, 2, 1, 0, 2, 4])
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 KEEP = np.array([1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 1], bool)  # a `where`
 
+
+def own_parameters(name):
+    """The proxies or class weights that a loss takes, by the argument's name."""
+    proxies = SPECS[name].proxies
+    return {} if proxies is None else {proxies.argument: PROXIES}
+
+
 # Each loss, in both conventions where it has them: "lifted-paper". Its name in `LOSSES`
 # is the part before the dash.
 CASES = {
     "-".join([name, *options.values()]): partial(
-        loss, **options, **({} if SPECS[name].proxies is None else {"proxies": PROXIES})
+        loss, **options, **own_parameters(name)
     )
     for name, loss in LOSSES.items()
     for options in conventions(name)

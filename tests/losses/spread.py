@@ -164,7 +164,7 @@ def arguments(name, mesh, size):
     x, labels = rng.normal(size=(size, DIM)), rng.integers(0, CLASSES, size)
     other = hyperparameters(name, NUMBER)
     if SPECS[name].proxies is not None:
-        other = {"proxies": rng.normal(size=(4 * CLASSES, DIM))}
+        other = {SPECS[name].proxies.argument: rng.normal(size=(4 * CLASSES, DIM))}
     given = x, labels, jax.tree.map(np.asarray, other)
     if mesh is None:
         return given

@@ -46,7 +46,7 @@ def arguments(name, kind):
     plain = {"embeddings": x, "labels": labels, "where": where}
     plain |= dict.fromkeys(SPEC_OF[name].defaults(), number)
     if SPEC_OF[name].proxies is not None:
-        plain |= {"proxies": PROXIES}
+        plain |= {SPEC_OF[name].proxies.argument: PROXIES}
     boxed = {argument: kind(value) for argument, value in plain.items()}
     if SPEC_OF[name].proxies is None:
         memory = losses.update_memory(losses.init_memory(3, 4), x[:2], labels[:2])

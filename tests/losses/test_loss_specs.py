@@ -22,7 +22,8 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 REFERENCES = {"references", "reference_labels", "reference_where", "related"}
 TAKEN = {"memory", "miner", "reduction"}  # of these a row says which the loss has
-SHARED = {"where", "block_size", "axis_name"} | REFERENCES | TAKEN
+OF_CLASSES = {"classes", "class_axis_name"}
+SHARED = {"where", "block_size", "axis_name"} | REFERENCES | TAKEN | OF_CLASSES
 every = pytest.mark.parametrize("name", SPECS)
 of_items = pytest.mark.parametrize("name", [n for n in SPECS if not SPECS[n].views])
 
@@ -36,9 +37,15 @@ def test_loss_specs_hold_the_public_losses_and_no_others():
 def test_loss_specs_match_the_signatures(name):
     spec = SPECS[name]
     parameters = inspect.signature(function_of(name)).parameters
-    first = ["embeddings", "labels"] + ["proxies"] * (spec.proxies is not None)
-    needed = SHARED - TAKEN | set(spec.takes)
-    needed -= set() if spec.proxies is None else REFERENCES
+    first, needed = (
+        ["embeddings", "labels"],
+        SHARED - TAKEN - OF_CLASSES | set(spec.takes),
+    )
+    if spec.proxies is not None:
+        first.append(spec.proxies.argument)
+        needed -= REFERENCES
+    if first[-1] == "weights":
+        needed |= OF_CLASSES
     assert_signature(parameters, first, spec, needed)
 
 
@@ -47,7 +54,7 @@ def test_loss_specs_of_views_match_the_signatures(name):
     parameters = inspect.signature(function_of(name)).parameters
     first, needed = ["x", "y"], {"where", "axis_name"}
     if "reference_where" in SPECS[name].takes:
-        first, needed = ["queries", "references"], SHARED - {"references"}
+        first, needed = ["queries", "references"], SHARED - {"references"} - OF_CLASSES
         parameters = {n: p for n, p in parameters.items() if n != "labels"}
     assert_signature(parameters, first, SPECS[name], needed)
 
