@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import models as models
     from . import pairwise as pairwise
     from . import report as report
+    from . import tiles as tiles
     from . import training as training
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ import_on_first_use(
         "models": None,
         "pairwise": None,
         "report": None,
+        "tiles": None,
         "training": None,
     },
     also=("__version__",),

@@ -18,6 +18,7 @@ LAYERS = (
     ("errors",),
     ("distances",),
     ("pairwise",),
+    ("tiles",),
     ("miners",),
     ("losses",),
     ("models", "data", "evaluation"),

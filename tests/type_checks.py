@@ -20,10 +20,11 @@ CHECKED = (
     "jml.evaluation",
     "jml.losses",
     "jml.pairwise",
+    "jml.tiles",
 )
 CALLED_BY_USERS = {
     *(f"{name}_loss" for name in SPECS),
-    *("pair_loss", "init_memory", "update_memory", "init_proxies"),
+    *("pair_loss", "class_loss", "init_memory", "update_memory", "init_proxies"),
     *("squared_distances", "euclidean_distances", "normalize"),
     *("make_objective", "make_diagnostics"),
 }

@@ -1,7 +1,42 @@
-"""Losses of class weights, from a few classes to millions: the second core.
+"""Write your own loss of class weights, from a few classes to millions.
 
-Items are compared with classes, each of which has a row of weights or several. There
-may be too many for the matrix of items and classes to be kept, or for one device.
+Every item of a batch is compared with every class, which has a row of weights, or
+several centers. The matrix of items and classes may be too large to be kept, and the
+weights too many for one device. So a loss is written as sums over an item's row, and
+what becomes of them:
+
+>>> import jax, jax.numpy as jnp
+>>> from jml.tiles import ClassBatch, Formula, Statistics, class_loss
+>>> def elements(tile, *, scale):
+...     (cosine,) = tile.values  # of the items to the one center of each class
+...     others = jnp.where(tile.other, scale * cosine, -jnp.inf)
+...     return Statistics({"others": others}, {"own": jnp.where(tile.own, cosine, 0)})
+>>> def finish(sums, *, scale):
+...     gap = sums.logs["others"] - scale * sums.sums["own"]
+...     return gap, jnp.ones_like(gap)
+>>> def decoupled_loss(embeddings, labels, weights, *, scale=16.0, where=None):
+...     batch = ClassBatch(embeddings, labels, weights, where)
+...     formula = Formula(elements, finish)
+...     return class_loss("decoupled_loss", formula, batch, {"scale": scale})
+>>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
+>>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+>>> print(f"{decoupled_loss(x, labels, weights):.4f}")
+-7.1554
+
+`elements` is given a `Tile`: the items beside some of the classes. It returns entries
+[b, t], by name: exponents, of which the sum of exponentials is taken over all classes,
+as a logarithm (`Statistics.logs`, -inf for nothing), and numbers, which are added up
+(`Statistics.sums`). `finish` is given these sums, [b], and returns each item's loss and
+the number of its terms.
+
+`class_loss` does the rest, in two passes: the first adds up the sums over tiles of
+classes, the second makes the gradient from how `finish` changes with each sum. Devices
+may share the batch, the classes, or both. Embeddings and weights are scaled to length
+one.
+
+The modules, in the order in which they build on each other: `_cut` (weights in tiles),
+`_tile`, `_statistics`, `_two_passes`, `_spread` (over devices), `_arguments`,
+`_class_loss` (reductions, and a rule of differentiation for JAX).
 """
 
 from ._arguments import ClassBatch
