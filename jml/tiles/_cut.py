@@ -21,15 +21,15 @@ class Part(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How weights of C classes are cut: `count` tiles of `size` classes, and a rest.
+    """How weights of C classes are cut: `tiles` of them, of `size` classes, and a rest.
 
-    Without a rest a tile has every `count`-th class: where the compiler has spread the
+    Without a rest a tile has every `tiles`-th class: where the compiler has spread the
     classes over devices, each device then holds an equal part of every tile. Otherwise
     a tile has classes that follow each other, and the last tile has fewer: weights that
     were padded instead would be a second copy of all.
     """
 
-    count: int
+    tiles: int
     size: int
     rest: int = 0
 
@@ -57,16 +57,16 @@ def choose_cut(classes: int, items: int, centers: int, block_size: int | None) -
 def take(
     weights: Float[Array, "c *k d"], classes: Integer[Array, " c"], cut: Cut, turn: Any
 ) -> Part:
-    """Tile number `turn`, which may be traced; number `cut.count` is the rest."""
+    """Tile number `turn`, which may be traced; number `cut.tiles` is the rest."""
     rows = jnp.arange(len(weights))
     arrays = weights, classes, rows
-    if cut.count == 1 and not cut.rest:
+    if cut.tiles == 1 and not cut.rest:
         return Part(*arrays)
     if not cut.rest:
-        shape = cut.size, cut.count
+        shape = cut.size, cut.tiles
         parts = (a.reshape(*shape, *a.shape[1:]) for a in arrays)
         return Part(*(_index(part, turn, axis=1) for part in parts))
-    if isinstance(turn, int) and turn == cut.count:
+    if isinstance(turn, int) and turn == cut.tiles:
         return Part(*(array[-cut.rest :] for array in arrays))
     start = turn * cut.size
     return Part(
@@ -82,10 +82,10 @@ def put(
     gradient: Float[Array, "c *k d"], part: Float[Array, "t *k d"], cut: Cut, turn: Any
 ) -> Float[Array, "c *k d"]:
     """The gradient by all weights with that by one tile in its place."""
-    if cut.count == 1 and not cut.rest:
+    if cut.tiles == 1 and not cut.rest:
         return part
     if not cut.rest:
-        shape = cut.size, cut.count, *gradient.shape[1:]
+        shape = cut.size, cut.tiles, *gradient.shape[1:]
         split = gradient.reshape(shape)
         split = jax.lax.dynamic_update_index_in_dim(split, part, turn, 1)
         return split.reshape(gradient.shape)
@@ -104,9 +104,9 @@ def fold(
         example: arrays that vary over the same mapped axes as the carry will.
     """
     carry = pvary_like(example, carry)
-    if cut.count == 1:
+    if cut.tiles == 1:
         carry = function(carry, 0)
     else:
         step = lambda carry, turn: (function(carry, turn), None)  # noqa: E731
-        carry, _ = jax.lax.scan(step, carry, jnp.arange(cut.count))
-    return function(carry, cut.count) if cut.rest else carry
+        carry, _ = jax.lax.scan(step, carry, jnp.arange(cut.tiles))
+    return function(carry, cut.tiles) if cut.rest else carry

@@ -149,8 +149,8 @@ def test_items_on_their_weights_and_opposite_have_finite_gradients(x64, angle, d
 )
 def test_a_cut_has_every_class_once(classes, items, block_size):
     cut = choose_cut(classes, items, 1, block_size)
-    turns = [*range(cut.count), *[cut.count] * bool(cut.rest)]
-    assert cut.count * cut.size + cut.rest == classes
+    turns = [*range(cut.tiles), *[cut.tiles] * bool(cut.rest)]
+    assert cut.tiles * cut.size + cut.rest == classes
     if classes > 1000:
         assert cut.size * items < 2**21 and cut.rest < cut.size
         return
