@@ -56,15 +56,18 @@ FUNCTIONS = {
 }
 
 
+def shape_of(name, classes, dim):
+    """Of the weights: three centers a class, or one."""
+    return (classes, 3, dim) if name == "sub-centers" else (classes, dim)
+
+
 def steps(name, classes, options):
     """JML's step and PML's, each of which returns its value."""
     import torch
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(options.batch, options.dim)).astype(np.float32)
-    shape = (
-        (classes, 3, options.dim) if name == "sub-centers" else (classes, options.dim)
-    )
+    shape = shape_of(name, classes, options.dim)
     weights = rng.normal(size=shape).astype(np.float32)
     labels = rng.integers(0, classes, options.batch)
     module, words = of_pml(name, weights)
@@ -91,9 +94,7 @@ def steps(name, classes, options):
 
 def temporaries(name, classes, options):
     """MiB beside the weights and their gradient."""
-    shape = (
-        (classes, 3, options.dim) if name == "sub-centers" else (classes, options.dim)
-    )
+    shape = shape_of(name, classes, options.dim)
     floats = jnp.float32
     given = jax.ShapeDtypeStruct((options.batch, options.dim), floats)
     given = given, jax.ShapeDtypeStruct(shape, floats)
@@ -114,9 +115,7 @@ def parse():
     add("--classes", **several, default=sizes, help="(1000 10000 100000)")
     add("--batch", type=positive, default=256, help="items (256)")
     add("--dim", type=positive, default=128, help="numbers an embedding (128)")
-    add(
-        "--seconds", type=positive_number, default=1.0, help="of one turn, of three (1)"
-    )
+    add("--seconds", type=positive_number, default=1.0, help="of a turn, of three (1)")
     return parser.parse_args()
 
 

@@ -40,6 +40,7 @@ ARGUMENTS = {
     "embeddings": "x",
     "labels": "labels",
     "proxies": "proxies",
+    "weights": "proxies",
     "queries": "x",
     "references": "second",
     "x": "x",
