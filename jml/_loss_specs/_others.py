@@ -48,7 +48,7 @@ OTHERS: dict[str, LossSpec] = {
     ),
     "normalized_softmax": row(temperature(0.05), **OF_CLASSES),
     "cosface": row(_of_cosines(64.0), margin(0.35), **OF_CLASSES),
-    "arcface": row(_of_cosines(64.0), margin(0.5), **OF_CLASSES),
+    "arcface": row(_of_cosines(64.0), margin(0.5, command_default=0.2), **OF_CLASSES),
     "siglip": row(
         Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),
         Hyperparameter("bias", "summand of similarities", -10.0, learned="number"),
