@@ -15,7 +15,10 @@ from jml.tiles._cut import Cut, choose_cut, put, take
 from tests.losses.definitions._classes import margin_softmax
 from tests.parity import assert_close
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = [
+    pytest.mark.usefixtures("quick_compilation"),
+    pytest.mark.filterwarnings("ignore:[a-z_]*_loss. `labels` of"),
+]
 
 SIZE, DIM = 9, 4
 NUMBERS = {"scale": 9.0, "angular": 0.5, "additive": 0.1}
@@ -202,3 +205,41 @@ def test_classes_name_the_rows_of_weights():
     classes = np.where(np.arange(20) < 17, np.arange(20), -1)
     found = losses.arcface_loss(x, labels, padded, classes=classes, where=where)
     assert_close(found, expected, 1e-6, label="absent rows")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(weights=np.zeros((5, 3), np.float32)), "`weights` must have 4 columns"),
+        (dict(weights=np.zeros(5, np.float32)), "`weights` must have shape"),
+        (dict(weights=np.zeros((5, 4), int)), "`weights` must be floating"),
+        (dict(weights=np.zeros((5, 0, 4), np.float32)), "`weights` must have a center"),
+        (dict(classes=np.arange(4)), "`classes` must have one entry for each of the 5"),
+        (dict(classes=np.ones(5)), "`classes` must be integer"),
+        (
+            dict(margin=np.ones(3)),
+            "`margin` must be a number, or one for each of the 9",
+        ),
+        (dict(labels=np.ones(9)), "`labels` must be integer"),
+        (dict(block_size=0), "`block_size` must be a positive integer"),
+        (dict(class_axis_name="x"), "`class_axis_name` must be an axis"),
+        (dict(reduction="all"), "`reduction` must be one of"),
+    ],
+)
+def test_what_a_class_loss_cannot_use_is_refused(options, message):
+    given = {
+        "embeddings": np.ones((SIZE, DIM), np.float32),
+        "labels": np.zeros(SIZE, int),
+        "weights": np.ones((5, DIM), np.float32),
+    }
+    with pytest.raises(ValueError, match=f"^arcface_loss: {message}"):
+        losses.arcface_loss(**(given | options))
+
+
+def test_labels_without_weights_are_warned_of():
+    x, weights = np.eye(2, DIM, dtype=np.float32), np.eye(3, DIM, dtype=np.float32)
+    with pytest.warns(
+        UserWarning, match="cosface_loss: `labels` of 3 and above"
+    ) as seen:
+        losses.cosface_loss(x, np.array([0, 3]), weights)
+    assert seen[0].filename == __file__
