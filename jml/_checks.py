@@ -104,6 +104,28 @@ def check_rows(name: str, argument: str, value, embeddings) -> Any:
     return value
 
 
+def check_class_weights(name: str, weights: Any, x: Any) -> Any:
+    """Raises ValueError unless these are floats [C, D] or [C, K, D].
+
+    Returns:
+        The array.
+    """
+    weights = as_array(weights)
+    ndim = 3 if getattr(weights, "ndim", 2) == 3 else 2
+    weights = check_array(
+        name, "weights", weights, shape="[C, D] or [C, K, D]", ndim=ndim
+    )
+    check_kind(name, "weights", weights, jnp.floating, "floating")
+    if weights.shape[-1] != x.shape[1]:
+        raise ValueError(
+            f"{name}: `weights` must have {x.shape[1]} columns, as the embeddings have,"
+            f" got {weights.shape[-1]}"
+        )
+    if weights.ndim == 3 and not weights.shape[1]:
+        raise ValueError(f"{name}: `weights` must have a center a class, got none")
+    return weights
+
+
 def check_length(name: str, argument: str, value, length: int) -> None:
     """Raises ValueError unless `value` has one entry for each embedding."""
     if len(value) != length:

@@ -49,6 +49,20 @@ def check_labels(name: str, argument: str, labels, length: int) -> Any:
     return labels
 
 
+def check_class_labels(name: str, labels, length: int | None = None) -> Any:
+    """Raises ValueError unless these are integers [B], for that many embeddings.
+
+    Returns:
+        The array.
+    """
+    labels = check_array(name, "labels", labels, shape="[B]", ndim=1)
+    check_kind(name, "labels", labels, jnp.integer, "integer")
+    check_labels_fit(name, "labels", labels)
+    if length is not None:
+        check_length(name, "labels", labels, length)
+    return labels
+
+
 def check_where(name: str, argument: str, where, length: int) -> Any:
     """Raises ValueError unless these are booleans [B], or None.
 

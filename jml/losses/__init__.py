@@ -90,6 +90,11 @@ from ._angular import angular_loss as angular_loss
 from ._arcface import arcface_loss as arcface_loss
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
 from ._circle import circle_loss as circle_loss
+from ._class_centers import class_outliers as class_outliers
+from ._class_centers import dominant_centers as dominant_centers
+from ._class_centers import logits as logits
+from ._class_weights import init_class_weights as init_class_weights
+from ._class_weights import sample_classes as sample_classes
 from ._clip import clip_loss as clip_loss
 from ._contrastive import contrastive_loss as contrastive_loss
 from ._cosent import cosent_loss as cosent_loss
@@ -129,17 +134,21 @@ __all__ = [
     "arcface_loss",
     "barlow_twins_loss",
     "circle_loss",
+    "class_outliers",
     "clip_loss",
     "contrastive_loss",
     "cosent_loss",
     "cosface_loss",
+    "dominant_centers",
     "fast_ap_loss",
     "generalized_lifted_loss",
     "histogram_loss",
+    "init_class_weights",
     "init_memory",
     "init_proxies",
     "intra_pair_variance_loss",
     "lifted_loss",
+    "logits",
     "make_diagnostics",
     "make_objective",
     "margin_loss",
@@ -153,6 +162,7 @@ __all__ = [
     "proxy_nca_loss",
     "ranked_list_loss",
     "recall_at_k_loss",
+    "sample_classes",
     "siglip_loss",
     "smooth_ap_loss",
     "supcon_loss",

@@ -41,8 +41,16 @@ The modules, in the order in which they build on each other: `_cut` (weights in 
 
 from ._arguments import ClassBatch
 from ._class_loss import class_loss
+from ._spread import present_classes
 from ._statistics import Statistics
 from ._tile import Tile
 from ._two_passes import Formula
 
-__all__ = ["ClassBatch", "Formula", "Statistics", "Tile", "class_loss"]
+__all__ = [
+    "ClassBatch",
+    "Formula",
+    "Statistics",
+    "Tile",
+    "class_loss",
+    "present_classes",
+]

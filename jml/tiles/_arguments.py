@@ -10,13 +10,13 @@ from jml._checks import (
     as_array,
     check_array,
     check_choice,
+    check_class_weights,
     check_count,
     check_kind,
-    check_length,
     check_number,
     is_real,
 )
-from jml._label_checks import check_embeddings, check_labels_fit, check_where
+from jml._label_checks import check_class_labels, check_embeddings, check_where
 from jml.pairwise import REDUCTIONS, AxisName, check_axis_name
 
 
@@ -41,11 +41,8 @@ def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatc
     """
     check_choice(name, "reduction", reduction, REDUCTIONS)
     x = check_embeddings(name, batch.embeddings)
-    labels = check_array(name, "labels", batch.labels, shape="[B]", ndim=1)
-    check_kind(name, "labels", labels, jnp.integer, "integer")
-    check_labels_fit(name, "labels", labels)
-    check_length(name, "labels", labels, len(x))
-    weights = check_weights(name, batch.weights, x)
+    labels = check_class_labels(name, batch.labels, len(x))
+    weights = check_class_weights(name, batch.weights, x)
     classes = batch.classes
     if classes is not None:
         classes = check_array(name, "classes", classes, shape="[C]", ndim=1)
@@ -69,28 +66,6 @@ def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatc
         classes=classes,
         block_size=block_size,
     )
-
-
-def check_weights(name: str, weights: Any, x: Any) -> Any:
-    """Raises ValueError unless these are floats [C, D] or [C, K, D].
-
-    Returns:
-        The array.
-    """
-    weights = as_array(weights)
-    ndim = 3 if getattr(weights, "ndim", 2) == 3 else 2
-    weights = check_array(
-        name, "weights", weights, shape="[C, D] or [C, K, D]", ndim=ndim
-    )
-    check_kind(name, "weights", weights, jnp.floating, "floating")
-    if weights.shape[-1] != x.shape[1]:
-        raise ValueError(
-            f"{name}: `weights` must have {x.shape[1]} columns, as the embeddings have,"
-            f" got {weights.shape[-1]}"
-        )
-    if weights.ndim == 3 and not weights.shape[1]:
-        raise ValueError(f"{name}: `weights` must have a center a class, got none")
-    return weights
 
 
 def check_each(name: str, argument: str, value: Any, x: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Integer
 
 from jml.pairwise import AxisName, gather, psum
 
@@ -64,6 +64,27 @@ def first_class(number: int, spread: Spread) -> Any:
 def gather_items(tree: T, spread: Spread) -> T:
     """Arrays with an entry for each item of this device, for all items it computes."""
     return jax.tree.map(lambda array: gather(array, spread.both), tree)
+
+
+def present_classes(
+    labels: Integer[Array, " b"],
+    num_classes: int,
+    axis_name: AxisName = None,
+    class_axis_name: AxisName = None,
+) -> Bool[Array, " c"]:
+    """Which classes of this device the batches of all devices have.
+
+    Args:
+        labels: those of this device's items.
+        num_classes: the number of this device's classes.
+        axis_name: of the mapped axis over which the batch is spread.
+        class_axis_name: of the mapped axis over which classes are spread.
+    """
+    spread = Spread.over(axis_name, class_axis_name)
+    place = gather(labels, spread.both) - first_class(num_classes, spread)
+    place = jnp.where(place < 0, num_classes, place)
+    counts = jnp.zeros(num_classes, jnp.int32).at[place].add(1, mode="drop")
+    return psum(counts, spread.batch_alone) > 0
 
 
 def own_items(number: int, spread: Spread) -> Any:

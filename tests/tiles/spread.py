@@ -44,6 +44,20 @@ def loss(x, weights, scale, margin, labels, where, **options):
     )
 
 
+def sampled(x, weights, scale, margin, labels, where, **options):
+    """With all classes of each device in its sample, in another order."""
+    rows, classes = losses.sample_classes(
+        jax.random.key(0),
+        labels,
+        num_classes=len(weights),
+        size=len(weights),
+        axis_name=options["axis_name"],
+        class_axis_name=options["class_axis_name"],
+    )
+    options |= {"classes": classes}
+    return loss(x, weights[rows], scale, margin, labels, where, **options)
+
+
 def arguments():
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(BATCH, DIM)), rng.normal(size=(CLASSES, DIM))
@@ -52,9 +66,9 @@ def arguments():
     return tuple(map(jnp.asarray, (x, weights, 10.0, margin, labels, where)))
 
 
-def mapped(mesh, batch, classes, reduction):
+def mapped(mesh, batch, classes, reduction, function=loss):
     function = partial(
-        loss, axis_name=batch, class_axis_name=classes, reduction=reduction
+        function, axis_name=batch, class_axis_name=classes, reduction=reduction
     )
     part = P(batch) if batch else P()
     specs = part, P(classes) if classes else P(), P(), part, part, part
@@ -80,6 +94,8 @@ def programs(mesh):
         batch, classes = WAYS[name]
         function = gradients(mapped(mesh, batch, classes, reduction))
         yield f"{name}/{reduction}", function, (P(batch), P(classes))
+    function = gradients(mapped(mesh, "a", "b", "mean", sampled))
+    yield "sampled/mean", function, (P("a"), P("b"))
     yield "jit/mean", gradients(loss), (P(), P(("a", "b")))
 
 

@@ -34,8 +34,9 @@ def test_losses_and_gradients_of_spread_classes_equal_one_device(
     assert_close(of_eight[f"{way}/{reduction}"], expected, 1e-12, label=way)
 
 
-def test_weights_that_jit_has_spread_have_the_same_loss(of_eight):
-    assert_close(of_eight["jit/mean"], of_eight["one/mean"], 1e-12, label="jit")
+@pytest.mark.parametrize("way", ["jit", "sampled"])
+def test_weights_that_jit_has_spread_or_samples_have_the_same_loss(of_eight, way):
+    assert_close(of_eight[f"{way}/mean"], of_eight["one/mean"], 1e-12, label=way)
 
 
 @pytest.mark.parametrize("way", [*WAYS, "jit"])
