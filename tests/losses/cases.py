@@ -37,7 +37,9 @@ _NAMED = {
     (name, *(choices[c.name] for c in TABLE[name].choices if c.named)): variant
     for variant, (name, choices) in reversed(variants().items())
 }
-FORMULAS = [name for name in LOSSES if name in _NAMED.values()]
+# These are margin_softmax with other numbers.
+_MARGINS = ("arcface", "cosface", "normalized_softmax")
+FORMULAS = [n for n in LOSSES if n in _NAMED.values() and n not in _MARGINS]
 PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {
     "contrastive": torch_ref.ContrastiveLoss,

@@ -238,8 +238,5 @@ def test_what_a_class_loss_cannot_use_is_refused(options, message):
 
 def test_labels_without_weights_are_warned_of():
     x, weights = np.eye(2, DIM, dtype=np.float32), np.eye(3, DIM, dtype=np.float32)
-    with pytest.warns(
-        UserWarning, match="cosface_loss: `labels` of 3 and above"
-    ) as seen:
+    with pytest.warns(UserWarning, match="cosface_loss: `labels` of 3 and above"):
         losses.cosface_loss(x, np.array([0, 3]), weights)
-    assert seen[0].filename == __file__
