@@ -11,16 +11,12 @@ from jml.pairwise import AxisName, psum
 
 
 class Statistics(NamedTuple):
-    """Sums by name. Of a tile's entries [b, t] before they are summed, [b] after.
+    """Sums over rows, by name: the entries [b, t] of a tile, or what they add up to."""
 
-    Attributes:
-        logs: exponents, of which the logarithm of the sum of exponentials is taken;
-            -inf where there is nothing to add.
-        sums: numbers, which are added up.
-    """
-
-    logs: Mapping[str, Float[Array, "b *t"]]
-    sums: Mapping[str, Float[Array, "b *t"]]
+    # Exponents, of which the logarithm of the sum of exponentials is taken: -inf where
+    # there is nothing to add. And numbers, which are added up.
+    logs: Mapping[str, Float[Array, "b ..."]]
+    sums: Mapping[str, Float[Array, "b ..."]]
 
 
 def sum_entries(entries: Statistics) -> Statistics:

@@ -36,14 +36,12 @@ Numbers = dict[str, Any]  # arrays by name: scalars, and those with one for each
 
 
 class Formula(NamedTuple):
-    """A loss of class weights.
+    """A loss of class weights, as two functions.
 
-    Attributes:
-        elements: ``elements(tile, **numbers)``, the entries of a tile that enter sums
-            over an item's row.
-        finish: ``finish(sums, **numbers)``, each item's loss and the number of its
-            terms, from the sums over all classes. The numbers pass no gradient.
-        measure: what tiles hold: "product" or "squared".
+    ``elements(tile, **numbers)`` returns the entries of a tile that enter sums over an
+    item's row. ``finish(sums, **numbers)`` returns each item's loss and the number of
+    its terms, from the sums over all classes; that number passes no gradient. The
+    `measure` says what tiles hold: "product" (cosines) or "squared" (distances).
     """
 
     elements: Callable[..., Statistics]
