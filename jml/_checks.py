@@ -95,16 +95,20 @@ def check_rows(name: str, argument: str, value, embeddings) -> Any:
         The array.
     """
     value = check_array(name, argument, value, shape="[C, D]", ndim=2)
-    check_kind(name, argument, value, jnp.floating, "floating")
-    if value.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"{name}: `{argument}` must have {embeddings.shape[1]} columns, as the "
-            f"embeddings have, got {value.shape[1]}"
-        )
+    _check_columns(name, argument, value, embeddings)
     return value
 
 
-def check_class_weights(name: str, weights: Any, x: Any) -> Any:
+def _check_columns(name: str, argument: str, value, embeddings) -> None:
+    check_kind(name, argument, value, jnp.floating, "floating")
+    if value.shape[-1] != embeddings.shape[1]:
+        raise ValueError(
+            f"{name}: `{argument}` must have {embeddings.shape[1]} columns, as the "
+            f"embeddings have, got {value.shape[-1]}"
+        )
+
+
+def check_class_weights(name: str, weights: Any, embeddings: Any) -> Any:
     """Raises ValueError unless these are floats [C, D] or [C, K, D].
 
     Returns:
@@ -115,12 +119,7 @@ def check_class_weights(name: str, weights: Any, x: Any) -> Any:
     weights = check_array(
         name, "weights", weights, shape="[C, D] or [C, K, D]", ndim=ndim
     )
-    check_kind(name, "weights", weights, jnp.floating, "floating")
-    if weights.shape[-1] != x.shape[1]:
-        raise ValueError(
-            f"{name}: `weights` must have {x.shape[1]} columns, as the embeddings have,"
-            f" got {weights.shape[-1]}"
-        )
+    _check_columns(name, "weights", weights, embeddings)
     if weights.ndim == 3 and not weights.shape[1]:
         raise ValueError(f"{name}: `weights` must have a center a class, got none")
     return weights

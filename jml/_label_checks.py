@@ -41,25 +41,24 @@ def check_labels(name: str, argument: str, labels, length: int) -> Any:
     labels = as_array(labels)
     if getattr(labels, "ndim", 1) == 2 and labels.dtype == jnp.bool_:
         labels = check_array(name, argument, labels, shape="[B, L]", ndim=2)
-    else:
-        labels = check_array(name, argument, labels, shape="[B]", ndim=1)
-        check_kind(name, argument, labels, jnp.integer, "integer")
-        check_labels_fit(name, argument, labels)
-    check_length(name, argument, labels, length)
-    return labels
+        check_length(name, argument, labels, length)
+        return labels
+    return check_class_labels(name, labels, length, argument)
 
 
-def check_class_labels(name: str, labels, length: int | None = None) -> Any:
+def check_class_labels(
+    name: str, labels, length: int | None = None, argument: str = "labels"
+) -> Any:
     """Raises ValueError unless these are integers [B], for that many embeddings.
 
     Returns:
         The array.
     """
-    labels = check_array(name, "labels", labels, shape="[B]", ndim=1)
-    check_kind(name, "labels", labels, jnp.integer, "integer")
-    check_labels_fit(name, "labels", labels)
+    labels = check_array(name, argument, labels, shape="[B]", ndim=1)
+    check_kind(name, argument, labels, jnp.integer, "integer")
+    check_labels_fit(name, argument, labels)
     if length is not None:
-        check_length(name, "labels", labels, length)
+        check_length(name, argument, labels, length)
     return labels
 
 

@@ -31,6 +31,12 @@ def inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
     return jnp.where(number > 0, 1 / jnp.where(number > 0, number, 1), 0)
 
 
+def sine_of(cosine: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """The sine of an angle from 0 to pi, at least as large as its rounding errors."""
+    floor = 16 * jnp.finfo(cosine.dtype).eps
+    return jnp.sqrt(jnp.maximum(1 - cosine * cosine, floor))
+
+
 def widen(x: Shaped[Array, "*s"]) -> Float[Array, "*s"]:
     """Casts to float32 at least.
 

@@ -15,14 +15,10 @@ from ._options import (
     temperature,
 )
 
-
-def _of_cosines(scale: float) -> Hyperparameter:
-    # From scratch, classes are not told apart at first: then 64 only adds noise.
-    return Hyperparameter(
-        "scale", SCALE, scale, command_default=16.0, above=0, learned="number"
-    )
-
-
+# From scratch, classes are not told apart at first: then 64 only adds noise.
+_OF_COSINES = Hyperparameter(
+    "scale", SCALE, 64.0, command_default=16.0, above=0, learned="number"
+)
 OTHERS: dict[str, LossSpec] = {
     "proxy_nca": row(
         Hyperparameter(
@@ -33,22 +29,17 @@ OTHERS: dict[str, LossSpec] = {
             above=0,
             learned="number",
         ),
-        proxies=Proxies(),
-        loss_lr=0.03,
-        takes=("reduction",),
-        unit_length=True,
-        diagnostics="nearest_proxies",
-        images_per_class=2,
+        **{**OF_CLASSES, "proxies": Proxies()},
     ),
     "margin_softmax": row(
-        _of_cosines(64.0),
+        _OF_COSINES,
         Hyperparameter("angular", "angle added at the own class, in radians", 0.0),
         Hyperparameter("additive", "cosine taken off at the own class", 0.0),
         **OF_CLASSES,
     ),
     "normalized_softmax": row(temperature(0.05), **OF_CLASSES),
-    "cosface": row(_of_cosines(64.0), margin(0.35), **OF_CLASSES),
-    "arcface": row(_of_cosines(64.0), margin(0.5, command_default=0.2), **OF_CLASSES),
+    "cosface": row(_OF_COSINES, margin(0.35), **OF_CLASSES),
+    "arcface": row(_OF_COSINES, margin(0.5, command_default=0.2), **OF_CLASSES),
     "siglip": row(
         Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),
         Hyperparameter("bias", "summand of similarities", -10.0, learned="number"),

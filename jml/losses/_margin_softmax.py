@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
+from jml._numerics import sine_of
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
 
@@ -151,9 +152,7 @@ def turned(cosine: Float[Array, " b"], angle: Float[Array, " b"]) -> Float[Array
     Beyond pi the cosine would rise again. There it goes on as a straight line of the
     cosine, which falls: as in the authors' code.
     """
-    floor = 16 * jnp.finfo(cosine.dtype).eps
-    sine = jnp.sqrt(jnp.maximum(1 - cosine * cosine, floor))
-    within = cosine * jnp.cos(angle) - sine * jnp.sin(angle)
+    within = cosine * jnp.cos(angle) - sine_of(cosine) * jnp.sin(angle)
     beyond = cosine - angle * jnp.sin(angle)
     return jnp.where(cosine > -jnp.cos(angle), within, beyond)
 

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jml._numerics import sine_of
 from jml.pairwise import (
     AxisName,
     Batch,
@@ -112,9 +113,3 @@ def terms(
         count_true(rows.positive, each.dtype),
         count_true(rows.positive & (each > 0), each.dtype),
     )
-
-
-def sine_of(cosine: Float[Array, "b n"]) -> Float[Array, "b n"]:
-    """The sine of an angle from 0 to pi, at least as large as its rounding errors."""
-    floor = 16 * jnp.finfo(cosine.dtype).eps
-    return jnp.sqrt(jnp.maximum(1 - cosine * cosine, floor))

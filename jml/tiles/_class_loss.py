@@ -87,8 +87,6 @@ def _class_loss(
     where = jnp.ones(len(embeddings), bool) if where is None else where
     x = normalize(jnp.where(where[:, None], as_compute(embeddings), 0))
     x = x.astype(jnp.promote_types(x.dtype, weights.dtype))
-    if jnp.iinfo(labels.dtype).bits < 32:  # fewer may not hold every class
-        labels = labels.astype(jnp.int32)
     to_dtype = lambda v: as_compute(jnp.asarray(v, x.dtype))  # noqa: E731
     scalars = jax.tree.map(to_dtype, scalars)
     each = {k: jnp.broadcast_to(to_dtype(v), len(x)) for k, v in each.items()}

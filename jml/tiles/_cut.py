@@ -1,11 +1,12 @@
 """Class weights, cut into tiles of a number of classes each."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Float, Integer
 
 from jml.pairwise import on_cpu, pvary_like
 
@@ -17,7 +18,6 @@ class Part(NamedTuple):
 
     weights: Float[Array, "t *k d"]
     classes: Integer[Array, " t"]  # the label that each row stands for
-    rows: Int[Array, " t"]  # their places among all weights
 
 
 class Cut(NamedTuple):
@@ -58,24 +58,20 @@ def take(
     weights: Float[Array, "c *k d"], classes: Integer[Array, " c"], cut: Cut, turn: Any
 ) -> Part:
     """Tile number `turn`, which may be traced; number `cut.tiles` is the rest."""
-    rows = jnp.arange(len(weights))
-    arrays = weights, classes, rows
+    arrays = weights, classes
     if cut.tiles == 1 and not cut.rest:
         return Part(*arrays)
     if not cut.rest:
         shape = cut.size, cut.tiles
         parts = (a.reshape(*shape, *a.shape[1:]) for a in arrays)
-        return Part(*(_index(part, turn, axis=1) for part in parts))
+        take_one = partial(jax.lax.dynamic_index_in_dim, axis=1, keepdims=False)
+        return Part(*(take_one(part, turn) for part in parts))
     if isinstance(turn, int) and turn == cut.tiles:
         return Part(*(array[-cut.rest :] for array in arrays))
     start = turn * cut.size
     return Part(
         *(jax.lax.dynamic_slice_in_dim(array, start, cut.size) for array in arrays)
     )
-
-
-def _index(array: Array, place: Any, *, axis: int) -> Array:
-    return jax.lax.dynamic_index_in_dim(array, place, axis, keepdims=False)
 
 
 def put(

@@ -79,7 +79,7 @@ def _look(
     weights, names = inputs.weights, data.classes
     if names is None:
         names = first_class(len(weights), spread) + jnp.arange(len(weights))
-    dtype = jnp.promote_types(labels.dtype, names.dtype)
+    dtype = jnp.promote_types(labels.dtype, names.dtype)  # holds every class
     items = Items(x, labels.astype(dtype), valid)
     classes = Classes(weights, names.astype(dtype))
     cut = choose_cut(
