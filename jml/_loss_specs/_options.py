@@ -59,6 +59,12 @@ INCLUDE_ANCHOR = Choice(
     choices=(False, True),
     default=False,
 )
+OWN_IN_DENOMINATOR = Choice(
+    name="own_in_denominator",
+    text="counting an item's own proxy in the denominator",
+    choices=(False, True),
+    default=False,
+)
 VARIANT = Choice(
     name="variant",
     text="penalty of the negatives before a positive",

@@ -9,6 +9,7 @@ from ._columns import Hyperparameter, LossSpec, Proxies, row
 from ._options import (
     DENOMINATOR,
     OF_CLASSES,
+    OWN_IN_DENOMINATOR,
     SCALE,
     TOWERS,
     margin,
@@ -29,6 +30,7 @@ OTHERS: dict[str, LossSpec] = {
             above=0,
             learned="number",
         ),
+        choices=(OWN_IN_DENOMINATOR,),
         **{**OF_CLASSES, "proxies": Proxies()},
     ),
     "margin_softmax": row(

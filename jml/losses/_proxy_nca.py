@@ -5,27 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from jml._checks import check_count, check_key
-from jml._gram_distances import row_facts
+from jml._checks import check_choice, check_count, check_key
 from jml._label_checks import warn_of_labels
-from jml.pairwise import (
-    AxisName,
-    Batch,
-    Hyperparameters,
-    Options,
-    Pairs,
-    Plan,
-    Rows,
-    Scalar,
-    Side,
-    Sums,
-    Terms,
-    masked_logsumexp,
-    masked_sum,
-    mean_of_each,
-    pair_loss,
-    sum_rows,
-)
+from jml.pairwise import AxisName, Scalar
+from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
 
 
 def init_proxies(
@@ -63,10 +46,13 @@ def proxy_nca_loss(
     proxies: Float[Array | np.ndarray, "c d"],
     *,
     scale: Scalar = 1.0,
+    own_in_denominator: bool = False,
     where: Bool[Array | np.ndarray, " n"] | None = None,
+    classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
     block_size: int | None = None,
     axis_name: AxisName = None,
+    class_axis_name: AxisName = None,
 ) -> Float[Array, "*n"]:
     r"""Compares each embedding with one proxy a class instead of other embeddings.
 
@@ -74,9 +60,11 @@ def proxy_nca_loss(
 
     $$L = \frac1B \sum_i \Big( S_{i y_i} + \log \sum_{c \ne y_i} e^{-S_{ic}} \Big).$$
 
-    The positive proxy is not in the sum. The proxies are parameters like any other:
-    train them with the network, or pass constants for the original's static ones. There
-    are no pairs to count, so there is no `convention`.
+    The positive proxy is not in the sum. With `own_in_denominator` it is, as in PML:
+    then the loss is a cross entropy. The proxies are parameters like any other: train
+    them with the network, or pass constants for the original's static ones. There are
+    no pairs to count, so there is no `convention`. There may be millions of classes:
+    the matrix of items and classes is made a tile at a time.
 
     An item adds 0 if its label has no proxy (-1, for example), or if there is no other
     proxy. Labels of c or more are warned of, where they are known before anything runs:
@@ -88,12 +76,16 @@ def proxy_nca_loss(
         proxies: one row for each class.
         scale: the inverse $s$ of a temperature. The paper and the original have 1,
             which weighs near and far proxies almost alike; 10 to 30 learns faster.
-        where: False for items to leave out. `jml.losses` says more on this and on the
-            next three.
+        own_in_denominator: whether the sum has the own proxy, too.
+        where: False for items to leave out. `jml.losses` says more on the arguments
+            that follow.
+        classes: the class that each row of `proxies` stands for, [C]; below 0 none.
+            0, 1, ... by default.
         reduction: "mean", "nonzero", "sum" or "none".
-        block_size: the number of anchors at a time.
-        axis_name: of the mapped axis over which the batch is spread. Every device has
-            all proxies.
+        block_size: the number of classes at a time.
+        axis_name: of the mapped axis over which the batch is spread.
+        class_axis_name: of the mapped axis over which classes are spread: each device
+            has the proxies of its own. Without it each has all. It may be the same.
 
     Returns:
         The loss, a scalar in float32 or float64; [B] for `reduction="none"`.
@@ -110,67 +102,59 @@ def proxy_nca_loss(
     References:
         Movshovitz-Attias, Toshev, Leung, Ioffe, Singh: No Fuss Distance Metric Learning
         using Proxies, 2017, https://arxiv.org/abs/1703.07464
+
+        Teh, DeVries, Taylor: ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood
+        Component Analysis, 2020, https://arxiv.org/abs/2004.01113, which has the own
+        proxy in the denominator
     """
-    loss = pair_loss(
-        "proxy_nca_loss",
-        proxy_terms,
-        Batch(embeddings, labels, where, None, block_size, axis_name),
-        {"scale": scale},
-        options=Options(reduction=reduction),
-        sum_over=sum_proxies,
-        each=proxy_means,
-        parameters={"proxies": proxies},
-        normalized=True,
+    name = "proxy_nca_loss"
+    check_choice(name, "own_in_denominator", own_in_denominator, (False, True))
+    batch = ClassBatch(
+        embeddings,
+        labels,
+        proxies,
+        where,
+        classes,
+        block_size,
+        axis_name,
+        class_axis_name,
+        argument="proxies",
     )
-    warn_of_labels("proxy_nca_loss", labels, where, proxies)
+    finish = finish_with_own if own_in_denominator else finish_without_own
+    formula = Formula(elements, finish, "squared")
+    loss = class_loss(name, formula, batch, {"scale": scale}, reduction=reduction)
+    if classes is None and class_axis_name is None:
+        warn_of_labels(name, labels, where, proxies)
     return loss
 
 
-def sum_proxies(
-    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
-) -> Sums:
-    """Sums over the anchors, each compared with the proxies instead of the batch."""
-    against, scale = _against_proxies(pairs, hyperparameters)
-    sums = sum_rows(terms, against, scale, plan)
-    by_hyperparameters = {"proxies": sums.by_references, **sums.by_hyperparameters}
-    return sums._replace(by_hyperparameters=by_hyperparameters, by_references=None)
-
-
-def proxy_means(
-    terms: Terms, pairs: Pairs, hyperparameters: Hyperparameters, plan: Plan
-) -> Float[Array, " b"]:
-    """The term of each anchor."""
-    return mean_of_each(terms, *_against_proxies(pairs, hyperparameters), plan)
-
-
-def _against_proxies(
-    pairs: Pairs, hyperparameters: Hyperparameters
-) -> tuple[Pairs, Hyperparameters]:
-    proxies, anchors = hyperparameters["proxies"], pairs.anchors
-    # An int8 holds its label, but perhaps not the number of every class.
-    if jnp.iinfo(anchors.labels.dtype).bits < 32:
-        anchors = anchors._replace(labels=anchors.labels.astype(jnp.int32))
-    classes = jnp.arange(len(proxies), dtype=anchors.labels.dtype)
-    references = Side(
-        proxies,
-        row_facts(proxies),
-        labels=classes,
-        valid=jnp.ones(len(proxies), bool),
-        position=jnp.full(len(proxies), -1, int),  # no proxy is an anchor
+def elements(tile: Tile, *, scale: Float[Array, ""]) -> Statistics:
+    """The squared distance to the own proxy, and the log-sum of the others."""
+    (squared,) = tile.values
+    return Statistics(
+        {"others": jnp.where(tile.other, -scale * squared, -jnp.inf)},
+        {
+            "own": jnp.where(tile.own, squared, 0),
+            "has_own": tile.own.astype(squared.dtype),
+        },
     )
-    against = Pairs(anchors, references, None, mutual=False)
-    return against, {"scale": hyperparameters["scale"]}
 
 
-def proxy_terms(
-    rows: Rows, *, scale: Float[Array, ""]
+def finish_without_own(
+    sums: Statistics, *, scale: Float[Array, ""]
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Each anchor's term, and 1 for an anchor that is valid."""
-    squared = scale * rows.squared
-    positive = rows.positive_or_self  # no proxy is the anchor itself
-    attract = masked_sum(squared, positive)
-    repel = masked_logsumexp(-squared, rows.negative)
-    has_positive = jnp.any(positive, axis=1)
-    has_negative = jnp.any(rows.negative, axis=1)
-    total = jnp.where(has_positive & has_negative, attract + repel, 0)
-    return total, (has_positive | has_negative).astype(total.dtype)
+    """Each item's term, and 1 for an item that has a proxy to be compared with."""
+    has_own, has_other = sums.sums["has_own"] > 0, sums.logs["others"] != -jnp.inf
+    both = has_own & has_other
+    others = jnp.where(both, sums.logs["others"], 0)
+    total = jnp.where(both, scale * sums.sums["own"] + others, 0)
+    return total, (has_own | has_other).astype(total.dtype)
+
+
+def finish_with_own(
+    sums: Statistics, *, scale: Float[Array, ""]
+) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+    """The same with the own proxy in the denominator: the loss is log(1 + e^term)."""
+    term, number = finish_without_own(sums, scale=scale)
+    both = (sums.sums["has_own"] > 0) & (sums.logs["others"] != -jnp.inf)
+    return jnp.where(both, jnp.logaddexp(0, term), 0), number

@@ -35,8 +35,8 @@ may share the batch, the classes, or both. Embeddings and weights are scaled to 
 one.
 
 The modules, in the order in which they build on each other: `_cut` (weights in tiles),
-`_tile`, `_statistics`, `_two_passes`, `_spread` (over devices), `_gradient`
-(reductions, and a rule of differentiation for JAX), `_arguments`, `_class_loss`.
+`_tile`, `_statistics`, `_two_passes`, `_spread` (over devices), `_inputs` (and a rule
+of differentiation for JAX), `_gradient` (reductions), `_arguments`, `_class_loss`.
 """
 
 from ._arguments import ClassBatch

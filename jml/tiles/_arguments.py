@@ -14,6 +14,7 @@ from jml._checks import (
     check_count,
     check_kind,
     check_number,
+    check_rows,
     is_real,
 )
 from jml._label_checks import check_class_labels, check_embeddings, check_where
@@ -31,6 +32,7 @@ class ClassBatch(NamedTuple):
     block_size: int | None = None
     axis_name: AxisName = None
     class_axis_name: AxisName = None
+    argument: str = "weights"  # their name in errors; "proxies" have one center a class
 
 
 def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatch:
@@ -42,7 +44,11 @@ def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatc
     check_choice(name, "reduction", reduction, REDUCTIONS)
     x = check_embeddings(name, batch.embeddings)
     labels = check_class_labels(name, batch.labels, len(x))
-    weights = check_class_weights(name, batch.weights, x)
+    argument = batch.argument
+    if argument == "proxies":
+        weights = check_rows(name, argument, batch.weights, x)
+    else:
+        weights = check_class_weights(name, batch.weights, x)
     classes = batch.classes
     if classes is not None:
         classes = check_array(name, "classes", classes, shape="[C]", ndim=1)
@@ -50,7 +56,7 @@ def check_class_batch(name: str, batch: ClassBatch, reduction: str) -> ClassBatc
         if len(classes) != len(weights):
             raise ValueError(
                 f"{name}: `classes` must have one entry for each of the {len(weights)}"
-                f" rows of `weights`, got {len(classes)}"
+                f" rows of `{argument}`, got {len(classes)}"
             )
     block_size = batch.block_size
     if block_size is not None:

@@ -14,7 +14,8 @@ from jml.distances import as_compute, normalize
 from jml.pairwise import on_auto_axes, psum
 
 from ._arguments import ClassBatch, check_class_batch, check_each
-from ._gradient import Data, Inputs, Setting, each_loss, reduced_loss
+from ._gradient import each_loss, reduced_loss
+from ._inputs import Data, Inputs, Setting
 from ._spread import Spread
 from ._two_passes import Formula
 
@@ -51,7 +52,8 @@ def class_loss(
     """
     batch = check_class_batch(name, batch, reduction)
     x = batch.embeddings
-    if batch.classes is None and batch.class_axis_name is None:
+    all_here = batch.classes is None and batch.class_axis_name is None
+    if all_here and batch.argument == "weights":  # losses of proxies warn themselves
         arrays = batch.labels, batch.where, batch.weights
         warn_of_labels(name, *arrays, word="weights", depth=4)
     return _class_loss(

@@ -1,26 +1,18 @@
 """From sums over tiles of classes to a loss that JAX can differentiate."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Float
 
 from jml._numerics import inverse
 from jml.pairwise import count_devices, psum, pvary_like
 
-from ._cut import Cut, choose_cut
-from ._spread import (
-    Spread,
-    first_class,
-    gather_items,
-    is_own,
-    of_own,
-    sum_over_classes,
-)
+from ._cut import Cut
+from ._inputs import Data, Inputs, Setting, sides_of, with_gradient
+from ._spread import gather_items, is_own, of_own, sum_over_classes
 from ._statistics import Statistics
 from ._tile import Items
 from ._two_passes import (
@@ -29,30 +21,6 @@ from ._two_passes import (
     slopes_by_entries,
     sum_rows_of_classes,
 )
-
-
-class Inputs(NamedTuple):
-    """What a loss is differentiated by."""
-
-    embeddings: Float[Array, "b d"]
-    weights: Float[Array, "c *k d"]
-    scalars: dict[str, Float[Array, ""]]
-    each: dict[str, Float[Array, " b"]]  # numbers that each item has its own of
-
-
-class Data(NamedTuple):
-    """What else it depends on."""
-
-    labels: Integer[Array, " b"]
-    valid: Bool[Array, " b"]
-    classes: Integer[Array, " c"] | None
-
-
-class Setting(NamedTuple):
-    """How a loss is computed."""
-
-    spread: Spread = Spread()
-    block_size: int | None = None  # classes at a time; None: chosen by the sizes
 
 
 class Looked(NamedTuple):
@@ -73,19 +41,9 @@ def _look(
     reduction: str, formula: Formula, inputs: Inputs, data: Data, setting: Setting
 ) -> Looked:
     spread = setting.spread
-    x, labels, valid, each = gather_items(
-        (inputs.embeddings, data.labels, data.valid, inputs.each), spread
-    )
-    weights, names = inputs.weights, data.classes
-    if names is None:
-        names = first_class(len(weights), spread) + jnp.arange(len(weights))
-    dtype = jnp.promote_types(labels.dtype, names.dtype)  # holds every class
-    items = Items(x, labels.astype(dtype), valid)
-    classes = Classes(weights, names.astype(dtype))
-    cut = choose_cut(
-        len(weights), len(x), weights[0].size // x.shape[1], setting.block_size
-    )
-    scalars = pvary_like((x, weights), inputs.scalars)
+    items, classes, cut = sides_of(inputs, data, setting)
+    x, each = items.embeddings, gather_items(inputs.each, spread)
+    scalars = pvary_like((x, inputs.weights), inputs.scalars)
     axes = spread.classes or None
     sums = sum_rows_of_classes(formula, items, classes, scalars, cut, axes)
 
@@ -134,16 +92,8 @@ def _follow(
 def reduced_loss(
     reduction: str, formula: Formula, inputs: Inputs, data: Data, setting: Setting
 ) -> Float[Array, ""]:
-    """A total over its number of terms, 0 without any, that JAX can differentiate.
-
-    Value and gradient are made together. The rule of differentiation multiplies that
-    gradient by the tangents. It is linear in them, so JAX transposes it.
-    """
-    batch, classes = (axes or None for axes in setting.spread)
-
-    @jax.custom_jvp
-    def loss(inputs, data):
-        return value_and_gradient(inputs, data)[0]
+    """A total over its number of terms, 0 without any, that JAX can differentiate."""
+    batch = setting.spread.batch or None
 
     def value_and_gradient(inputs, data):
         looked = _look(reduction, formula, inputs, data, setting)
@@ -154,19 +104,7 @@ def reduced_loss(
         gradient = _follow(looked, factor, formula, setting)
         return jnp.where(jnp.isnan(total), total, total * scale), gradient
 
-    @partial(loss.defjvp, symbolic_zeros=True)
-    def _(primals, tangents):
-        value, gradient = value_and_gradient(*primals)
-        slope = jnp.zeros_like(value)
-        # Of each input, the axes over which it is spread.
-        axes = batch, classes, None, batch
-        for by, tangent, axis in zip(gradient, tangents[0], axes, strict=True):
-            for g, t in zip(jax.tree.leaves(by), jax.tree.leaves(tangent), strict=True):
-                if not isinstance(t, SymbolicZero):
-                    slope += psum(jnp.sum(g * t), axis)
-        return value, slope
-
-    return loss(inputs, data)
+    return with_gradient(value_and_gradient, inputs, data, setting.spread)
 
 
 def each_loss(

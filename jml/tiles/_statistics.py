@@ -28,8 +28,16 @@ def sum_entries(entries: Statistics) -> Statistics:
 
 
 def _log_sum(exponents: Float[Array, "b t"]) -> Float[Array, " b"]:
+    largest, exponentials = _exponentials(exponents)
+    return _log(jnp.sum(exponentials, axis=1)) + largest
+
+
+def _exponentials(
+    exponents: Float[Array, "b t"],
+) -> tuple[Float[Array, " b"], Float[Array, "b t"]]:
+    """The largest exponent of each row, and the exponentials without it."""
     largest = _finite(jnp.max(exponents, axis=1, initial=-jnp.inf))
-    return _log(jnp.sum(jnp.exp(exponents - largest[:, None]), axis=1)) + largest
+    return largest, jnp.exp(exponents - largest[:, None])
 
 
 def _finite(largest: Float[Array, " b"]) -> Float[Array, " b"]:
@@ -86,10 +94,12 @@ def slopes_of_entries(
     """
 
     def share(z, log_sum, slope):
-        none = jnp.isneginf(log_sum)[:, None]
-        log_share = jnp.where(none, -jnp.inf, z - jnp.where(none, 0, log_sum[:, None]))
+        # With one tile these are the exponentials of the first pass, made once.
+        largest, exponentials = _exponentials(z)
+        none = jnp.isneginf(log_sum)
+        log_share = jnp.where(none, -jnp.inf, largest - jnp.where(none, 0, log_sum))
         excess = jax.lax.stop_gradient(jnp.maximum(log_share, 0))
-        return slope[:, None] * jnp.exp(log_share - excess)
+        return (slope * jnp.exp(log_share - excess))[:, None] * exponentials
 
     def spread(numbers, slope):
         return slope[:, None] + jnp.zeros_like(numbers)

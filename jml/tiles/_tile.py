@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._gram_distances import inner_products, row_facts, squared_from_products
 from jml.distances import as_compute, normalize
+from jml.pairwise import by_one_end, transposed_product
 
 from ._cut import Part
 
@@ -63,3 +65,22 @@ def make_tile(
     there = items.valid[:, None] & (classes >= 0)
     own = classes == items.labels[:, None]
     return Tile(values, there & own, there & ~own)
+
+
+def slopes_by_both(
+    items: Items,
+    centers: tuple[Float[Array, "t d"], ...],
+    values: tuple[Float[Array, "b t"], ...],
+    by_values: tuple[Float[Array, "b t"], ...],
+    measure: str,
+) -> tuple[Float[Array, "b d"], tuple[Float[Array, "t d"], ...]]:
+    """The gradient by items and by centers, from that by a tile's values."""
+    x, by_items, by_centers = items.embeddings, [], []
+    for center, value, by_value in zip(centers, values, by_values, strict=True):
+        if measure == "squared":  # at distance 0 nothing points anywhere
+            by_value = jnp.where(value > 0, by_value, 0)
+        products = inner_products(by_value, center.T)
+        by_items.append(by_one_end(x, by_value, 1, products, measure))
+        products = transposed_product(by_value, x)
+        by_centers.append(by_one_end(center, by_value, 0, products, measure))
+    return sum(by_items[1:], by_items[0]), tuple(by_centers)

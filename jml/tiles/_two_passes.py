@@ -13,13 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from jml._gram_distances import inner_products
-from jml.pairwise import (
-    AxisName,
-    by_one_end,
-    pvary_like,
-    transposed_product,
-)
+from jml.pairwise import AxisName, pvary_like
 
 from ._cut import Cut, fold, put, take
 from ._statistics import (
@@ -30,7 +24,7 @@ from ._statistics import (
     slopes_of_entries,
     sum_entries,
 )
-from ._tile import Items, Tile, make_tile, unit_centers
+from ._tile import Items, Tile, make_tile, slopes_by_both, unit_centers
 
 Numbers = dict[str, Any]  # arrays by name: scalars, and those with one for each item
 
@@ -134,21 +128,12 @@ def slopes_by_entries(
 
         entries, to_values = jax.vjp(elements, tile.values, numbers)
         by_values, by_numbers = to_values(slopes_of_entries(entries, sums, slopes))
-        by_items, by_centers = found.items, []
-        for center, value, by_value in zip(
-            centers, tile.values, by_values, strict=True
-        ):
-            if formula.measure == "squared":  # at distance 0 nothing points anywhere
-                by_value = jnp.where(value > 0, by_value, 0)
-            products = inner_products(by_value, center.T)
-            by_items += by_one_end(x, by_value, 1, products, formula.measure)
-            products = transposed_product(by_value, x)
-            by_centers.append(
-                by_one_end(center, by_value, 0, products, formula.measure)
-            )
-        (by_part,) = to_weights(tuple(by_centers))
+        by_items, by_centers = slopes_by_both(
+            items, centers, tile.values, by_values, formula.measure
+        )
+        (by_part,) = to_weights(by_centers)
         return Slopes(
-            by_items,
+            found.items + by_items,
             put(found.weights, by_part, cut, turn),
             jax.tree.map(jnp.add, found.numbers, by_numbers),
         )

@@ -43,9 +43,7 @@ def test_loss_specs_match_the_signatures(name):
     )
     if spec.proxies is not None:
         first.append(spec.proxies.argument)
-        needed -= REFERENCES
-    if first[-1] == "weights":
-        needed |= OF_CLASSES
+        needed = (needed - REFERENCES) | OF_CLASSES
     assert_signature(parameters, first, spec, needed)
 
 
