@@ -58,9 +58,13 @@ def take(
     weights: Float[Array, "c *k d"], classes: Integer[Array, " c"], cut: Cut, turn: Any
 ) -> Part:
     """Tile number `turn`, which may be traced; number `cut.tiles` is the rest."""
-    arrays = weights, classes
     if cut.tiles == 1 and not cut.rest:
-        return Part(*arrays)
+        return Part(weights, classes)
+    if weights.dtype.itemsize == 2 and on_cpu() and not isinstance(turn, int):
+        # XLA's CPU backend slices floats of 16 bits as float32: of the tile alone,
+        # where it does not do so before the loop, for all weights.
+        weights, turn = jax.lax.optimization_barrier((weights, turn))
+    arrays = weights, classes
     if not cut.rest:
         shape = cut.size, cut.tiles
         parts = (a.reshape(*shape, *a.shape[1:]) for a in arrays)
@@ -74,17 +78,23 @@ def take(
     )
 
 
-def put(
-    gradient: Float[Array, "c *k d"], part: Float[Array, "t *k d"], cut: Cut, turn: Any
-) -> Float[Array, "c *k d"]:
-    """The gradient by all weights with that by one tile in its place."""
+def no_gradient(weights: Float[Array, "c *k d"], cut: Cut) -> Array:
+    """Zeros for `put` to replace, in the shape of `take`'s tiles: [size, tiles, ...].
+
+    To be reshaped after the loop, within which XLA may copy all to do so.
+    """
+    gradient = jnp.zeros_like(weights)
+    if cut.tiles == 1 or cut.rest:
+        return gradient
+    return gradient.reshape(cut.size, cut.tiles, *weights.shape[1:])
+
+
+def put(gradient: Array, part: Float[Array, "t *k d"], cut: Cut, turn: Any) -> Array:
+    """The gradient of `no_gradient` with that by one tile in its place."""
     if cut.tiles == 1 and not cut.rest:
         return part
     if not cut.rest:
-        shape = cut.size, cut.tiles, *gradient.shape[1:]
-        split = gradient.reshape(shape)
-        split = jax.lax.dynamic_update_index_in_dim(split, part, turn, 1)
-        return split.reshape(gradient.shape)
+        return jax.lax.dynamic_update_index_in_dim(gradient, part, turn, 1)
     return jax.lax.dynamic_update_slice_in_dim(gradient, part, turn * cut.size, 0)
 
 

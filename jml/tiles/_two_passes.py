@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Integer
 
 from jml.pairwise import AxisName, pvary_like
 
-from ._cut import Cut, fold, put, take
+from ._cut import Cut, fold, no_gradient, put, take
 from ._statistics import (
     Statistics,
     add,
@@ -139,4 +139,6 @@ def slopes_by_entries(
         )
 
     start = jax.tree.map(jnp.zeros_like, Slopes(x, classes.weights, numbers))
-    return fold(add_tile, start, cut, (x, classes.weights))
+    start = start._replace(weights=no_gradient(classes.weights, cut))
+    found = fold(add_tile, start, cut, (x, classes.weights))
+    return found._replace(weights=found.weights.reshape(classes.weights.shape))
