@@ -90,6 +90,7 @@ class LossSpec:
     takes: tuple[str, ...] = ("memory", "miner", "reduction")
     views: bool = False  # of two views of each item instead of items and labels
     unit_length: bool = False  # it compares embeddings scaled to length one
+    lengths: bool = False  # it goes by the lengths that the network gives embeddings
     diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
     # Defaults of the command:
     images_per_class: int = 4  # what the sampler draws of each class

@@ -72,6 +72,18 @@ VARIANT = Choice(
     default="O",
 )
 
+MARGIN_KIND = Choice(
+    name="margin_kind",
+    text="what the margin is: an angle that is added, or a cosine that is taken off",
+    choices=("angular", "additive"),
+    default="angular",
+)
+PLUS = Choice(
+    name="plus",
+    text="larger margins for items that are farther from their class",
+    choices=(False, True),
+    default=False,
+)
 NORMALIZED = Choice(
     name="normalized",
     text="scaling of embeddings to length one by the loss itself",
@@ -93,6 +105,21 @@ def margin(default: float, command_default: float | None = None) -> Hyperparamet
     )
 
 
+def gamma(default: float) -> Hyperparameter:
+    text = (
+        "sharpness (circle), or divisor of similarities to the centers of a class"
+        " (soft_triple)"
+    )
+    return Hyperparameter("gamma", text, default, above=0)
+
+
+LABEL_SMOOTHING = Hyperparameter(
+    "label_smoothing",
+    "part of the target that is the same for all classes",
+    0.0,
+    minimum=0,
+    below=1,
+)
 OF_CLASSES: dict[str, Any] = {
     "proxies": Proxies("weights"),
     "loss_lr": 0.03,

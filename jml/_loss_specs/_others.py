@@ -4,14 +4,19 @@ Only the standard library is imported here (see the package docstring).
 """
 
 from dataclasses import replace
+from functools import partial
 
 from ._columns import Hyperparameter, LossSpec, Proxies, row
 from ._options import (
     DENOMINATOR,
+    LABEL_SMOOTHING,
+    MARGIN_KIND,
     OF_CLASSES,
     OWN_IN_DENOMINATOR,
+    PLUS,
     SCALE,
     TOWERS,
+    gamma,
     margin,
     temperature,
 )
@@ -19,6 +24,12 @@ from ._options import (
 # From scratch, classes are not told apart at first: then 64 only adds noise.
 _OF_COSINES = Hyperparameter(
     "scale", SCALE, 64.0, command_default=16.0, above=0, learned="number"
+)
+_REGULARIZATION = partial(
+    Hyperparameter,
+    "regularization",
+    "weight of the lengths (magface), or of a class's centers (soft_triple)",
+    minimum=0,
 )
 OTHERS: dict[str, LossSpec] = {
     "proxy_nca": row(
@@ -37,11 +48,64 @@ OTHERS: dict[str, LossSpec] = {
         _OF_COSINES,
         Hyperparameter("angular", "angle added at the own class, in radians", 0.0),
         Hyperparameter("additive", "cosine taken off at the own class", 0.0),
+        LABEL_SMOOTHING,
         **OF_CLASSES,
     ),
-    "normalized_softmax": row(temperature(0.05), **OF_CLASSES),
-    "cosface": row(_OF_COSINES, margin(0.35), **OF_CLASSES),
-    "arcface": row(_OF_COSINES, margin(0.5, command_default=0.2), **OF_CLASSES),
+    "normalized_softmax": row(temperature(0.05), LABEL_SMOOTHING, **OF_CLASSES),
+    "cosface": row(_OF_COSINES, margin(0.35), LABEL_SMOOTHING, **OF_CLASSES),
+    "arcface": row(
+        _OF_COSINES, margin(0.5, command_default=0.2), LABEL_SMOOTHING, **OF_CLASSES
+    ),
+    "elasticface": row(
+        _OF_COSINES,
+        margin(0.5, command_default=0.2),
+        Hyperparameter("deviation", "deviation of drawn margins", 0.0125, minimum=0),
+        LABEL_SMOOTHING,
+        choices=(MARGIN_KIND, PLUS),
+        **{**OF_CLASSES, "takes": ("reduction", "key")},
+    ),
+    "adaface": row(
+        _OF_COSINES,
+        margin(0.4, command_default=0.2),
+        Hyperparameter(
+            "concentration",
+            "how much the margin depends on the length of an embedding",
+            0.333,
+            minimum=0,
+        ),
+        LABEL_SMOOTHING,
+        lengths=True,
+        l2norm=False,
+        **{**OF_CLASSES, "takes": ("reduction", "lengths")},
+    ),
+    "magface": row(
+        _OF_COSINES,
+        Hyperparameter(
+            "min_margin", "margin of short embeddings", 0.45, command_default=0.1
+        ),
+        Hyperparameter(
+            "max_margin", "margin of long embeddings", 0.8, command_default=0.3
+        ),
+        Hyperparameter(
+            "min_length", "length below which embeddings are short", 10.0, above=0
+        ),
+        Hyperparameter(
+            "max_length", "length above which embeddings are long", 110.0, above=0
+        ),
+        _REGULARIZATION(35.0),
+        LABEL_SMOOTHING,
+        lengths=True,
+        l2norm=False,
+        **OF_CLASSES,
+    ),
+    "soft_triple": row(
+        Hyperparameter("scale", SCALE, 20.0, above=0, learned="number"),
+        gamma(0.1),
+        margin(0.01),
+        _REGULARIZATION(0.2),
+        LABEL_SMOOTHING,
+        **OF_CLASSES,
+    ),
     "siglip": row(
         Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),
         Hyperparameter("bias", "summand of similarities", -10.0, learned="number"),

@@ -20,6 +20,7 @@ from ._options import (
     VARIANT,
     alpha,
     beta,
+    gamma,
     margin,
     temperature,
 )
@@ -65,7 +66,7 @@ PAIRS: dict[str, LossSpec] = {
     ),
     "circle": row(
         margin(0.4),
-        Hyperparameter("gamma", "sharpness of the circle loss", 80.0, above=0),
+        gamma(80.0),
         unit_length=True,
     ),
     "tuplet_margin": row(

@@ -86,6 +86,7 @@ from jml.pairwise._memory import Memory as Memory
 from jml.pairwise._memory import init_memory as init_memory
 from jml.pairwise._memory import update_memory as update_memory
 
+from ._adaface import adaface_loss as adaface_loss
 from ._angular import angular_loss as angular_loss
 from ._arcface import arcface_loss as arcface_loss
 from ._barlow_twins import barlow_twins_loss as barlow_twins_loss
@@ -100,11 +101,16 @@ from ._contrastive import contrastive_loss as contrastive_loss
 from ._cosent import cosent_loss as cosent_loss
 from ._cosface import cosface_loss as cosface_loss
 from ._diagnostics import make_diagnostics as make_diagnostics
+from ._elasticface import elasticface_loss as elasticface_loss
 from ._fast_ap import fast_ap_loss as fast_ap_loss
 from ._generalized_lifted import generalized_lifted_loss as generalized_lifted_loss
 from ._histogram import histogram_loss as histogram_loss
 from ._intra_pair_variance import intra_pair_variance_loss as intra_pair_variance_loss
+from ._lengths import Lengths as Lengths
+from ._lengths import init_lengths as init_lengths
+from ._lengths import update_lengths as update_lengths
 from ._lifted import lifted_loss as lifted_loss
+from ._magface import magface_loss as magface_loss
 from ._margin import margin_loss as margin_loss
 from ._margin_softmax import margin_softmax_loss as margin_softmax_loss
 from ._multi_similarity import multi_similarity_loss as multi_similarity_loss
@@ -120,6 +126,7 @@ from ._ranked_list import ranked_list_loss as ranked_list_loss
 from ._recall_at_k import recall_at_k_loss as recall_at_k_loss
 from ._siglip import siglip_loss as siglip_loss
 from ._smooth_ap import smooth_ap_loss as smooth_ap_loss
+from ._soft_triple import soft_triple_loss as soft_triple_loss
 from ._supcon import supcon_loss as supcon_loss
 from ._threshold_consistent_margin import (
     threshold_consistent_margin_loss as threshold_consistent_margin_loss,
@@ -129,7 +136,9 @@ from ._tuplet_margin import tuplet_margin_loss as tuplet_margin_loss
 from ._vicreg import vicreg_loss as vicreg_loss
 
 __all__ = [
+    "Lengths",
     "Memory",
+    "adaface_loss",
     "angular_loss",
     "arcface_loss",
     "barlow_twins_loss",
@@ -140,15 +149,18 @@ __all__ = [
     "cosent_loss",
     "cosface_loss",
     "dominant_centers",
+    "elasticface_loss",
     "fast_ap_loss",
     "generalized_lifted_loss",
     "histogram_loss",
     "init_class_weights",
+    "init_lengths",
     "init_memory",
     "init_proxies",
     "intra_pair_variance_loss",
     "lifted_loss",
     "logits",
+    "magface_loss",
     "make_diagnostics",
     "make_objective",
     "margin_loss",
@@ -165,10 +177,12 @@ __all__ = [
     "sample_classes",
     "siglip_loss",
     "smooth_ap_loss",
+    "soft_triple_loss",
     "supcon_loss",
     "threshold_consistent_margin_loss",
     "triplet_loss",
     "tuplet_margin_loss",
+    "update_lengths",
     "update_memory",
     "vicreg_loss",
 ]

@@ -1,14 +1,12 @@
 """ArcFace loss."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
-from . import _margin_softmax
-from ._margin_softmax import Each, elements
+from ._class_softmax import Each, cross_entropy, elements, smoothing, turned
 
 
 def arcface_loss(
@@ -18,6 +16,7 @@ def arcface_loss(
     *,
     scale: Scalar = 64.0,
     margin: Each = 0.5,
+    label_smoothing: Scalar = 0.0,
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
@@ -43,6 +42,7 @@ def arcface_loss(
             the nearest to an item counts.
         scale: the factor $s$ on cosines.
         margin: the angle $m$, in radians: a number, or one for each item, [B].
+        label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
         classes: the class that each row of `weights` stands for, [C]; below 0 none.
@@ -61,8 +61,8 @@ def arcface_loss(
         ValueError: for a wrong shape or dtype.
 
     Example:
-        >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-        >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
+        >>> weights = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> x, labels = np.array([[2.0, 1.0]]), np.array([0])
         >>> print(f"{arcface_loss(x, labels, weights, scale=4.0):.4f}")
         0.4784
 
@@ -88,15 +88,19 @@ def arcface_loss(
         "arcface_loss",
         Formula(elements, finish),
         batch,
-        {"scale": scale},
+        {"scale": scale, **smoothing(label_smoothing)},
         each={"margin": margin},
         reduction=reduction,
     )
 
 
 def finish(
-    sums: Statistics, *, scale: Float[Array, ""], margin: Float[Array, " b"]
+    sums: Statistics,
+    *,
+    scale: Float[Array, ""],
+    margin: Float[Array, " b"],
+    label_smoothing: Float[Array, ""] | None = None,
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each item's cross entropy, and 1 for an item whose class is there."""
-    none = jnp.zeros_like(margin)
-    return _margin_softmax.finish(sums, scale=scale, angular=margin, additive=none)
+    own = turned(sums.sums["own"], margin)
+    return cross_entropy(sums, own, scale, label_smoothing)

@@ -1,14 +1,12 @@
 """CosFace loss."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
-from . import _margin_softmax
-from ._margin_softmax import Each, elements
+from ._class_softmax import Each, cross_entropy, elements, smoothing
 
 
 def cosface_loss(
@@ -18,6 +16,7 @@ def cosface_loss(
     *,
     scale: Scalar = 64.0,
     margin: Each = 0.35,
+    label_smoothing: Scalar = 0.0,
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
@@ -41,6 +40,7 @@ def cosface_loss(
             the nearest to an item counts.
         scale: the factor $s$ on cosines.
         margin: the difference $m$ of cosines: a number, or one for each item, [B].
+        label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
         classes: the class that each row of `weights` stands for, [C]; below 0 none.
@@ -59,8 +59,8 @@ def cosface_loss(
         ValueError: for a wrong shape or dtype.
 
     Example:
-        >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-        >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
+        >>> weights = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> x, labels = np.array([[2.0, 1.0]]), np.array([0])
         >>> print(f"{cosface_loss(x, labels, weights, scale=4.0):.4f}")
         0.5194
 
@@ -82,15 +82,19 @@ def cosface_loss(
         "cosface_loss",
         Formula(elements, finish),
         batch,
-        {"scale": scale},
+        {"scale": scale, **smoothing(label_smoothing)},
         each={"margin": margin},
         reduction=reduction,
     )
 
 
 def finish(
-    sums: Statistics, *, scale: Float[Array, ""], margin: Float[Array, " b"]
+    sums: Statistics,
+    *,
+    scale: Float[Array, ""],
+    margin: Float[Array, " b"],
+    label_smoothing: Float[Array, ""] | None = None,
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each item's cross entropy, and 1 for an item whose class is there."""
-    none = jnp.zeros_like(margin)
-    return _margin_softmax.finish(sums, scale=scale, angular=none, additive=margin)
+    own = sums.sums["own"] - margin
+    return cross_entropy(sums, own, scale, label_smoothing)

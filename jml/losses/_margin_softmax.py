@@ -1,15 +1,12 @@
 """The softmax of cosines to class weights, with a margin at an item's own class."""
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from jml._numerics import sine_of
 from jml.pairwise import AxisName, Scalar
-from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
+from jml.tiles import ClassBatch, class_loss
 
-# A number, or one for each item.
-Each = Scalar | Float[Array | np.ndarray, " b"]
+from ._class_softmax import SOFTMAX, Each, smoothing
 
 
 def margin_softmax_loss(
@@ -20,6 +17,7 @@ def margin_softmax_loss(
     scale: Scalar = 64.0,
     angular: Each = 0.0,
     additive: Each = 0.0,
+    label_smoothing: Scalar = 0.0,
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
@@ -41,6 +39,10 @@ def margin_softmax_loss(
     `arcface_loss`, `cosface_loss` and `normalized_softmax_loss` are this loss with
     margins of their own. Both margins may be arrays of a number for each item.
 
+    Label smoothing $\epsilon$ makes the target of the cross entropy
+    $1 - \epsilon + \epsilon / C$ for the own class and $\epsilon / C$ for any other. It
+    adds $\epsilon$ times the difference of $s z_i$ and the mean of all classes' logits.
+
     The weights are parameters like any other: train them with the network. There may be
     millions of classes: the matrix of items and classes is made a tile at a time.
 
@@ -52,6 +54,8 @@ def margin_softmax_loss(
         scale: the factor $s$ on cosines.
         angular: the margin $m$, in radians, at least 0.
         additive: the margin $a$.
+        label_smoothing: the part $\epsilon$ of the target that is all classes' alike,
+            from 0 to 1.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
         classes: the class that each row of `weights` stands for, [C]; below 0 none.
@@ -92,69 +96,9 @@ def margin_softmax_loss(
     )
     return class_loss(
         "margin_softmax_loss",
-        FORMULA,
+        SOFTMAX,
         batch,
-        {"scale": scale},
+        {"scale": scale, **smoothing(label_smoothing)},
         each={"angular": angular, "additive": additive},
         reduction=reduction,
     )
-
-
-def nearest(values: tuple[Float[Array, "b t"], ...]) -> Float[Array, "b t"]:
-    """The similarity of each class's nearest center."""
-    best = values[0]
-    for value in values[1:]:
-        best = jnp.maximum(best, value)
-    return best
-
-
-def elements(tile: Tile, *, scale: Float[Array, ""]) -> Statistics:
-    """The cosine of the own class, and the log-sum of the others."""
-    cosine = nearest(tile.values)
-    return Statistics(
-        {"others": jnp.where(tile.other, scale * cosine, -jnp.inf)},
-        {
-            "own": jnp.where(tile.own, cosine, 0),
-            "has_own": tile.own.astype(cosine.dtype),
-        },
-    )
-
-
-def finish(
-    sums: Statistics,
-    *,
-    scale: Float[Array, ""],
-    angular: Float[Array, " b"],
-    additive: Float[Array, " b"],
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Each item's cross entropy, and 1 for an item whose class is there."""
-    return cross_entropy(sums, scale * (turned(sums.sums["own"], angular) - additive))
-
-
-def cross_entropy(
-    sums: Statistics, own: Float[Array, " b"]
-) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
-    """Of the own class's logit, and of the others' log-sum; and 1 for a valid item.
-
-    An item without an own class has 0, and so has one without another class.
-    """
-    has_own = sums.sums["has_own"] > 0
-    others = sums.logs["others"]
-    some = has_own & (others != -jnp.inf)
-    gap = jnp.where(some, others, 0) - jnp.where(some, own, 0)
-    total = jnp.where(some, jnp.logaddexp(0, gap), 0)
-    return total, has_own.astype(total.dtype)
-
-
-def turned(cosine: Float[Array, " b"], angle: Float[Array, " b"]) -> Float[Array, " b"]:
-    """The cosine of the angle that an item has, plus another.
-
-    Beyond pi the cosine would rise again. There it goes on as a straight line of the
-    cosine, which falls: as in the authors' code.
-    """
-    within = cosine * jnp.cos(angle) - sine_of(cosine) * jnp.sin(angle)
-    beyond = cosine - angle * jnp.sin(angle)
-    return jnp.where(cosine > -jnp.cos(angle), within, beyond)
-
-
-FORMULA = Formula(elements, finish)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Integer
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
 
-from . import _margin_softmax
+from ._class_softmax import cross_entropy, nearest, smoothing, softmax_entries
 
 
 def normalized_softmax_loss(
@@ -16,6 +16,7 @@ def normalized_softmax_loss(
     weights: Float[Array | np.ndarray, "c *k d"],
     *,
     temperature: Scalar = 0.05,
+    label_smoothing: Scalar = 0.0,
     where: Bool[Array | np.ndarray, " b"] | None = None,
     classes: Integer[Array | np.ndarray, " c"] | None = None,
     reduction: str = "mean",
@@ -39,6 +40,7 @@ def normalized_softmax_loss(
             the nearest to an item counts.
         temperature: the divisor $\tau$ of cosines, positive: less than 1e-9 counts as
             that.
+        label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
         classes: the class that each row of `weights` stands for, [C]; below 0 none.
@@ -81,7 +83,7 @@ def normalized_softmax_loss(
         "normalized_softmax_loss",
         Formula(elements, finish),
         batch,
-        {"temperature": temperature},
+        {"temperature": temperature, **smoothing(label_smoothing)},
         reduction=reduction,
     )
 
@@ -91,13 +93,23 @@ def scale_of(temperature: Float[Array, ""]) -> Float[Array, ""]:
     return 1 / jnp.maximum(temperature, 1e-9)
 
 
-def elements(tile: Tile, *, temperature: Float[Array, ""]) -> Statistics:
-    """The cosine of the own class, and the log-sum of the others."""
-    return _margin_softmax.elements(tile, scale=scale_of(temperature))
+def elements(
+    tile: Tile,
+    *,
+    temperature: Float[Array, ""],
+    label_smoothing: Float[Array, ""] | None = None,
+) -> Statistics:
+    """Those of a softmax, of the nearest center of each class."""
+    scale = scale_of(temperature)
+    return softmax_entries(nearest(tile.values), tile, scale, label_smoothing)
 
 
 def finish(
-    sums: Statistics, *, temperature: Float[Array, ""]
+    sums: Statistics,
+    *,
+    temperature: Float[Array, ""],
+    label_smoothing: Float[Array, ""] | None = None,
 ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
     """Each item's cross entropy, and 1 for an item whose class is there."""
-    return _margin_softmax.cross_entropy(sums, scale_of(temperature) * sums.sums["own"])
+    scale = scale_of(temperature)
+    return cross_entropy(sums, sums.sums["own"], scale, label_smoothing)

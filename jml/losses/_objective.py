@@ -63,7 +63,7 @@ def split_views(
     return on_auto_axes(split, jnp.asarray(embeddings), jnp.asarray(labels))
 
 
-def _taken(name: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+def _taken(name: str, **shared: Any) -> dict[str, Any]:
     """Those of the arguments that are not None, which the loss has to take."""
     given = {key: value for key, value in shared.items() if value is not None}
     for argument, value in given.items():
@@ -84,10 +84,10 @@ def make_objective(name: str, **choices: Any) -> Objective:
 
     Returns:
         ``objective(embeddings, labels, proxies, hyperparameters)``, a scalar. It takes
-        `memory`, `miner` and `reduction` by keyword, as far as the loss does. Proxies
-        are None where the loss has none. Of the mapping of hyperparameters it takes
-        those that the loss has. A loss of two views takes the first and the second item
-        of each class for them, and leaves other items out.
+        `memory`, `miner`, `reduction`, `lengths` and `key` by keyword, as far as the
+        loss does. Proxies are None where the loss has none. Of the mapping of
+        hyperparameters it takes those that the loss has. A loss of two views takes the
+        first and the second item of each class for them, and leaves other items out.
 
     Raises:
         ValueError: for an unknown name or choice, and by the returned function for
@@ -116,12 +116,20 @@ def make_objective(name: str, **choices: Any) -> Objective:
         memory=None,
         miner=None,
         reduction=None,
+        lengths=None,
+        key=None,
     ):
         loss = partial(function_of(name), **choices)
         check_hyperparameters(name, hyperparameters)
         keywords = {h.name: hyperparameters[h.name] for h in spec.hyperparameters}
-        shared = {"memory": memory, "miner": miner, "reduction": reduction}
-        keywords |= _taken(name, shared)
+        keywords |= _taken(
+            name,
+            memory=memory,
+            miner=miner,
+            reduction=reduction,
+            lengths=lengths,
+            key=key,
+        )
         if spec.views:
             embeddings, labels, _ = check_batch(name, embeddings, labels)
             first, second, where = split_views(embeddings, labels)

@@ -12,7 +12,7 @@ from jml.pairwise import count_devices, psum, pvary_like
 
 from ._cut import Cut
 from ._inputs import Data, Inputs, Setting, sides_of, with_gradient
-from ._spread import gather_items, is_own, of_own, sum_over_classes
+from ._spread import deal, gather_items, is_own, of_own, sum_over_classes
 from ._statistics import Statistics
 from ._tile import Items
 from ._two_passes import (
@@ -47,6 +47,9 @@ def _look(
     axes = spread.classes or None
     sums = sum_rows_of_classes(formula, items, classes, scalars, cut, axes)
 
+    if formula.assign is not None:
+        each = deal(formula.assign, sums, each, spread)
+
     def finish(sums, scalars, each):
         totals, counts = formula.finish(sums, **scalars, **each)
         if reduction == "nonzero":
@@ -79,6 +82,8 @@ def _follow(
         looked.sums,
         slopes,
     )
+    if formula.assign is not None:
+        by_each = jax.tree.map(jnp.zeros_like, by_each)
     by_finish = psum(by_scalars, spread.batch or None)
     by_entries = psum(found.numbers, spread.all)
     return Inputs(

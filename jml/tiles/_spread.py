@@ -5,6 +5,7 @@ ones. Over axes of both, every device gets the items of all: it has other classe
 each. Over the rest an item stays where it is.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -85,6 +86,18 @@ def present_classes(
     place = jnp.where(place < 0, num_classes, place)
     counts = jnp.zeros(num_classes, jnp.int32).at[place].add(1, mode="drop")
     return psum(counts, spread.batch_alone) > 0
+
+
+def deal(assign: Callable[[Any, T], T], sums: Any, numbers: T, spread: Spread) -> T:
+    """Numbers of this device's items, dealt out among the items of all devices."""
+    axes = spread.batch_alone
+    size = len(jax.tree.leaves(numbers)[0])
+    given = jax.lax.stop_gradient((sums, numbers))
+    dealt = assign(*jax.tree.map(lambda array: gather(array, axes), given))
+    if axes is None:
+        return dealt
+    start = jax.lax.axis_index(axes) * size
+    return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, size), dealt)
 
 
 def own_items(number: int, spread: Spread) -> Any:

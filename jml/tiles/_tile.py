@@ -25,12 +25,13 @@ class Tile(NamedTuple):
 
     A class has one or several centers. `values` has the similarities, or the squared
     distances, of the items to one center of each class; there are as many arrays as
-    centers.
+    centers. `centers` has these themselves, of length one.
     """
 
     values: tuple[Float[Array, "b t"], ...]
     own: Bool[Array, "b t"]  # the class is that of the item
     other: Bool[Array, "b t"]  # another class
+    centers: tuple[Float[Array, "t d"], ...]
 
 
 def unit_centers(
@@ -64,7 +65,7 @@ def make_tile(
     classes = part.classes[None, :]
     there = items.valid[:, None] & (classes >= 0)
     own = classes == items.labels[:, None]
-    return Tile(values, there & own, there & ~own)
+    return Tile(values, there & own, there & ~own, centers)
 
 
 def slopes_by_both(

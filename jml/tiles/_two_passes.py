@@ -36,11 +36,14 @@ class Formula(NamedTuple):
     item's row. ``finish(sums, **numbers)`` returns each item's loss and the number of
     its terms, from the sums over all classes; that number passes no gradient. The
     `measure` says what tiles hold: "product" (cosines) or "squared" (distances).
+    ``assign(sums, each)``, if it is there, deals the items' own numbers out anew, once
+    the sums are known: both are of the items of all devices. It passes no gradient.
     """
 
     elements: Callable[..., Statistics]
     finish: Callable[..., tuple[Float[Array, " b"], Float[Array, " b"]]]
     measure: str = "product"
+    assign: Callable[..., Numbers] | None = None
 
 
 class Classes(NamedTuple):
@@ -123,15 +126,17 @@ def slopes_by_entries(
         centers, to_weights = jax.vjp(lambda w: unit_centers(w, x.dtype), weights)
         tile = make_tile(items, centers, part, formula.measure)
 
-        def elements(values, numbers):
-            return formula.elements(tile._replace(values=values), **numbers)
+        def elements(values, centers, numbers):
+            seen = tile._replace(values=values, centers=centers)
+            return formula.elements(seen, **numbers)
 
-        entries, to_values = jax.vjp(elements, tile.values, numbers)
-        by_values, by_numbers = to_values(slopes_of_entries(entries, sums, slopes))
-        by_items, by_centers = slopes_by_both(
+        entries, to_values = jax.vjp(elements, tile.values, centers, numbers)
+        by_entries = slopes_of_entries(entries, sums, slopes)
+        by_values, by_centers, by_numbers = to_values(by_entries)
+        by_items, through_values = slopes_by_both(
             items, centers, tile.values, by_values, formula.measure
         )
-        (by_part,) = to_weights(by_centers)
+        (by_part,) = to_weights(jax.tree.map(jnp.add, by_centers, through_values))
         return Slopes(
             found.items + by_items,
             put(found.weights, by_part, cut, turn),

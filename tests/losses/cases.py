@@ -37,8 +37,9 @@ _NAMED = {
     (name, *(choices[c.name] for c in TABLE[name].choices if c.named)): variant
     for variant, (name, choices) in reversed(variants().items())
 }
-# These are margin_softmax with other numbers.
-_MARGINS = ("arcface", "cosface", "normalized_softmax")
+# These are margin_softmax with margins of their own; tests/tiles spreads them.
+_MARGINS = ("arcface", "cosface", "normalized_softmax", "elasticface", "adaface")
+_MARGINS += ("magface", "soft_triple")
 FORMULAS = [n for n in LOSSES if n in _NAMED.values() and n not in _MARGINS]
 PAIR_LOSSES = {n: loss for n, loss in LOSSES.items() if SPECS[n].proxies is None}
 REFERENCES = {

@@ -58,6 +58,21 @@ def sampled(x, weights, scale, margin, labels, where, **options):
     return loss(x, weights[rows], scale, margin, labels, where, **options)
 
 
+def softmaxes(x, weights, scale, margin, labels, where, **options):
+    """Those losses whose margins depend on the whole batch, or on the centers."""
+    options |= {"where": where, "block_size": TILE, "scale": scale}
+    key = jax.random.key(1)
+    total = losses.adaface_loss(x, labels, weights, **options)
+    total += losses.elasticface_loss(
+        x, labels, weights, key=key, deviation=0.1, plus=True, **options
+    )
+    total += losses.magface_loss(x, labels, weights, min_length=1.0, **options)
+    centers = jnp.stack([weights, jnp.sin(weights)], axis=1)
+    return total + losses.soft_triple_loss(
+        x, labels, centers, margin=margin, label_smoothing=0.1, **options
+    )
+
+
 def arguments():
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(BATCH, DIM)), rng.normal(size=(CLASSES, DIM))
@@ -97,6 +112,9 @@ def programs(mesh):
     function = gradients(mapped(mesh, "a", "b", "mean", sampled))
     yield "sampled/mean", function, (P("a"), P("b"))
     yield "jit/mean", gradients(loss), (P(), P(("a", "b")))
+    yield "softmaxes/one", gradients(softmaxes), ()
+    function = gradients(mapped(mesh, "a", "b", "mean", softmaxes))
+    yield "softmaxes/mean", function, (P("a"), P("b"))
 
 
 def main(out):

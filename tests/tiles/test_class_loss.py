@@ -1,88 +1,26 @@
 """The class core, by the margin softmax: against its definition, in tiles, reduced."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml import losses
 from jml.tiles._cut import Cut, choose_cut, no_gradient, put, take
-from tests.losses.definitions._classes import margin_softmax
 from tests.parity import assert_close
+from tests.tiles.defined import DIM, POINTS, SIZE, batch, compare, define, library
 
 pytestmark = [
     pytest.mark.usefixtures("quick_compilation"),
     pytest.mark.filterwarnings("ignore:[a-z_]*_loss. `labels` of"),
 ]
 
-SIZE, DIM = 9, 4
+NAME = "margin_softmax"
 NUMBERS = {"scale": 9.0, "angular": 0.5, "additive": 0.1}
 # By classes and centers: the classes of a tile. Each is compiled once.
 SHAPES = {(2, 1): None, (1, 1): 1, (17, 1): 4, (12, 3): 5, (30, 1): 10, (40, 3): 7}
-POINTS = {
-    "normal": lambda rng, shape: rng.normal(size=shape),
-    "huge": lambda rng, shape: 1e15 * rng.normal(size=shape),
-    "tiny": lambda rng, shape: 1e-5 * rng.normal(size=shape),
-    "rows of zeros": lambda rng, shape: (
-        rng.normal(size=shape) * (rng.random((*shape[:-1], 1)) < 0.7)
-    ),
-}
-
-
-@partial(jax.jit, static_argnames=("block_size", "reduction"))
-def library(x, weights, numbers, labels, where, **options):
-    def loss(x, weights, numbers):
-        value = losses.margin_softmax_loss(
-            x, labels, weights, where=where, **numbers, **options
-        )
-        places = jnp.arange(1.0, 1 + value.size).reshape(value.shape)
-        return jnp.sum(value * places), value
-
-    (_, value), by = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
-        x, weights, numbers
-    )
-    return value, by
-
-
-def define(x, weights, numbers, labels, where, reduction):
-    leaves = [x, weights, *numbers.values()]
-    leaves = [torch.tensor(np.float64(v), requires_grad=True) for v in leaves]
-    named = dict(zip(numbers, leaves[2:], strict=True))
-    found = margin_softmax(*leaves[:2], labels, where, **named)
-    zero = sum(0 * leaf.sum() for leaf in leaves)
-    if reduction == "none":
-        value = torch.stack([found.get(i, zero) + zero for i in range(len(x))])
-    else:
-        number = len(found)
-        if reduction == "nonzero":
-            number = sum(bool(v > 0) for v in found.values())
-        value = sum(found.values()) + zero
-        value = value / max(number, 1) if reduction != "sum" else value
-    places = 1 + torch.arange(value.numel()).reshape(value.shape)
-    by_x, by_weights, *rest = torch.autograd.grad((places * value).sum(), leaves)
-    return value.detach(), (by_x, by_weights, dict(zip(numbers, rest, strict=True)))
-
-
-def compare(found, expected, limit, label):
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        a, b = np.asarray(a), np.asarray(b)
-        assert np.all(np.isfinite(a)), label
-        if np.max(np.abs(b), initial=0) < 1e-9:
-            assert np.max(np.abs(a), initial=0) < 1e-9, label
-        else:
-            assert_close(a, b, limit, label=label)
-
-
-def batch(rng, points, classes, centers):
-    make = POINTS[points]
-    shape = (classes, DIM) if centers == 1 else (classes, centers, DIM)
-    labels = rng.integers(-1, classes + 1, SIZE)  # some have no weights
-    return make(rng, (SIZE, DIM)), make(rng, shape), labels, rng.random(SIZE) < 0.85
 
 
 @pytest.mark.parametrize(
@@ -110,9 +48,15 @@ def test_a_class_loss_equals_its_definition(shape, reduction, seed, points, each
         }
     arguments = x, weights, numbers, labels, where
     with jax.enable_x64(True):
-        found = library(*arguments, block_size=SHAPES[shape], reduction=reduction)
+        found = library(
+            "margin_softmax",
+            (),
+            *arguments,
+            block_size=SHAPES[shape],
+            reduction=reduction,
+        )
     label = f"{shape}, {reduction}, {points}, seed {seed}"
-    compare(found, define(*arguments, reduction), 1e-10, label)
+    compare(found, define(NAME, *arguments, reduction), 1e-10, label)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -121,8 +65,8 @@ def test_a_class_loss_in_float32_is_close_to_its_definition(shape):
     x, weights, labels, where = batch(rng, "normal", *shape)
     numbers = {k: np.float32(v) for k, v in NUMBERS.items()}
     arguments = np.float32(x), np.float32(weights), numbers, labels, where
-    found = library(*arguments, block_size=SHAPES[shape], reduction="mean")
-    compare(found, define(*arguments, "mean"), 1e-4, str(shape))
+    found = library(NAME, (), *arguments, block_size=SHAPES[shape], reduction="mean")
+    compare(found, define(NAME, *arguments, "mean"), 1e-4, str(shape))
 
 
 @pytest.mark.parametrize("angle", [0.0, np.pi])

@@ -34,6 +34,11 @@ def test_losses_and_gradients_of_spread_classes_equal_one_device(
     assert_close(of_eight[f"{way}/{reduction}"], expected, 1e-12, label=way)
 
 
+def test_losses_whose_margins_depend_on_the_batch_equal_one_device(of_eight):
+    found, expected = of_eight["softmaxes/mean"], of_eight["softmaxes/one"]
+    assert_close(found, expected, 1e-12, label="softmaxes")
+
+
 @pytest.mark.parametrize("way", ["jit", "sampled"])
 def test_weights_that_jit_has_spread_or_samples_have_the_same_loss(of_eight, way):
     assert_close(of_eight[f"{way}/mean"], of_eight["one/mean"], 1e-12, label=way)

@@ -24,6 +24,11 @@ def check_shared(config: Settings) -> None:
             raise _unusable([name], config)
     if spec.views:
         _check_views(config)
+    if spec.lengths and config.l2norm:
+        raise UserError(
+            f"--l2norm: --loss {config.loss} goes by the lengths of embeddings, and it"
+            " makes all of them one; pass --no_l2norm."
+        )
     words = config.miner_positives, config.miner_negatives
     if "semihard" in words and ("all" in words or words[0] == words[1]):
         raise UserError(

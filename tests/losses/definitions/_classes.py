@@ -1,14 +1,15 @@
-"""Losses of class weights."""
+"""Losses of class weights: of each item that counts, by its place."""
 
+import itertools
 import math
 
 import torch
 
 
 def cosines(x, weights):
-    """Of each item to the nearest center of each class; a row of zeros has 0."""
+    """Of each item to each center of each class; a row of zeros has 0."""
     weights = weights[:, None] if weights.ndim == 2 else weights
-    return torch.einsum("bd,ckd->bck", unit(x), unit(weights)).amax(2)
+    return torch.einsum("bd,ckd->bck", unit(x), unit(weights))
 
 
 def unit(v):
@@ -17,25 +18,107 @@ def unit(v):
     return torch.where(length > 1e-12, v / torch.where(length > 1e-12, length, 1), 0)
 
 
-def margin_softmax(x, weights, labels, where, scale, angular=0.0, additive=0.0):
-    """Deng 2019: cross entropy with the own angle moved; each item's, by its place."""
-    found = {}
-    cosine = cosines(x, weights)
-    angular, additive = (
-        torch.as_tensor(v, dtype=x.dtype).expand(len(x)) for v in (angular, additive)
-    )
-    for i in range(len(x)):
-        if not where[i] or not 0 <= labels[i] < len(weights):
-            continue
-        own, m = cosine[i, labels[i]], angular[i]
-        angle = torch.acos(own) + m
-        moved = own - m * torch.sin(m)
-        if angle < math.pi:
-            moved = own * torch.cos(m) - torch.sqrt(1 - own**2) * torch.sin(m)
-        z = scale * cosine[i]
-        z = torch.cat([z[: labels[i]], z[labels[i] + 1 :]])
-        own = scale * (moved - additive[i])
-        found[i] = torch.logsumexp(torch.cat([z, own[None]]), 0) - own
-        if len(weights) == 1:
-            found[i] = 0 * own
+def softmax(similarity, labels, where, scale, move, smoothing=0.0):
+    """Cross entropy with the own class's similarity moved: move(it, place)."""
+    found, classes = {}, similarity.shape[1]
+    for i, label in enumerate(labels):
+        if where[i] and 0 <= label < classes:
+            moved = [*similarity[i]]
+            moved[label] = move(moved[label], i)
+            log_shares = torch.log_softmax(scale * torch.stack(moved), 0)
+            own, alike = log_shares[label], log_shares.mean()
+            found[i] = -(1 - smoothing) * own - smoothing * alike
     return found
+
+
+def turned(cosine, angle):
+    """The cosine of an angle plus another; beyond pi it goes on falling."""
+    if torch.acos(cosine) + angle < math.pi:
+        return cosine * torch.cos(angle) - torch.sqrt(1 - cosine**2) * torch.sin(angle)
+    return cosine - angle * torch.sin(angle)
+
+
+def each(number, x):
+    return torch.as_tensor(number, dtype=x.dtype).expand(len(x))
+
+
+def margin_softmax(
+    x, weights, labels, where, scale, angular=0.0, additive=0.0, label_smoothing=0.0
+):
+    """Deng 2019, with CosFace's margin beside ArcFace's."""
+    angular, additive = each(angular, x), each(additive, x)
+
+    def move(cosine, i):
+        return turned(cosine, angular[i]) - additive[i]
+
+    nearest = cosines(x, weights).amax(2)
+    return softmax(nearest, labels, where, scale, move, label_smoothing)
+
+
+def magface(
+    x,
+    weights,
+    labels,
+    where,
+    scale,
+    min_margin,
+    max_margin,
+    min_length,
+    max_length,
+    regularization,
+):
+    """Meng 2021."""
+    low, high = min_length, max_length
+    lengths = torch.linalg.vector_norm(x, dim=1)
+    lengths = torch.maximum(torch.minimum(lengths, high), low)
+    margins = min_margin + (max_margin - min_margin) * (lengths - low) / (high - low)
+    found = margin_softmax(x, weights, labels, where, scale, margins)
+    penalty = lengths / high**2 + 1 / lengths
+    return {i: v + regularization * penalty[i] for i, v in found.items()}
+
+
+def adaface(x, weights, labels, where, scale, margin, concentration, lengths=None):
+    """Kim 2022; without lengths their mean and deviation are those of the batch."""
+    cut = torch.linalg.vector_norm(x.detach(), dim=1).clip(1e-3, 100)
+    known = cut[torch.as_tensor(where)]
+    mean, deviation = lengths or (known.mean(), known.std())
+    quality = (concentration * (cut - mean) / (deviation + 1e-3)).clip(-1, 1)
+
+    def move(cosine, i):
+        angle = torch.acos(cosine) - margin * quality[i]
+        return torch.cos(angle.clip(0, math.pi)) - margin * (1 + quality[i])
+
+    return softmax(cosines(x, weights).amax(2), labels, where, scale, move)
+
+
+def elasticface(x, weights, labels, where, scale, margin, deviation, draw, kind, plus):
+    """Boutros 2022, with draws of the normal distribution."""
+    nearest = cosines(x, weights).amax(2)
+    if plus:
+        valid = [i for i, y in enumerate(labels) if where[i] and 0 <= y < len(weights)]
+        near_first = sorted(valid, key=lambda i: -nearest[i, labels[i]])
+        by_place = dict(zip(near_first, sorted(draw[valid]), strict=True))
+        draw = [by_place.get(i, 0.0) for i in range(len(x))]
+
+    def move(cosine, i):
+        moved = margin + deviation * draw[i]
+        return turned(cosine, moved) if kind == "angular" else cosine - moved
+
+    return softmax(nearest, labels, where, scale, move)
+
+
+def soft_triple(x, weights, labels, where, scale, gamma, margin, regularization):
+    """Qian 2019."""
+    cosine, margin = cosines(x, weights), each(margin, x)
+    similarity = (torch.softmax(cosine / gamma, 2) * cosine).sum(2)
+    found = softmax(similarity, labels, where, scale, lambda s, i: s - margin[i])
+    if weights.ndim == 2 or weights.shape[1] == 1:
+        return found
+    classes, centers, _ = weights.shape
+    apart = sum(
+        torch.sqrt(2 + 1e-5 - 2 * unit(c)[k] @ unit(c)[j])
+        for c in weights
+        for k, j in itertools.combinations(range(centers), 2)
+    )
+    apart = apart / (classes * centers * (centers - 1))
+    return {i: v + regularization * apart for i, v in found.items()}
