@@ -21,13 +21,8 @@ from tests.losses.contract import LABELS, PROXIES, X
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 REFERENCES = {"references", "reference_labels", "reference_where", "related"}
-TAKEN = {
-    "memory",
-    "miner",
-    "reduction",
-    "lengths",
-    "key",
-}  # of these a row says which the loss has
+# Of these a row says which the loss has.
+TAKEN = {"memory", "miner", "reduction", "lengths", "key"}
 OF_CLASSES = {"classes", "class_axis_name"}
 SHARED = {"where", "block_size", "axis_name"} | REFERENCES | TAKEN | OF_CLASSES
 every = pytest.mark.parametrize("name", SPECS)
@@ -58,10 +53,8 @@ def test_loss_specs_of_views_match_the_signatures(name):
     parameters = inspect.signature(function_of(name)).parameters
     first, needed = ["x", "y"], {"where", "axis_name"}
     if "reference_where" in SPECS[name].takes:
-        first, needed = (
-            ["queries", "references"],
-            SHARED - {"references", "lengths", "key"} - OF_CLASSES,
-        )
+        first = ["queries", "references"]
+        needed = SHARED - {"references", "lengths", "key"} - OF_CLASSES
         parameters = {n: p for n, p in parameters.items() if n != "labels"}
     assert_signature(parameters, first, SPECS[name], needed)
 
