@@ -28,6 +28,7 @@ from ._optimizers import Rates as Rates
 from ._optimizers import make_optimizer as make_optimizer
 from ._optimizers import schedule_factor as schedule_factor
 from ._prefetch import prefetch as prefetch
+from ._rows import update_rows as update_rows
 from ._step import TrainState as TrainState
 from ._step import init_state as init_state
 from ._step import make_step as make_step
@@ -54,4 +55,5 @@ __all__ = [
     "replicated_sharding",
     "schedule_factor",
     "split_batch",
+    "update_rows",
 ]
