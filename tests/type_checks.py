@@ -26,6 +26,7 @@ CALLED_BY_USERS = {
     *(f"{name}_loss" for name in SPECS),
     *("pair_loss", "init_memory", "update_memory", "init_proxies"),
     *("class_loss", "init_class_weights", "sample_classes"),
+    *("init_lengths", "update_lengths"),
     *("logits", "dominant_centers", "class_outliers"),
     *("squared_distances", "euclidean_distances", "normalize"),
     *("make_objective", "make_diagnostics"),
