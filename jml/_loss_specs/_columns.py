@@ -68,13 +68,15 @@ CONVENTION = Choice(
 
 @dataclass(frozen=True)
 class Proxies:
-    """A loss's own parameters: one row a class, from ``jml.losses.init_proxies``.
+    """A loss's own parameters: a row for each class, or several centers.
 
-    They are the third positional argument of the function.
+    They are the third positional argument of the function. One row begins as
+    ``jml.losses.init_proxies`` draws it, and centers as ``init_class_weights`` does.
     """
 
     argument: str = "proxies"  # its name
     command_default: str = "trained"  # --proxies
+    centers: int | None = None  # --centers; None: the loss takes one row a class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +88,13 @@ class LossSpec:
     # Static options that are no choices, with the function's defaults; without a flag.
     static: tuple[tuple[str, Any], ...] = ()
     proxies: Proxies | None = None
-    # Of the arguments that pair losses share, those that a training may pass.
+    # Of the arguments that losses share, those that a training may pass.
     takes: tuple[str, ...] = ("memory", "miner", "reduction")
     views: bool = False  # of two views of each item instead of items and labels
     unit_length: bool = False  # it compares embeddings scaled to length one
     lengths: bool = False  # it goes by the lengths that the network gives embeddings
-    diagnostics: str | None = None  # a key of jml.losses._diagnostics.ACTIVE
+    # A key of jml.losses._diagnostics.ACTIVE; losses of class weights need none.
+    diagnostics: str | None = None
     # Defaults of the command:
     images_per_class: int = 4  # what the sampler draws of each class
     learn: tuple[str, ...] = ()  # hyperparameters that --learn trains
@@ -117,6 +120,8 @@ class LossSpec:
         defaults |= {"images_per_class": self.images_per_class}
         if self.proxies is not None:
             defaults |= {"proxies": self.proxies.command_default}
+            if self.proxies.centers is not None:
+                defaults |= {"centers": self.proxies.centers}
         if any(h.learned for h in self.hyperparameters):
             defaults |= {"learn": ",".join(self.learn) or "none"}
         if self.loss_lr is not None:

@@ -121,11 +121,10 @@ LABEL_SMOOTHING = Hyperparameter(
     below=1,
 )
 OF_CLASSES: dict[str, Any] = {
-    "proxies": Proxies("weights"),
+    "proxies": Proxies("weights", centers=1),
     "loss_lr": 0.03,
-    "takes": ("reduction",),
+    "takes": ("classes", "class_axis_name", "reduction"),
     "unit_length": True,
-    "diagnostics": "nearest_proxies",
     "images_per_class": 2,
 }
 

@@ -62,7 +62,7 @@ OTHERS: dict[str, LossSpec] = {
         Hyperparameter("deviation", "deviation of drawn margins", 0.0125, minimum=0),
         LABEL_SMOOTHING,
         choices=(MARGIN_KIND, PLUS),
-        **{**OF_CLASSES, "takes": ("reduction", "key")},
+        **{**OF_CLASSES, "takes": (*OF_CLASSES["takes"], "key")},
     ),
     "adaface": row(
         _OF_COSINES,
@@ -76,7 +76,7 @@ OTHERS: dict[str, LossSpec] = {
         LABEL_SMOOTHING,
         lengths=True,
         l2norm=False,
-        **{**OF_CLASSES, "takes": ("reduction", "lengths")},
+        **{**OF_CLASSES, "takes": (*OF_CLASSES["takes"], "lengths")},
     ),
     "magface": row(
         _OF_COSINES,

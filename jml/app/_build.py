@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
-from jml._loss_specs import SPECS
-from jml._miner_specs import MINERS
 from jml.app._config import Config, learned
 from jml.data import augment, strong_augment
 from jml.errors import UserError
-from jml.losses import init_memory, init_proxies
+from jml.losses import init_memory
 from jml.models import create
 from jml.training import (
     Rates,
@@ -23,14 +21,17 @@ from jml.training import (
     make_loss,
     make_optimizer,
     make_step,
+    shardings_of,
 )
 
+from ._class_weights import ClassPlan, draw_weights, plan_classes
 from ._objective import (
     Hyper,
     diagnostics_of,
     initial_learned,
     loss_hyperparameters,
     miner_numbers,
+    needs_key,
     objective_of,
 )
 
@@ -45,6 +46,7 @@ class Training(NamedTuple):
     step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     key: jax.Array
     hyper: Hyper
+    notes: tuple[str, ...] = ()  # lines that the user should read
 
 
 def pick_devices(cuda: bool | None) -> list[Any]:
@@ -91,12 +93,9 @@ def build(
     )
     key = jax.random.key(config.seed)
     params: dict[str, Any] = {"model": model.params}
-    if SPECS[config.loss].proxies is not None:
-        params["proxies"] = init_proxies(
-            jax.random.fold_in(key, 0),
-            num_classes=num_classes,
-            dim=config.embedding_dim,
-        )
+    plan = plan_classes(config, num_classes, mesh)
+    if plan is not None:
+        params["proxies"] = draw_weights(config, plan, jax.random.fold_in(key, 0))
     if learned(config):
         params["loss"] = initial_learned(config, num_classes)
     groups = label_groups(
@@ -111,34 +110,48 @@ def build(
         schedule=config.schedule,
         clip=config.clip_norm is not None,
     )
-    loss_of = _make_loss(config, model.graphdef, groups, mesh)
+    loss_of = _make_loss(config, model.graphdef, groups, mesh, plan)
     average, memory = config.ema is not None, None
     if config.memory is not None:
         memory = init_memory(config.memory, config.embedding_dim)
+    state = init_state(
+        params, model.batch_stats, optimizer, average=average, memory=memory
+    )
     return Training(
         model.graphdef,
-        init_state(
-            params, model.batch_stats, optimizer, average=average, memory=memory
+        state,
+        make_step(
+            loss_of,
+            optimizer,
+            skip_nan=config.on_nan == "skip",
+            mesh=mesh,
+            shardings=None if mesh is None else shardings_of(mesh, state),
         ),
-        make_step(loss_of, optimizer, skip_nan=config.on_nan == "skip", mesh=mesh),
         jax.random.fold_in(key, 1),
         _hyper(config),
+        () if plan is None else plan.notes,
     )
 
 
-def _make_loss(config: Config, graphdef: Any, groups: Any, mesh: Mesh | None) -> Any:
+def _make_loss(
+    config: Config,
+    graphdef: Any,
+    groups: Any,
+    mesh: Mesh | None,
+    plan: ClassPlan | None,
+) -> Any:
     # A mirrored photograph shows the same thing; a mirrored character does not.
     flip = config.dataset != "glyphs"
     return make_loss(
         graphdef,
-        objective_of(config),
+        objective_of(config, plan),
         augment=partial(AUGMENTS[config.augment], crop=config.image_size, flip=flip),
         groups=groups,
-        diagnostics=diagnostics_of(config),
+        diagnostics=diagnostics_of(config, plan),
         freeze_bn=config.freeze_bn,
         microbatch=config.microbatch,
         bfloat16=config.precision == "bfloat16",
-        random=config.miner is not None and MINERS[config.miner].random,
+        random=needs_key(config, plan),
         mesh=mesh,
     )
 

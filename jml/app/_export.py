@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jml._names import quoted
 from jml._optional import need
@@ -30,6 +30,7 @@ PROGRAM = "python -m jml.export"
 SUFFIXES = {"torch": ".pth", "safetensors": ".safetensors", "stablehlo": ".jax"}
 PACKAGES = {"torch": "torch", "safetensors": "safetensors", "stablehlo": "flatbuffers"}
 PLATFORMS = ("cpu", "cuda")
+Tensors = dict[str, Any]  # NumPy's arrays, which is loaded later
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
@@ -53,6 +54,11 @@ def _make_parser(program: str) -> Parser:
         action="store_true",
         help="weights of the best Recall@1",
     )
+    add(
+        "--with_weights",
+        action="store_true",
+        help="class weights of the loss in the same file, as the tensor class_weights",
+    )
     add("--out", type=Path, help="file to write; default: model.SUFFIX in the folder")
     add("--overwrite", action="store_true", help="replacement of an earlier file")
     return parser
@@ -69,18 +75,26 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         raise UserError(
             f"--out: {quoted(out)} exists; choose another, or pass --overwrite."
         )
+    if options.with_weights and options.to == "stablehlo":
+        raise UserError(
+            "--with_weights: --to stablehlo writes a function of images alone; leave it"
+            " out, or pass --to safetensors or torch."
+        )
     with loading():
         need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
-        from jml.app._run_folder import load_model, read_config
+        from jml.app._run_folder import load_class_weights, load_model, read_config
     config = read_config(options.run)
     which = "best" if options.best else "last"
     with of_finished_run():
         model = load_model(options.run, config, which=which)
+    others = {}
+    if options.with_weights:
+        others = load_class_weights(options.run, config, which=which)
     if not out.parent.is_dir():
         raise UserError(f"--out: {quoted(out.parent)} is no folder; choose another.")
     writers = {
-        "torch": _write_torch,
-        "safetensors": _write_safetensors,
+        "torch": partial(_write_torch, others=others),
+        "safetensors": partial(_write_safetensors, others=others),
         "stablehlo": partial(_write_stablehlo, crop=config.image_size),
     }
     try:
@@ -98,20 +112,21 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         write_out("its outputs are to be divided by their length: the run has --l2norm")
 
 
-def _write_torch(path: Path, model: "Model") -> None:
+def _write_torch(path: Path, model: "Model", *, others: Tensors) -> None:
     import torch
 
     from jml.models import to_state_dict
 
     state = to_state_dict(model.params, model.batch_stats)
+    state |= others
     tensors = {name: torch.from_numpy(array) for name, array in state.items()}
     replace(path, partial(torch.save, tensors))
 
 
-def _write_safetensors(path: Path, model: "Model") -> None:
+def _write_safetensors(path: Path, model: "Model", *, others: Tensors) -> None:
     from jml.models import save_weights
 
-    save_weights(path, model.params, model.batch_stats)
+    save_weights(path, model.params, model.batch_stats, others=others)
 
 
 def _write_stablehlo(path: Path, model: "Model", *, crop: int) -> None:

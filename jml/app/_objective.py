@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -12,6 +13,8 @@ from jml._miner_specs import MINERS
 from jml.app._config import Config, learned
 from jml.losses import Memory
 from jml.training import Rates
+
+from ._class_weights import ClassPlan, ClassView, on_classes
 
 
 class Hyper(NamedTuple):
@@ -24,11 +27,19 @@ class Hyper(NamedTuple):
     miner: Any = None  # the miner's numbers by name
 
 
-def objective_of(config: Config) -> Callable[..., Array]:
+def needs_key(config: Config, plan: ClassPlan | None = None) -> bool:
+    """Whether the objective of a run draws at random, and so needs a ``key=``."""
+    of_miner = config.miner is not None and MINERS[config.miner].random
+    of_sample = plan is not None and plan.sample is not None
+    return of_miner or of_sample or "key" in SPECS[config.loss].takes
+
+
+def objective_of(config: Config, plan: ClassPlan | None = None) -> Callable[..., Array]:
     """Returns ``objective(embeddings, labels, proxies, hyper) -> loss``.
 
-    The proxies are None where the loss has none. It also takes, by keyword, `learned`
-    from `initial_learned`, the `key` of a random miner, and a `memory`.
+    The proxies are None where the loss has none; by the `plan` of a run they are spread
+    over devices, and sampled. The objective also takes, by keyword, `learned` from
+    `initial_learned`, a `key` for what it draws, and a `memory`.
     """
     of_batch = losses.make_objective(config.loss, **_choices(config))
     reduction = None if config.reduction == "mean" else config.reduction
@@ -42,24 +53,37 @@ def objective_of(config: Config) -> Callable[..., Array]:
         key: Array | None = None,
         memory: Memory | None = None,
     ) -> Array:
-        return of_batch(
-            embeddings,
-            labels,
-            proxies,
-            _numbers(config, hyper, learned),
-            memory=memory,
-            miner=_miner(config, hyper, key),
-            reduction=reduction,
-        )
+        miner = _miner(config, hyper, key)
+
+        def of_classes(embeddings, labels, proxies, shared, view: ClassView) -> Array:
+            numbers, key = shared
+            return of_batch(
+                embeddings,
+                labels,
+                proxies,
+                numbers,
+                memory=memory,
+                miner=miner,
+                reduction=reduction,
+                key=key,
+                classes=view.classes,
+                axis_name=view.axis_name,
+                class_axis_name=view.axis_name,
+            )
+
+        shared = _numbers(config, hyper, learned), _key_of_loss(config, key)
+        return on_classes(plan, of_classes, embeddings, labels, proxies, shared, key)
 
     return objective
 
 
-def diagnostics_of(config: Config) -> Callable[..., dict[str, Array]]:
+def diagnostics_of(
+    config: Config, plan: ClassPlan | None = None
+) -> Callable[..., dict[str, Array]]:
     """Returns ``diagnostics(embeddings, labels, proxies, hyper)``, scalars by name.
 
-    It takes `learned` and `key`, too. A number that is learned is among the scalars; of
-    one for each class, their mean.
+    It takes `learned` and `key`, too, and sees the classes that the objective sees. A
+    number that is learned is among the scalars; of one for each class, their mean.
     """
     of_batch = losses.make_diagnostics(config.loss, **_choices(config))
 
@@ -73,7 +97,21 @@ def diagnostics_of(config: Config) -> Callable[..., dict[str, Array]]:
     ) -> dict[str, Array]:
         numbers = _numbers(config, hyper, learned)
         miner = _miner(config, hyper, key)
-        measured = of_batch(embeddings, labels, proxies, numbers, miner=miner)
+
+        def of_classes(embeddings, labels, proxies, numbers, view: ClassView):
+            return of_batch(
+                embeddings,
+                labels,
+                proxies,
+                numbers,
+                miner=miner,
+                classes=view.classes,
+                axis_name=view.axis_name,
+                class_axis_name=view.axis_name,
+            )
+
+        batch = embeddings, labels, proxies
+        measured = on_classes(plan, of_classes, *batch, numbers, key)
         return measured | {name: jnp.mean(numbers[name]) for name in learned or {}}
 
     return diagnostics
@@ -99,6 +137,13 @@ def _numbers(
             start, moved = numbers[h.name], parameters[h.name]
             numbers[h.name] = start * jnp.exp(moved) if h.positive else start + moved
     return numbers
+
+
+def _key_of_loss(config: Config, key: Array | None) -> Array | None:
+    """The key from which the loss itself draws, apart from that of a sample."""
+    if key is None or "key" not in SPECS[config.loss].takes:
+        return None
+    return jax.random.fold_in(key, 1)
 
 
 def _miner(config: Config, hyper: Hyper, key: Array | None) -> Any:

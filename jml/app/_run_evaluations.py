@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jml.app._config import Config
 from jml.data import Dataset
@@ -14,7 +16,7 @@ from jml.training import TrainState
 
 from ._embed import Embedded, Recalls, recalls
 from ._logging import Journal
-from ._run_folder import RunFolder
+from ._run_folder import CLASS_WEIGHTS, TENSOR, RunFolder
 
 
 class RunEvaluations:
@@ -27,6 +29,7 @@ class RunEvaluations:
         dataset: Dataset,
         journal: Journal,
         embed_test: Callable[[Any, Any], Embedded],
+        num_classes: int | None = None,
     ) -> None:
         """Prepares; nothing is measured yet."""
         self.embedded: Embedded | None = None  # of the last evaluation, if it succeeded
@@ -34,6 +37,7 @@ class RunEvaluations:
         self._recalls: Recalls = {}
         self._config, self._run, self._dataset = config, run, dataset
         self._journal, self._embed_test = journal, embed_test
+        self._num_classes = num_classes  # rows after them stand for no class
 
     def evaluate(self, step: int, state: TrainState) -> dict[str, float]:
         """Embeds the test images and returns their Recall@K.
@@ -63,10 +67,16 @@ class RunEvaluations:
             with attempts.at("metrics.jsonl"):
                 journal.evaluation(step, measured)
         if step:
-            params, batch_stats = state.to_evaluate
-            trained = {"params": params["model"], "batch_stats": batch_stats}
+            write_weights = partial(self._write_weights, *state.to_evaluate)
             scores = [score for at, score in journal.scores.items() if at]
             best = bool(measured) and measured[1] >= max(scores)
-            write_weights = partial(save_weights, **trained)
             self._run.save(write_weights, best=best, attempts=attempts)
         self.finished = step == self._config.maxiter
+
+    def _write_weights(self, params: Any, batch_stats: Any, path: Path) -> None:
+        """Writes the network to a path, and the class weights of the loss beside it."""
+        save_weights(path, params=params["model"], batch_stats=batch_stats)
+        if "proxies" in params:
+            weights = np.asarray(params["proxies"])[: self._num_classes]
+            beside = path.with_name(CLASS_WEIGHTS[path.name])
+            save_weights(beside, {}, {}, others={TENSOR: weights})

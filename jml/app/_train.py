@@ -19,7 +19,7 @@ from jml._optional import need
 from jml.app._config import Config
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
-from jml.training import Checkpoints, TrainState, data_mesh, replicate
+from jml.training import Checkpoints, TrainState, data_mesh, replicate_rest
 
 from ._build import Training, build, pick_devices
 from ._distributed import check_same_flags, join, raise_together
@@ -94,12 +94,15 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
             initial_weights=run.saved_config is None,
         )
     embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
-    state = replicate(mesh, training.state)
+    run.notes += training.notes
+    state = replicate_rest(mesh, training.state)
     with ExitStack() as stack:
         state, checkpoints, journal = start(stack, config, run, dataset, state)
         devices, done = mesh.devices.size, int(state.step)
         announce(config, run, dataset, journal, devices=devices, done=done)
-        evaluations = RunEvaluations(config, run, dataset, journal, embed_test)
+        evaluations = RunEvaluations(
+            config, run, dataset, journal, embed_test, batches.num_classes
+        )
         _measure_the_start(config, dataset, state, evaluations, journal)
         for step, score in journal.scores.items():
             checkpoints.set_score(step, score)  # it may have been saved without one

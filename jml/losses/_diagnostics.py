@@ -1,6 +1,7 @@
 """Diagnostics of a loss: what of a batch it still acts on, and mean distances.
 
-They cost another matrix of pairs, which is little beside a network.
+They cost another matrix of pairs, which is little beside a network. That of items and
+classes is made in tiles.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +15,20 @@ from jml._checks import check_choice
 from jml._label_checks import check_batch
 from jml._loss_specs import CONVENTION, SPECS
 from jml.distances import euclidean_distances, normalize, squared_distances
+from jml.pairwise import psum
+from jml.tiles import ClassBatch, ClassDistances, class_distances
 
 from ._objective import Objective, check_hyperparameters, make_objective
 
 Diagnostics = Callable[..., dict[str, Float[Array, ""]]]
+
+
+class Distances(NamedTuple):
+    """Euclidean distances between the items of a batch, and which pairs they are."""
+
+    matrix: Float[Array, "b b"]
+    positive: Bool[Array, "b b"]
+    negative: Bool[Array, "b b"]
 
 
 class Measured(NamedTuple):
@@ -27,11 +38,8 @@ class Measured(NamedTuple):
     convention: str
     embeddings: Float[Array, "b d"]
     labels: Integer[Array, " b"]
-    proxies: Float[Array, "c d"] | None
     hyperparameters: Mapping[str, Any]
-    distances: Float[Array, "b n"]  # Euclidean: to the batch, or to the proxies
-    positive: Bool[Array, "b n"]
-    negative: Bool[Array, "b n"]
+    distances: Distances
     miner: Any = None
 
     def loss(self, embeddings: Float[Array, "b d"] | None = None, **changed: Any):
@@ -39,7 +47,7 @@ class Measured(NamedTuple):
         return self.objective(
             self.embeddings if embeddings is None else embeddings,
             self.labels,
-            self.proxies,
+            None,
             {**self.hyperparameters, **changed},
             miner=self.miner,
         )
@@ -49,16 +57,19 @@ def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
     """What to log of a batch beside its loss, to see whether the loss still learns.
 
     Each is a scalar: "positive_distance" and "negative_distance", the mean Euclidean
-    distance of positive and of negative pairs (with proxies: of items and the proxy of
-    their class, and the other proxies), scaled to length one where the loss does that,
-    and "active":
+    distance of positive and of negative pairs, scaled to length one where the loss does
+    that, and "active":
 
     - contrastive: the fraction of negative pairs inside the margin;
     - triplet: the fraction of mined triplets whose term is above 0;
     - lifted: the fraction of positive pairs whose term is above 0;
-    - proxy_nca: the fraction of items nearer to the proxy of another class;
+    - a loss of proxies or class weights: the fraction of items nearer to another class;
     - a loss whose row names none of these: the fraction of items whose embedding has a
       gradient other than 0.
+
+    With class weights, pairs are of an item and a class: its own, or another. Of
+    several centers the nearest counts. There is one number more, "unknown_labels": how
+    many items are of a class without weights. They are in no positive pair.
 
     Where there are no such pairs, a mean is NaN.
 
@@ -68,9 +79,10 @@ def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
 
     Returns:
         ``diagnostics(embeddings, labels, proxies, hyperparameters)``, scalars by name;
-        see `make_objective` for the arguments, of which it also takes `miner` by
-        keyword: it changes "active" alone, where a gradient is needed for that. They
-        pass no gradient.
+        see `make_objective` for the arguments, of which it also takes these by keyword:
+        `miner`, which changes "active" alone, where a gradient is needed for that; and
+        with class weights `classes`, `axis_name` and `class_axis_name`. They pass no
+        gradient.
 
     Raises:
         ValueError: for an unknown name.
@@ -90,51 +102,71 @@ def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
     as_they_are = choices.get("similarity") == "dot" or not choices.get("normalized", 1)
     directions = spec.unit_length and not as_they_are
 
-    def diagnostics(embeddings, labels, proxies, hyperparameters, *, miner=None):
+    def diagnostics(
+        embeddings,
+        labels,
+        proxies,
+        hyperparameters,
+        *,
+        miner=None,
+        classes=None,
+        axis_name=None,
+        class_axis_name=None,
+    ):
         embeddings, labels, _ = check_batch(name, embeddings, labels)
         check_hyperparameters(name, hyperparameters)
-        embeddings, proxies = jax.lax.stop_gradient((embeddings, proxies))
+        embeddings = jax.lax.stop_gradient(embeddings)
         x = normalize(embeddings) if directions else embeddings
-        if spec.proxies is None:
-            squared = squared_distances(x)
-            same = labels[:, None] == labels[None, :]
-            positive = same & ~jnp.eye(len(labels), dtype=bool)
-        else:
-            squared = squared_distances(x, normalize(proxies))
-            same = labels[:, None] == jnp.arange(len(proxies))[None, :]
-            positive = same
-        distances = euclidean_distances(squared)
-        measured = Measured(
-            objective,
-            convention,
-            embeddings,
-            labels,
-            proxies,
-            hyperparameters,
-            distances,
-            positive,
+        if spec.proxies is not None:
+            word, axes = spec.proxies.argument, (axis_name, class_axis_name)
+            batch = ClassBatch(x, labels, proxies, None, classes, None, *axes, word)
+            return _of_classes(class_distances(name, batch), batch)
+        same = labels[:, None] == labels[None, :]
+        distances = Distances(
+            euclidean_distances(squared_distances(x)),
+            same & ~jnp.eye(len(labels), dtype=bool),
             ~same,
-            miner,
         )
+        batch = embeddings, labels, hyperparameters
+        measured = Measured(objective, convention, *batch, distances, miner)
+        matrix, positive, negative = distances
         return {
             "active": active(measured),
-            "positive_distance": jnp.mean(distances, where=positive),
-            "negative_distance": jnp.mean(distances, where=~same),
+            "positive_distance": jnp.mean(matrix, where=positive),
+            "negative_distance": jnp.mean(matrix, where=negative),
         }
 
     return diagnostics
 
 
+def _of_classes(found: ClassDistances, batch: ClassBatch) -> dict[str, Array]:
+    """The diagnostics of class weights, from the distances of this device's items."""
+
+    def total(values: Array) -> Array:
+        dtype = found.total.dtype
+        return psum(jnp.sum(values, dtype=dtype), batch.axis_name)
+
+    own = jnp.where(found.known, found.own, 0)
+    known = total(found.known)
+    return {
+        "active": total(found.nearest < found.own) / total(jnp.ones_like(found.own)),
+        "positive_distance": total(own) / known,
+        "negative_distance": total(found.total) / total(found.others),
+        "unknown_labels": total(~found.known),
+    }
+
+
 def _items_with_gradient(measured: Measured):
     gradient = jax.grad(measured.loss)(measured.embeddings)
-    return jnp.mean(jnp.any(gradient != 0, axis=1), dtype=measured.distances.dtype)
+    dtype = measured.distances.matrix.dtype
+    return jnp.mean(jnp.any(gradient != 0, axis=1), dtype=dtype)
 
 
 def _negatives_within_margin(measured: Measured):
     # "original" compares squared distances with the margin, "paper" distances.
     power = 1 if measured.convention == "paper" else 2
-    within = measured.distances**power < measured.hyperparameters["margin"]
-    return jnp.mean(within, where=measured.negative)
+    within = measured.distances.matrix**power < measured.hyperparameters["margin"]
+    return jnp.mean(within, where=measured.distances.negative)
 
 
 def _slope_by_margin(measured: Measured):
@@ -153,14 +185,8 @@ def _curvature_by_margin(measured: Measured):
 
 
 def _margin(measured: Measured) -> Float[Array, ""]:
-    return jnp.asarray(measured.hyperparameters["margin"], measured.distances.dtype)
-
-
-def _nearest_proxies(measured: Measured):
-    def nearest(where):
-        return jnp.min(measured.distances, axis=1, where=where, initial=jnp.inf)
-
-    return jnp.mean(nearest(measured.negative) < nearest(measured.positive))
+    dtype = measured.distances.matrix.dtype
+    return jnp.asarray(measured.hyperparameters["margin"], dtype)
 
 
 # By the `diagnostics` of a row: the fraction of what the loss still acts on.
@@ -169,5 +195,4 @@ ACTIVE: dict[str | None, Callable[[Measured], Float[Array, ""]]] = {
     "negatives_within_margin": _negatives_within_margin,
     "slope_by_margin": _slope_by_margin,
     "curvature_by_margin": _curvature_by_margin,
-    "nearest_proxies": _nearest_proxies,
 }

@@ -84,10 +84,11 @@ def make_objective(name: str, **choices: Any) -> Objective:
 
     Returns:
         ``objective(embeddings, labels, proxies, hyperparameters)``, a scalar. It takes
-        `memory`, `miner`, `reduction`, `lengths` and `key` by keyword, as far as the
-        loss does. Proxies are None where the loss has none. Of the mapping of
-        hyperparameters it takes those that the loss has. A loss of two views takes the
-        first and the second item of each class for them, and leaves other items out.
+        `memory`, `miner`, `reduction`, `lengths`, `key`, `classes` and
+        `class_axis_name` by keyword, as far as the loss does, and `axis_name`. Proxies
+        are None where the loss has none. Of the mapping of hyperparameters it takes
+        those that the loss has. A loss of two views takes the first and the second item
+        of each class for them, and leaves other items out.
 
     Raises:
         ValueError: for an unknown name or choice, and by the returned function for
@@ -118,6 +119,9 @@ def make_objective(name: str, **choices: Any) -> Objective:
         reduction=None,
         lengths=None,
         key=None,
+        classes=None,
+        axis_name=None,
+        class_axis_name=None,
     ):
         loss = partial(function_of(name), **choices)
         check_hyperparameters(name, hyperparameters)
@@ -129,7 +133,11 @@ def make_objective(name: str, **choices: Any) -> Objective:
             reduction=reduction,
             lengths=lengths,
             key=key,
+            classes=classes,
+            class_axis_name=class_axis_name,
         )
+        if axis_name is not None:  # which all losses take
+            keywords["axis_name"] = axis_name
         if spec.views:
             embeddings, labels, _ = check_batch(name, embeddings, labels)
             first, second, where = split_views(embeddings, labels)

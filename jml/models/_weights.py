@@ -31,10 +31,22 @@ IMAGENET = {  # torchvision's IMAGENET1K_V1
 }
 
 
-def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) -> None:
+def save_weights(
+    path: str | os.PathLike[str],
+    params: Tree,
+    batch_stats: Tree,
+    *,
+    others: dict[str, np.ndarray] | None = None,
+) -> None:
     """Writes a model as a ``.safetensors`` file with torchvision's names.
 
     The file appears complete or not at all.
+
+    Args:
+        path: of the file.
+        params: parameters of the model.
+        batch_stats: its running statistics.
+        others: more arrays for the file, by name.
 
     Raises:
         UserError: safetensors is not installed.
@@ -46,7 +58,8 @@ def save_weights(path: str | os.PathLike[str], params: Tree, batch_stats: Tree) 
     from safetensors.numpy import save_file
 
     try:
-        replace(path, partial(save_file, to_state_dict(params, batch_stats)))
+        tensors = {**to_state_dict(params, batch_stats), **(others or {})}
+        replace(path, partial(save_file, tensors))
     except SafetensorError as error:  # safetensors hides an OSError in it
         raise OSError(str(error)) from None
 

@@ -36,11 +36,13 @@ one.
 
 The modules, in the order in which they build on each other: `_cut` (weights in tiles),
 `_tile`, `_statistics`, `_two_passes`, `_spread` (over devices), `_inputs` (and a rule
-of differentiation for JAX), `_gradient` (reductions), `_arguments`, `_class_loss`.
+of differentiation for JAX), `_gradient` (reductions), `_arguments`, `_class_loss`,
+and beside it `_distances` (for diagnostics).
 """
 
 from ._arguments import ClassBatch
 from ._class_loss import class_loss
+from ._distances import ClassDistances, class_distances
 from ._spread import present_classes
 from ._statistics import Statistics
 from ._tile import Tile
@@ -48,9 +50,11 @@ from ._two_passes import Formula
 
 __all__ = [
     "ClassBatch",
+    "ClassDistances",
     "Formula",
     "Statistics",
     "Tile",
+    "class_distances",
     "class_loss",
     "present_classes",
 ]

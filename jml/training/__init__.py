@@ -15,7 +15,9 @@ from ._devices import batch_sharding as batch_sharding
 from ._devices import data_mesh as data_mesh
 from ._devices import local_rows as local_rows
 from ._devices import replicate as replicate
+from ._devices import replicate_rest as replicate_rest
 from ._devices import replicated_sharding as replicated_sharding
+from ._devices import shardings_of as shardings_of
 from ._devices import split_batch as split_batch
 from ._fit import fit as fit
 from ._groups import label_groups as label_groups
@@ -52,8 +54,10 @@ __all__ = [
     "peak_memory",
     "prefetch",
     "replicate",
+    "replicate_rest",
     "replicated_sharding",
     "schedule_factor",
+    "shardings_of",
     "split_batch",
     "update_rows",
 ]

@@ -7,6 +7,7 @@ devices there are.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +81,35 @@ def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
         return jax.make_array_from_process_local_data(whole, np.asarray(array))
 
     return jax.tree.map(place, tree)
+
+
+def shardings_of(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Returns the sharding of each array on a mesh, for ``make_step(shardings=)``.
+
+    An array that is on the devices of this mesh already stays as it lies: in equal
+    parts, for example. Every other array is to lie whole on every device.
+    """
+    whole = whole_on("shardings_of", mesh)
+
+    def sharding_of(array: Any) -> Any:
+        sharding = getattr(array, "sharding", None)
+        there = isinstance(sharding, NamedSharding) and sharding.mesh == mesh
+        return sharding if there else whole
+
+    return jax.tree.map(sharding_of, tree)
+
+
+def replicate_rest(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Puts a copy of each array on every device, unless it is on the mesh already.
+
+    It is `replicate` for a state of which some arrays lie in equal parts.
+    """
+    whole = whole_on("replicate_rest", mesh)
+    return jax.tree.map(
+        lambda array, sharding: replicate(mesh, array) if sharding == whole else array,
+        tree,
+        shardings_of(mesh, tree),
+    )
 
 
 def split_batch(mesh: Mesh, batch: PyTree) -> PyTree:

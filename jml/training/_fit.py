@@ -19,7 +19,7 @@ from jml._value_checks import check_fields, check_functions, check_integer
 from jml.errors import Interrupted
 
 from ._checkpoints import Checkpoints
-from ._devices import check_mesh, replicate, split_batch
+from ._devices import check_mesh, replicate_rest, split_batch
 from ._in_flight import WINDOW, InFlight, Measured, NotFinite
 from ._interruption import Interruption
 from ._prefetch import prefetch_any
@@ -84,7 +84,7 @@ def fit(
     key = jax.random.key(0) if key is None else check_key("fit", "key", key)
     if mesh is not None:
         check_mesh("fit", mesh)
-        state, hyper = replicate(mesh, (state, hyper))
+        state, hyper = replicate_rest(mesh, (state, hyper))
 
     def advance(state: TrainState, batch: Any) -> tuple[TrainState, Measured]:
         batch = batch if mesh is None else split_batch(mesh, batch)

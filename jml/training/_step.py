@@ -92,6 +92,7 @@ def make_step(
     *,
     skip_nan: bool = False,
     mesh: Mesh | None = None,
+    shardings: PyTree = None,
 ) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
     """Compiles ``step(state, batch, key, hyper=None) -> (state, measured)``.
 
@@ -112,6 +113,8 @@ def make_step(
             ``hyper.rates``, and moving averages want ``hyper.ema``.
         skip_nan: skip and count a step that is not finite, and train on.
         mesh: the devices that share each batch, from `data_mesh`.
+        shardings: of the state, from `shardings_of`, where devices share some arrays,
+            such as class weights. By default each device has all arrays.
 
     Returns:
         The step. Its ``measured`` has the scalars "loss", "grad_norm", "finite" and
@@ -129,9 +132,9 @@ def make_step(
     check_functions("make_step", loss_of=loss_of)
     check_fields("make_step", "optimizer", optimizer, "init update", OPTIMIZER)
     optimizer = optax.with_extra_args_support(optimizer)
-    shardings = {} if mesh is None else {"out_shardings": whole_on("make_step", mesh)}
+    whole = None if mesh is None else whole_on("make_step", mesh)
 
-    @partial(jax.jit, donate_argnums=0, **shardings)
+    @partial(jax.jit, donate_argnums=0, out_shardings=(shardings or whole, whole))
     def step(
         state: TrainState, batch: Any, key: Array, hyper: Any = None
     ) -> tuple[TrainState, dict[str, Array]]:
@@ -192,8 +195,6 @@ def _remember(state: TrainState, latest: Any, hyper: Any) -> TrainState:
             "make_step: `loss_of` must return (loss, (batch_stats, diagnostics,"
             " (embeddings, labels))), because the state has a memory"
         )
-    embeddings, labels = latest[0]
     is_warm = state.step >= getattr(hyper, "memory_warmup", 0)
-    where = jnp.broadcast_to(is_warm, labels.shape)
-    memory = update_memory(state.memory, embeddings, labels, where=where)
-    return state._replace(memory=memory)
+    where = jnp.broadcast_to(is_warm, len(latest[0][1]))
+    return state._replace(memory=update_memory(state.memory, *latest[0], where=where))

@@ -91,7 +91,7 @@ def test_config_fills_in_every_default():
             chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
             chosen_later |= {"clip_norm", "ema", "freeze", "head_lr", "wandb"}
             chosen_later |= {"coordinator", "processes", "process", "memory"}
-            chosen_later |= {"miner", *BY_MINER[None]}
+            chosen_later |= {"sample_classes", "miner", *BY_MINER[None]}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
                 assert getattr(config, name) == value

@@ -15,7 +15,9 @@ from safetensors.torch import load
 
 from jml.app._config import Config
 from jml.app._export import main
+from jml.app._run_folder import load_class_weights
 from jml.data import center_crop_normalize
+from jml.errors import UserError
 from jml.models import create, embed, save_weights
 from tests.compilation import QUICK
 
@@ -25,7 +27,7 @@ def trained(tmp_path_factory):
     """A run's folder, images, and the embeddings that its network gives them."""
     folder = tmp_path_factory.mktemp("run")
     options = {"arch": "resnet18", "weights": "none", "image_size": 32}
-    config = Config(**options, embedding_dim=8, seed=3)
+    config = Config(**options, embedding_dim=8, seed=3, loss="arcface")
     model = create("resnet18", embedding_dim=8, l2norm=True, seed=3)
     move = np.random.default_rng(0)
     stats = jax.tree.map(
@@ -34,6 +36,8 @@ def trained(tmp_path_factory):
     )
     (folder / "config.json").write_text(json.dumps(asdict(config)))
     save_weights(folder / "weights.safetensors", model.params, stats)
+    others = {"class_weights": np.arange(24, dtype=np.float32).reshape(3, 8)}
+    save_weights(folder / "class_weights.safetensors", {}, {}, others=others)
     images = move.integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
     inputs = center_crop_normalize(images, crop=32)
     run = jax.jit(partial(embed, model.graphdef, train=False), compiler_options=QUICK)
@@ -47,10 +51,13 @@ def test_torchvision_gives_the_same_embeddings_with_exported_weights(
 ):
     folder, _, inputs, expected = trained
     out = tmp_path / "n\udce9t"
-    assert main([str(folder), f"--to={kind}", f"--out={out}"]) == 0
+    flags = [f"--to={kind}", f"--out={out}", "--with_weights"]
+    assert main([str(folder), *flags]) == 0
     assert "divided by their length" in capsys.readouterr().out
     read = {"torch": lambda: torch.load(out, weights_only=True)}
     state = read.get(kind, lambda: load(out.read_bytes()))()
+    weights = state.pop("class_weights")
+    np.testing.assert_array_equal(weights, np.arange(24).reshape(3, 8))
     net = torchvision.models.resnet18()
     net.fc = torch.nn.Linear(512, 8)
     net.load_state_dict(state, strict=True)
@@ -95,8 +102,19 @@ def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
             ["{run}", "--to=torch", "--out=/dev/null/x"],
             "--out: '/dev/null' is no folder",
         ),
+        (
+            ["{run}", "--to=stablehlo", "--with_weights"],
+            "--with_weights: --to stablehlo writes a function of images alone;",
+        ),
     ],
-    ids=["no --to", "unknown --to", "no run", "a file that exists", "no folder"],
+    ids=[
+        "no --to",
+        "unknown --to",
+        "no run",
+        "a file that exists",
+        "no folder",
+        "a function with class weights",
+    ],
 )
 def test_a_mistake_in_an_export_is_one_line(
     trained, tmp_path, capsys, arguments, words
@@ -108,6 +126,17 @@ def test_a_mistake_in_an_export_is_one_line(
     assert error.startswith("python -m jml.export: error: ") and words in error
     assert error.count("\n") == 1
     assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_class_weights_that_are_not_there_are_one_line(tmp_path):
+    words = "--with_weights: --loss triplet has no class weights; leave it out."
+    for loss, line in (("triplet", words), ("cosface", "has no best_class_weights.s")):
+        with pytest.raises(UserError) as error:
+            load_class_weights(tmp_path, Config(loss=loss), which="best")
+        assert line in str(error.value)
+    (tmp_path / "class_weights.safetensors").write_text("no tensors")
+    with pytest.raises(UserError, match=r"^--with_weights: cannot read .* anew"):
+        load_class_weights(tmp_path, Config(loss="cosface"))
 
 
 def test_an_export_to_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):

@@ -19,8 +19,8 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
             raise MemoryError("no room")
         return Embedded(np.eye(6, 4, dtype=np.float32), None)
 
-    def write_weights(path, params, batch_stats):
-        path.write_text(str(params["fails"]))
+    def write_weights(path, params, batch_stats, others=None):
+        path.write_text(str(others or params["fails"]))
 
     monkeypatch.setattr("jml.app._run_evaluations.save_weights", write_weights)
     config = Config(checkpoints_path=str(tmp_path), name="a", maxiter=4)
@@ -29,10 +29,11 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
     run = RunFolder.claim(config)
     run.start(config)
     journal = Journal(config, run)
-    evaluations = RunEvaluations(config, run, dataset, journal, embed_test)
+    evaluations = RunEvaluations(config, run, dataset, journal, embed_test, 3)
 
     def evaluate(step, *, fails):
-        state = SimpleNamespace(to_evaluate=({"model": {"fails": fails}}, {}))
+        params = {"model": {"fails": fails}, "proxies": np.arange(4) + step}
+        state = SimpleNamespace(to_evaluate=(params, {}))
         scores = evaluations.evaluate(step, state)
         evaluations.after_evaluation(step, state)
         return scores
@@ -49,6 +50,9 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
     assert problems == {"evaluation and report": "MemoryError: no room"}
     assert (run.path / "weights.safetensors").read_text() == "True"
     assert (run.path / "best.safetensors").read_text() == "False"
+    for name, step in (("class_weights", 4), ("best_class_weights", 2)):
+        rows = {"class_weights": np.arange(3) + step}  # of classes alone
+        assert (run.path / f"{name}.safetensors").read_text() == str(rows)
     assert not journal.recalls  # what was measured is not of these weights
     journal.close()
     run.release()

@@ -35,6 +35,10 @@ X, LABELS = jnp.asarray(np.eye(4, 2), jnp.float32), jnp.arange(4) // 2
                 ("multi_similarity", "convention=paper"),
                 ("vicreg", "convention=paper"),
                 ("ntxent", "margin=1"),
+                ("contrastive", "centers=2"),
+                ("proxy_nca", "centers=2"),
+                ("triplet", "sample_classes=10"),
+                ("supcon", "shard_classes"),
                 ("contrastive", "loss_lr=1"),
                 ("contrastive", "proxies_lr=1"),
             )

@@ -13,6 +13,7 @@ import optax
 from flax import nnx
 
 from jml._loss_specs import SPECS, variants
+from jml.app._class_weights import draw_weights, plan_classes
 from jml.app._config import Config
 from jml.app._distributed import join
 from jml.app._objective import Hyper, diagnostics_of, objective_of
@@ -28,7 +29,9 @@ from jml.training import (
     make_loss,
     make_step,
     replicate,
+    replicate_rest,
     replicated_sharding,
+    shardings_of,
     split_batch,
 )
 from tests.compilation import quickly
@@ -72,6 +75,8 @@ def chosen(functions):
     def branch(function):  # all return the same types: some fractions are float32
         def of_batch(embeddings, *rest):
             values = function(embeddings, *rest)
+            if isinstance(values, dict):  # which some losses have more of
+                values = {"unknown_labels": 0.0 * embeddings[0, 0], **values}
             return jax.tree.map(lambda value: value.astype(embeddings.dtype), values)
 
         return of_batch
@@ -179,12 +184,66 @@ def trained(mesh, folder):
     return np.asarray(state.params)
 
 
+def trained_classes(mesh, folder):
+    """The class weights after four steps, spread over the devices and sampled.
+
+    Two centers of 6 classes take 64 rows, all of which are in each sample. The second
+    half of the steps begins with a checkpoint, which half of the devices can read, too.
+    """
+    config = Config(loss="arcface", centers=2, embedding_dim=DIM, shard_classes=True)
+    rng, hyper = np.random.default_rng(2), Hyper(Rates(), NUMBERS, ema=0.5)
+    first = rng.normal(size=(16, DIM)).astype(np.float32) / 4
+    plan = plan_classes(config, CLASSES, mesh)
+    plan = plan._replace(sample=plan.rows // mesh.size)
+    objective, measure = objective_of(config, plan), diagnostics_of(config, plan)
+    optimizer = optax.adam(0.01)
+
+    def loss(params, stats, batch, key, hyper):
+        images, labels = batch
+        batch = images @ params["linear"], labels, params["proxies"], hyper
+        return objective(*batch, key=key), (stats, measure(*batch, key=key))
+
+    def start(mesh):
+        weights = draw_weights(config, plan._replace(mesh=mesh), jax.random.key(0))
+        params = {"linear": first, "proxies": weights}
+        return replicate_rest(mesh, init_state(params, {}, optimizer, average=True))
+
+    def batch(step):
+        rng = np.random.default_rng(step)
+        labels = rng.integers(-1, CLASSES, BATCH)
+        images = rng.normal(size=(BATCH, 16)) + np.eye(CLASSES, 16)[labels]
+        return images.astype(np.float32), labels
+
+    shardings = shardings_of(mesh, start(mesh))
+    step = make_step(loss, optimizer, mesh=mesh, shardings=shardings)
+    measured = []
+    for steps in (2, 4):
+        checkpoints = Checkpoints(folder)
+        state = checkpoints.restore(start(mesh))
+        fewer = start(data_mesh(mesh.devices.ravel()[: max(1, mesh.size // 2)]))
+        jax.tree.map(assert_equal_parts, state, checkpoints.restore(fewer))
+        options = {"steps": steps, "checkpoints": checkpoints, "mesh": mesh}
+        state = fit(step, state, batch, hyper=hyper, log=measured.append, **options)
+        checkpoints.close()
+    assert shardings_of(mesh, state) == shardings
+    numbers = [[r["loss"], r["active"], r["unknown_labels"]] for r in measured]
+    return np.append(np.asarray(state.params["proxies"]).ravel(), numbers)
+
+
+def assert_equal_parts(array, restored):
+    """The same values, in equal parts where those of `array` are."""
+    np.testing.assert_array_equal(array, restored)
+    assert array.sharding.spec == restored.sharding.spec
+
+
 def compute(out):
     mesh = data_mesh()
     found = results(mesh, "float32")
     with jax.enable_x64(True):
         found |= results(mesh, "float64")
     found["trained"] = trained(mesh, f"{out}.checkpoints")
+    if jax.process_count() == 1:  # which alone can share classes
+        found["classes"] = trained_classes(mesh, f"{out}.classes")
     if jax.process_index() == 0:
         np.savez(out, devices=mesh.size, **found)
 

@@ -61,3 +61,9 @@ def test_losses_and_gradients_on_more_devices_are_those_of_one(
 def test_training_with_a_resume_ends_where_one_device_does(computed, devices):
     expected, found = computed["1"]["trained"], computed[devices]["trained"]
     assert_close(found, expected, 1e-5, f"{devices} devices and one, six steps")
+
+
+@pytest.mark.slow
+def test_class_weights_in_parts_train_as_those_of_one_device(computed):
+    expected, found = computed["1"]["classes"], computed["8"]["classes"]
+    assert_close(found, expected, 1e-5, "8 devices and one, class weights in parts")

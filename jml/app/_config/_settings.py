@@ -24,6 +24,18 @@ class Settings(LossSettings):
         "use of the proxies of a loss: trained, or fixed as initialised",
         choices=("trained", "fixed"),
     )
+    centers: int | None = flags.loss(
+        None, "number of centers that a class has in the loss's weights", **flags.count
+    )
+    sample_classes: int | None = flags.loss(
+        None,
+        "number of classes, drawn anew for each step, with which a batch is compared;"
+        " default: all",
+        **flags.count,
+    )
+    shard_classes: bool = flags.loss(
+        False, "class weights in equal parts on the devices, instead of all on each"
+    )
 
     reduction: str = flags.loss(
         "mean",

@@ -12,15 +12,22 @@ from ._defaults import BY_LOSS, BY_MINER
 from ._earlier_names import as_passed
 from ._settings import Settings
 
-SHARED = ("memory", "miner", "reduction")  # flags that are named like the arguments
+# By flag, the argument that a loss has to take.
+SHARED = {
+    "memory": "memory",
+    "miner": "miner",
+    "reduction": "reduction",
+    "sample_classes": "classes",
+    "shard_classes": "class_axis_name",
+}
 
 
 def check_shared(config: Settings) -> None:
     """Raises a UserError for a flag that the loss cannot use."""
     spec = SPECS[config.loss]
-    takes = {**dict.fromkeys(SHARED, False), **dict.fromkeys(spec.takes, True)}
-    for name in SHARED:
-        if getattr(config, name) != getattr(Settings, name) and not takes[name]:
+    for name, argument in SHARED.items():
+        passed = getattr(config, name) != getattr(Settings, name)
+        if passed and argument not in spec.takes:
             raise _unusable([name], config)
     if spec.views:
         _check_views(config)

@@ -5,13 +5,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from jml._loss_specs import SPECS
 from jml._names import quoted
+from jml._optional import need
 from jml.app._config import Config, by_present_names
-from jml.errors import UserError
+from jml.errors import UserError, reason_of
 from jml.models import Model, create
 
 # The weights at the last evaluation, and at that with the highest Recall@1.
 WEIGHTS = {"last": "weights.safetensors", "best": "best.safetensors"}
+# Beside each of these files, that of the loss's class weights; and their name in it.
+CLASS_WEIGHTS = {
+    WEIGHTS["last"]: "class_weights.safetensors",
+    WEIGHTS["best"]: "best_class_weights.safetensors",
+}
+TENSOR = "class_weights"
 
 
 def read_config(folder: Path) -> Config:
@@ -65,3 +75,34 @@ def load_model(folder: Path, config: Config, *, which: str = "last") -> Model:
         l2norm=config.l2norm,
         weights=str(weights),
     )
+
+
+def load_class_weights(
+    folder: Path, config: Config, *, which: str = "last"
+) -> dict[str, np.ndarray]:
+    """Returns the class weights of a run, by the name of their tensor.
+
+    Raises:
+        UserError: the loss has none, or they are not there.
+    """
+    if SPECS[config.loss].proxies is None:
+        raise UserError(
+            f"--with_weights: --loss {config.loss} has no class weights; leave it out."
+        )
+    path = folder / CLASS_WEIGHTS[WEIGHTS[which]]
+    if not path.is_file():
+        raise UserError(
+            f"--with_weights: {quoted(folder)} has no {path.name}: the run has not come"
+            " to its first evaluation, or is of an earlier version; --resume writes it."
+        )
+    need(f"reading {quoted(path)}", "safetensors")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"--with_weights: cannot read {quoted(path)}: {reason_of(error)}; --resume"
+            " writes it anew."
+        ) from None

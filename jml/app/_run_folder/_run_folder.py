@@ -21,11 +21,11 @@ from jml.errors import UserError
 from jml.report import FILES, save_plot
 
 from ._claim import has_checkpoint, latest_name, lock_folder, new_name
-from ._finished_run import WEIGHTS, read_config, read_records
+from ._finished_run import CLASS_WEIGHTS, WEIGHTS, read_config, read_records
 
 # Everything in the folder of a run.
 RUN_FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
-RUN_FILES += (*FILES, "checkpoints", "tensorboard")
+RUN_FILES += (*CLASS_WEIGHTS.values(), *FILES, "checkpoints", "tensorboard")
 
 FLAG = "--checkpoints_path"  # what errors name when the folder cannot be written
 

@@ -73,9 +73,25 @@ def _checksum(about: Mapping[str, Any]) -> int:
 
 def describe(array: Any) -> list[Any]:
     """Returns shape, dtype and the CRC-32 of an array's bytes."""
-    local = array.addressable_data(0) if isinstance(array, jax.Array) else array
-    content = np.ascontiguousarray(local).view(np.uint8)
-    return [*_shape_and_dtype(array), zlib.crc32(content.data)]
+    checksum = 0
+    for part in _parts(array):
+        content = np.ascontiguousarray(part).view(np.uint8)
+        checksum = zlib.crc32(content.data, checksum)
+    return [*_shape_and_dtype(array), checksum]
+
+
+def _parts(array: Any) -> list[Any]:
+    """The array, or its rows on one device after the other: the same bytes."""
+    if not isinstance(array, jax.Array):
+        return [array]
+    shards = array.addressable_shards
+    if array.is_fully_replicated:
+        return [shards[0].data]
+    first = [shard for shard in shards if shard.replica_id == 0]
+    whole = [slice(None)] * (array.ndim - 1)
+    if not array.is_fully_addressable or any(list(s.index[1:]) != whole for s in first):
+        return [array]
+    return [s.data for s in sorted(first, key=lambda s: s.index[0].start or 0)]
 
 
 def _shape_and_dtype(array: Any) -> list[Any]:
