@@ -38,13 +38,20 @@ def of_pml(name, weights):
         loss, options = pml.SubCenterArcFaceLoss, {"margin": np.radians(DEGREES)}
     elif name == "cosface":
         loss, options = pml.CosFaceLoss, {}
+    elif name == "proxy_nca":
+        loss, options = pml.ProxyNCALoss, {"own_in_denominator": True}
+    elif name == "proxy_anchor":
+        loss, options = pml.ProxyAnchorLoss, {}
     else:
         loss, options = pml.NormalizedSoftmaxLoss, {}
     sizes = {"num_classes": classes, "embedding_size": dim}
     if centers:
         sizes["sub_centers"] = centers[0]
     module = loss(**sizes)
-    module.W.data = tensor(weights.reshape(-1, dim).T.copy())
+    if hasattr(module, "proxies"):
+        module.proxies.data = tensor(weights)
+    else:
+        module.W.data = tensor(weights.reshape(-1, dim).T.copy())
     return module, options
 
 
@@ -53,6 +60,8 @@ FUNCTIONS = {
     "sub-centers": losses.arcface_loss,
     "cosface": losses.cosface_loss,
     "normalized_softmax": losses.normalized_softmax_loss,
+    "proxy_nca": losses.proxy_nca_loss,
+    "proxy_anchor": losses.proxy_anchor_loss,
 }
 
 

@@ -90,20 +90,27 @@ def check_labels_fit(name: str, argument: str, labels) -> None:
 
 
 def warn_of_labels(
-    name: str, labels, where, proxies, *, word: str = "proxy", depth: int = 3
+    name: str,
+    labels,
+    where,
+    proxies,
+    *,
+    word: str = "proxy",
+    effect: str = "add 0 to the loss",
+    depth: int = 3,
 ) -> None:
     """Warns of labels without a proxy, if labels are known before anything runs.
 
     The warning points at the caller of the public function, which is at this `depth` of
     calls. Its text is the same for every batch, so that Python prints it once for a
-    place. Proxies may go by another `word`.
+    place. Proxies may go by another `word`, and labels may have another `effect`.
     """
     labels, classes = known_array(as_array(labels)), len(as_array(proxies))
     where = np.True_ if where is None else known_array(as_array(where))
     if labels is not None and where is not None and np.any((labels >= classes) & where):
         warnings.warn(
-            f"{name}: `labels` of {classes} and above have no {word}, and add 0 to the "
-            f"loss; they count from 0, so pass labels - 1 if yours are 1 to {classes}",
+            f"{name}: `labels` of {classes} and above have no {word}, and {effect};"
+            f" they count from 0, so pass labels - 1 if yours are 1 to {classes}",
             stacklevel=depth,
         )
 

@@ -122,6 +122,7 @@ from ._normalized_softmax import normalized_softmax_loss as normalized_softmax_l
 from ._ntxent import ntxent_loss as ntxent_loss
 from ._objective import make_objective as make_objective
 from ._pnp import pnp_loss as pnp_loss
+from ._proxy_anchor import proxy_anchor_loss as proxy_anchor_loss
 from ._proxy_nca import init_proxies as init_proxies
 from ._proxy_nca import proxy_nca_loss as proxy_nca_loss
 from ._ranked_list import ranked_list_loss as ranked_list_loss
@@ -173,6 +174,7 @@ __all__ = [
     "normalized_softmax_loss",
     "ntxent_loss",
     "pnp_loss",
+    "proxy_anchor_loss",
     "proxy_nca_loss",
     "ranked_list_loss",
     "recall_at_k_loss",

@@ -43,6 +43,7 @@ and beside it `_distances` (for diagnostics).
 from ._arguments import ClassBatch
 from ._class_loss import class_loss
 from ._distances import ClassDistances, class_distances
+from ._columns import Columns
 from ._spread import present_classes
 from ._statistics import Statistics
 from ._tile import Tile
@@ -51,6 +52,7 @@ from ._two_passes import Formula
 __all__ = [
     "ClassBatch",
     "ClassDistances",
+    "Columns",
     "Formula",
     "Statistics",
     "Tile",

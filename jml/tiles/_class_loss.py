@@ -14,6 +14,7 @@ from jml.distances import as_compute, normalize
 from jml.pairwise import on_auto_axes, psum
 
 from ._arguments import ClassBatch, check_class_batch, check_each
+from ._columns import Columns, columns_loss
 from ._gradient import each_loss, reduced_loss
 from ._inputs import Data, Inputs, Setting
 from ._spread import Spread
@@ -22,21 +23,22 @@ from ._two_passes import Formula
 
 def class_loss(
     name: str,
-    formula: Formula,
+    formula: Formula | Columns,
     batch: ClassBatch,
     numbers: Mapping[str, Any],
     *,
     each: Mapping[str, Any] | None = None,
     reduction: str = "mean",
 ) -> Float[Array, "*b"]:
-    """The loss of a formula: each item's loss, and their mean.
+    """The loss of a formula: each item's loss, or each class's, and their mean.
 
     It compiles once for each formula, and shape of the batch and the weights. So the
     functions of a formula must be module-level ones, not lambdas or closures.
 
     Args:
         name: the name of the loss, with which its errors begin.
-        formula: of the sums over an item's row.
+        formula: of the sums over an item's row (`Formula`), or of a class's column
+            (`Columns`), which takes no `each` and is reduced by the mean.
         batch: the embeddings, the class weights, and the other arguments that losses of
             class weights share.
         numbers: scalars by name, each of which may be differentiated.
@@ -51,6 +53,8 @@ def class_loss(
         ValueError: for a wrong type, shape or dtype.
     """
     batch = check_class_batch(name, batch, reduction)
+    if isinstance(formula, Columns) and (each or reduction != "mean"):
+        raise ValueError(f"{name}: a loss of columns has no `each` and the mean alone")
     x = batch.embeddings
     all_here = batch.classes is None and batch.class_axis_name is None
     if all_here and batch.argument == "weights":  # losses of proxies warn themselves
@@ -82,7 +86,7 @@ def _class_loss(
     scalars: dict[str, Any],
     each: dict[str, Any],
     *,
-    formula: Formula,
+    formula: Formula | Columns,
     reduction: str,
     setting: Setting,
 ) -> Float[Array, "*b"]:
@@ -97,6 +101,9 @@ def _class_loss(
     if not len(x) or not len(weights):
         zero = psum(jnp.sum(x[:0]), setting.spread.batch or None)
         return zero + jnp.zeros(len(x)) if reduction == "none" else zero
-    run = each_loss if reduction == "none" else reduced_loss
-    run = partial(run, reduction, formula, setting=setting)
+    if isinstance(formula, Columns):
+        run = partial(columns_loss, formula, setting=setting)
+    else:
+        run = each_loss if reduction == "none" else reduced_loss
+        run = partial(run, reduction, formula, setting=setting)
     return on_auto_axes(run, inputs, data)
