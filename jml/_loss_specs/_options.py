@@ -139,12 +139,12 @@ def temperature(default: float, learned: str | None = "number") -> Hyperparamete
     )
 
 
-def alpha(default: float) -> Hyperparameter:
+def alpha(default: float, **rest: Any) -> Hyperparameter:
     text = (
-        "sharpness in positive pairs (multi_similarity), exponent of Dq (pnp), or"
-        " distance of negatives (ranked_list)"
+        "sharpness in positive pairs (multi_similarity), factor on cosines"
+        " (proxy_anchor), exponent of Dq (pnp), or distance of negatives (ranked_list)"
     )
-    return Hyperparameter("alpha", text, default, above=0)
+    return Hyperparameter("alpha", text, default, above=0, **rest)
 
 
 def beta(default: float, **rest: Any) -> Hyperparameter:

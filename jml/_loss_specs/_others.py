@@ -16,6 +16,7 @@ from ._options import (
     PLUS,
     SCALE,
     TOWERS,
+    alpha,
     gamma,
     margin,
     temperature,
@@ -43,6 +44,11 @@ OTHERS: dict[str, LossSpec] = {
         ),
         choices=(OWN_IN_DENOMINATOR,),
         **{**OF_CLASSES, "proxies": Proxies()},
+    ),
+    "proxy_anchor": row(
+        margin(0.1),
+        alpha(32.0),
+        **{**OF_CLASSES, "proxies": Proxies(), "takes": ()},
     ),
     "margin_softmax": row(
         _OF_COSINES,

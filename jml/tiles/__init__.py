@@ -34,10 +34,29 @@ classes, the second makes the gradient from how `finish` changes with each sum. 
 may share the batch, the classes, or both. Embeddings and weights are scaled to length
 one.
 
+A loss may go by classes instead: each class is an anchor, and its column of the matrix
+has all items. `Columns` has one function of a tile, whose entries are [b, t]. It
+returns the totals and the numbers of terms of the tile's classes, a pair for each part
+of the loss, and the loss is the sum of the parts' means:
+
+>>> from jml.tiles import Columns
+>>> def terms(tile):
+...     (cosine,) = tile.values
+...     farthest = jnp.min(cosine, axis=0, where=tile.own, initial=1.0)
+...     nearest = jnp.max(cosine, axis=0, where=tile.other, initial=-1.0)
+...     some = jnp.any(tile.own, axis=0) & jnp.any(tile.other, axis=0)
+...     return [(jnp.where(some, jnp.maximum(0, nearest - farthest + 0.3), 0), some)]
+>>> def hardest_loss(embeddings, labels, weights, *, where=None):
+...     batch = ClassBatch(embeddings, labels, weights, where)
+...     return class_loss("hardest_loss", Columns(terms), batch, {})
+>>> x, labels = jnp.array([[2.0, 1.0], [2.0, 2.0]]), jnp.array([0, 1])
+>>> print(f"{hardest_loss(x, labels, weights):.4f}")
+0.0764
+
 The modules, in the order in which they build on each other: `_cut` (weights in tiles),
 `_tile`, `_statistics`, `_two_passes`, `_spread` (over devices), `_inputs` (and a rule
-of differentiation for JAX), `_gradient` (reductions), `_arguments`, `_class_loss`,
-and beside it `_distances` (for diagnostics).
+of differentiation for JAX), `_gradient` (reductions), `_columns`, `_arguments`,
+`_class_loss`, and beside it `_distances` (for diagnostics).
 """
 
 from ._arguments import ClassBatch

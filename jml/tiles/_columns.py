@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jml._numerics import inverse
 from jml.pairwise import AxisName, count_devices, psum, pvary_like
 
-from ._cut import Cut, fold, put, take
+from ._cut import Cut, fold
 from ._inputs import Data, Inputs, Setting, names_of_classes, sides_of, with_gradient
 from ._spread import Spread, sum_over_classes
-from ._tile import Items, make_tile, slopes_by_both, unit_centers
-from ._two_passes import Classes, Numbers, Slopes
+from ._tile import Items, Tile
+from ._two_passes import Classes, Numbers, Slopes, pull_tiles, tile_of
 
-Parts = Sequence[tuple[Float[Array, " t"], Float[Array, " t"]]]
+# Of each part totals, and numbers of terms: booleans for 0 or 1.
+Parts = Sequence[tuple[Float[Array, " t"], Shaped[Array, " t"]]]
 
 
 class Columns(NamedTuple):
@@ -101,9 +102,7 @@ def _count(
     """The number of terms of each part. XLA makes no products for it."""
 
     def numbers(turn: Any) -> Float[Array, " p"]:
-        part = take(*classes, cut, turn)
-        centers = unit_centers(part.weights, items.embeddings.dtype)
-        tile = make_tile(items, centers, part, formula.measure)
+        tile = tile_of(formula.measure, items, classes, cut, turn)
         parts = formula.terms(tile, **scalars)
         counts = [jnp.sum(number, dtype=total.dtype) for total, number in parts]
         return jax.lax.stop_gradient(jnp.stack(counts))
@@ -122,32 +121,15 @@ def _sum_tiles(
     scales: Float[Array, " p"],
 ) -> tuple[Float[Array, ""], Slopes]:
     """The total of all parts, each times its scale, and the total's gradient."""
-    x = items.embeddings
 
-    def add_tile(carry: tuple[Float[Array, ""], Slopes], turn: Any):
-        total, found = carry
-        part = take(*classes, cut, turn)
-        weights = pvary_like(x, part.weights)
-        centers, to_weights = jax.vjp(lambda w: unit_centers(w, x.dtype), weights)
-        tile = make_tile(items, centers, part, formula.measure)
-
-        def sum_terms(values, scalars):
-            parts = formula.terms(tile._replace(values=values), **scalars)
+    def pull(tile: Tile, scalars: Numbers):
+        def sum_terms(values, centers, scalars):
+            seen = tile._replace(values=values, centers=centers)
+            parts = formula.terms(seen, **scalars)
             return jnp.stack([jnp.sum(totals) for totals, _ in parts]) @ scales
 
-        value, back = jax.vjp(sum_terms, tile.values, scalars)
-        by_values, by_numbers = back(jnp.ones_like(value))
-        by_items, by_centers = slopes_by_both(
-            items, centers, tile.values, by_values, formula.measure
-        )
-        (by_part,) = to_weights(by_centers)
-        found = Slopes(
-            found.items + by_items,
-            put(found.weights, by_part, cut, turn),
-            jax.tree.map(jnp.add, found.numbers, by_numbers),
-        )
-        return total + value, found
+        value, back = jax.vjp(sum_terms, tile.values, tile.centers, scalars)
+        return value, back(jnp.ones_like(value))
 
     zero = jnp.zeros_like(scales[0])
-    start = zero, jax.tree.map(jnp.zeros_like, Slopes(x, classes.weights, scalars))
-    return fold(add_tile, start, cut, (x, classes.weights))
+    return pull_tiles(pull, formula.measure, items, classes, scalars, cut, zero)

@@ -7,7 +7,7 @@ a part of the classes has to tell the others its sums alone.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from ._statistics import (
 )
 from ._tile import Items, Tile, make_tile, slopes_by_both, unit_centers
 
+T = TypeVar("T")
 Numbers = dict[str, Any]  # arrays by name: scalars, and those with one for each item
 
 
@@ -81,7 +82,7 @@ def sum_rows_of_classes(
     """
 
     def entries(turn: Any) -> Statistics:
-        tile = _tile(formula, items, classes, cut, turn)
+        tile = tile_of(formula.measure, items, classes, cut, turn)
         return sum_entries(formula.elements(tile, **numbers))
 
     start = nothing(jax.eval_shape(lambda: entries(0)))
@@ -90,12 +91,11 @@ def sum_rows_of_classes(
     return add_devices(found, axis_name)
 
 
-def _tile(
-    formula: Formula, items: Items, classes: Classes, cut: Cut, turn: Any
-) -> Tile:
+def tile_of(measure: str, items: Items, classes: Classes, cut: Cut, turn: Any) -> Tile:
+    """Tile number `turn`."""
     part = take(*classes, cut, turn)
     centers = unit_centers(part.weights, items.embeddings.dtype)
-    return make_tile(items, centers, part, formula.measure)
+    return make_tile(items, centers, part, measure)
 
 
 def slopes_by_entries(
@@ -118,32 +118,61 @@ def slopes_by_entries(
         sums: from `sum_rows_of_classes`.
         slopes: how the loss changes with each of these.
     """
-    x = items.embeddings
 
-    def add_tile(found: Slopes, turn: Any) -> Slopes:
-        part = take(*classes, cut, turn)
-        weights = pvary_like(x, part.weights)
-        centers, to_weights = jax.vjp(lambda w: unit_centers(w, x.dtype), weights)
-        tile = make_tile(items, centers, part, formula.measure)
-
+    def pull(tile: Tile, numbers: Numbers):
         def elements(values, centers, numbers):
             seen = tile._replace(values=values, centers=centers)
             return formula.elements(seen, **numbers)
 
-        entries, to_values = jax.vjp(elements, tile.values, centers, numbers)
-        by_entries = slopes_of_entries(entries, sums, slopes)
-        by_values, by_centers, by_numbers = to_values(by_entries)
+        entries, back = jax.vjp(elements, tile.values, tile.centers, numbers)
+        return (), back(slopes_of_entries(entries, sums, slopes))
+
+    return pull_tiles(pull, formula.measure, items, classes, numbers, cut, ())[1]
+
+
+def pull_tiles(
+    pull: Callable[[Tile, Numbers], tuple[T, Any]],
+    measure: str,
+    items: Items,
+    classes: Classes,
+    numbers: Numbers,
+    cut: Cut,
+    total: T,
+) -> tuple[T, Slopes]:
+    """Adds up what all tiles give, and the gradient by items and weights.
+
+    Args:
+        pull: of a tile and the numbers: what to add to the total, and the gradient by
+            the tile's values, its centers and the numbers.
+        measure: of the tiles.
+        items: the batch.
+        classes: those of this device.
+        numbers: scalars by name.
+        cut: how the classes are cut into tiles.
+        total: of no tile.
+    """
+    x = items.embeddings
+
+    def add_tile(carry: tuple[T, Slopes], turn: Any) -> tuple[T, Slopes]:
+        total, found = carry
+        part = take(*classes, cut, turn)
+        weights = pvary_like(x, part.weights)
+        centers, to_weights = jax.vjp(lambda w: unit_centers(w, x.dtype), weights)
+        tile = make_tile(items, centers, part, measure)
+        more, (by_values, by_centers, by_numbers) = pull(tile, numbers)
         by_items, through_values = slopes_by_both(
-            items, centers, tile.values, by_values, formula.measure
+            items, centers, tile.values, by_values, measure
         )
         (by_part,) = to_weights(jax.tree.map(jnp.add, by_centers, through_values))
-        return Slopes(
+        found = Slopes(
             found.items + by_items,
             put(found.weights, by_part, cut, turn),
             jax.tree.map(jnp.add, found.numbers, by_numbers),
         )
+        return jax.tree.map(jnp.add, total, more), found
 
     start = jax.tree.map(jnp.zeros_like, Slopes(x, classes.weights, numbers))
-    start = start._replace(weights=no_gradient(classes.weights, cut))
-    found = fold(add_tile, start, cut, (x, classes.weights))
-    return found._replace(weights=found.weights.reshape(classes.weights.shape))
+    start = total, start._replace(weights=no_gradient(classes.weights, cut))
+    total, found = fold(add_tile, start, cut, (x, classes.weights))
+    by_weights = found.weights.reshape(classes.weights.shape)
+    return total, found._replace(weights=by_weights)

@@ -28,6 +28,8 @@ WAYS = {
     "batch over both": (("a", "b"), "b"),
     "classes over both": ("a", ("a", "b")),
 }
+OF_PROXIES = [("proxy_nca", "two axes")]
+OF_PROXIES += [("proxy_anchor", way) for way in ("batch", "classes over both", "jit")]
 RUNS = [(way, "mean") for way in WAYS] + [("both", "none"), ("two axes", "none")]
 
 
@@ -73,6 +75,17 @@ def softmaxes(x, weights, scale, margin, labels, where, **options):
     )
 
 
+def proxy_anchor(x, proxies, scale, margin, labels, where, **options):
+    options = {k: v for k, v in options.items() if k != "reduction"}
+    options |= {"where": where, "block_size": TILE, "margin": scale / 100}
+    return losses.proxy_anchor_loss(x, labels, proxies, alpha=scale, **options)
+
+
+def proxy_nca(x, proxies, scale, margin, labels, where, **options):
+    options |= {"where": where, "block_size": TILE, "own_in_denominator": True}
+    return losses.proxy_nca_loss(x, labels, proxies, scale=scale, **options)
+
+
 def arguments():
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(BATCH, DIM)), rng.normal(size=(CLASSES, DIM))
@@ -112,6 +125,15 @@ def programs(mesh):
     function = gradients(mapped(mesh, "a", "b", "mean", sampled))
     yield "sampled/mean", function, (P("a"), P("b"))
     yield "jit/mean", gradients(loss), (P(), P(("a", "b")))
+    for function in (proxy_nca, proxy_anchor):
+        yield f"{function.__name__}/one", gradients(function), ()
+    for name, way in OF_PROXIES:
+        function = {"proxy_nca": proxy_nca, "proxy_anchor": proxy_anchor}[name]
+        if way == "jit":
+            yield f"{name}/{way}", gradients(function), (P(), P(("a", "b")))
+            continue
+        function = gradients(mapped(mesh, *WAYS[way], "mean", function))
+        yield f"{name}/{way}", function, tuple(map(P, WAYS[way]))
     yield "softmaxes/one", gradients(softmaxes), ()
     function = gradients(mapped(mesh, "a", "b", "mean", softmaxes))
     yield "softmaxes/mean", function, (P("a"), P("b"))

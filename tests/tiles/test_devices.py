@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.parity import assert_close
-from tests.tiles.spread import CLASSES, DIM, RUNS, WAYS
+from tests.tiles.spread import CLASSES, DIM, OF_PROXIES, RUNS, WAYS
 
 pytestmark = pytest.mark.slow  # all of it runs in a process of its own
 
@@ -37,6 +37,14 @@ def test_losses_and_gradients_of_spread_classes_equal_one_device(
 def test_losses_whose_margins_depend_on_the_batch_equal_one_device(of_eight):
     found, expected = of_eight["softmaxes/mean"], of_eight["softmaxes/one"]
     assert_close(found, expected, 1e-12, label="softmaxes")
+
+
+@pytest.mark.parametrize(("name", "way"), OF_PROXIES)
+def test_losses_of_spread_proxies_equal_one_device(of_eight, name, way):
+    expected = of_eight[f"{name}/one"]
+    assert_close(of_eight[f"{name}/{way}"], expected, 1e-12, label=f"{name}, {way}")
+    devices = {"batch": 1, "two axes": 4}.get(way, 8)
+    assert of_eight[f"{name}/{way}/array"] <= 2 * CLASSES * DIM / devices
 
 
 @pytest.mark.parametrize("way", ["jit", "sampled"])

@@ -122,3 +122,33 @@ def soft_triple(x, weights, labels, where, scale, gamma, margin, regularization)
     )
     apart = apart / (classes * centers * (centers - 1))
     return {i: v + regularization * apart for i, v in found.items()}
+
+
+def proxy_nca(x, proxies, labels, where, scale, own_in_denominator=False):
+    """Movshovitz-Attias 2017; with the own proxy in the sum, Teh 2020."""
+    found, classes = {}, range(len(proxies))
+    exponents = -scale * ((unit(x)[:, None] - unit(proxies)) ** 2).sum(2)
+    for i, label in enumerate(labels):
+        others = [c for c in classes if c != label]
+        if not where[i] or not len(classes):
+            continue
+        found[i] = 0 * exponents.sum()
+        if label in classes and others:
+            summed = list(classes) if own_in_denominator else others
+            found[i] = torch.logsumexp(exponents[i, summed], 0) - exponents[i, label]
+    return found
+
+
+def proxy_anchor(x, proxies, labels, where, margin, alpha):
+    """Kim 2020: a sum over classes, which is one number of the whole batch."""
+    cosine, pull, push = cosines(x, proxies)[:, :, 0], [], []
+    zero = torch.zeros(1, dtype=x.dtype)
+    for c in range(len(proxies)):
+        own = torch.tensor(where & (labels == c))
+        other = torch.tensor(where & (labels != c))
+        if own.any():
+            pulled = torch.cat([zero, -alpha * (cosine[own, c] - margin)])
+            pull.append(torch.logsumexp(pulled, 0))
+        pushed = torch.cat([zero, alpha * (cosine[other, c] + margin)])
+        push.append(torch.logsumexp(pushed, 0))
+    return {0: sum(pull) / max(len(pull), 1) + sum(push) / len(push)}
