@@ -61,8 +61,8 @@ of differentiation for JAX), `_gradient` (reductions), `_columns`, `_arguments`,
 
 from ._arguments import ClassBatch
 from ._class_loss import class_loss
-from ._distances import ClassDistances, class_distances
 from ._columns import Columns
+from ._distances import ClassDistances, class_distances
 from ._spread import present_classes
 from ._statistics import Statistics
 from ._tile import Tile
