@@ -21,6 +21,8 @@ NAME = "margin_softmax"
 NUMBERS = {"scale": 9.0, "angular": 0.5, "additive": 0.1}
 # By classes and centers: the classes of a tile. Each is compiled once.
 SHAPES = {(2, 1): None, (1, 1): 1, (17, 1): 4, (12, 3): 5, (30, 1): 10, (40, 3): 7}
+# By centers: rows of weights, and the classes of a tile; 1009 has no divisor.
+ROWS = {1: (1000, 100), 3: (1009, 200)}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,40 @@ def test_a_class_loss_equals_its_definition(shape, reduction, seed, points, each
         )
     label = f"{shape}, {reduction}, {points}, seed {seed}"
     compare(found, define(NAME, *arguments, reduction), 1e-10, label)
+
+
+@settings(max_examples=12)
+@given(
+    classes=st.integers(2, 1000),
+    centers=st.sampled_from(list(ROWS)),
+    seed=st.integers(0, 2**32 - 1),
+    points=st.sampled_from(list(POINTS)),
+)
+def test_up_to_a_thousand_classes_equal_their_definition(
+    classes, centers, seed, points
+):
+    """They stand anywhere among more rows, so that one program serves all numbers."""
+    rng = np.random.default_rng(seed)
+    x, weights, labels, where = batch(rng, points, classes, centers)
+    numbers = {k: np.float64(v) for k, v in NUMBERS.items()}
+    rows, tile = ROWS[centers]
+    places = rng.permutation(rows)[:classes]
+    padded, names = rng.normal(size=(rows, *weights.shape[1:])), np.full(rows, -1)
+    padded[places], names[places] = weights, np.arange(classes)
+    with jax.enable_x64(True):
+        value, (by_x, by_padded, by_numbers) = library(
+            NAME,
+            (),
+            *(x, padded, numbers, labels, where),
+            classes=names,
+            block_size=tile,
+            reduction="mean",
+        )
+    label = f"{classes} classes, {centers} centers, {points}, seed {seed}"
+    found = value, (by_x, by_padded[places], by_numbers)
+    expected = define(NAME, x, weights, numbers, labels, where, "mean")
+    compare(found, expected, 1e-10, label)
+    assert not np.any(np.asarray(by_padded)[names < 0]), label
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -23,9 +23,9 @@ def softmax(similarity, labels, where, scale, move, smoothing=0.0):
     found, classes = {}, similarity.shape[1]
     for i, label in enumerate(labels):
         if where[i] and 0 <= label < classes:
-            moved = [*similarity[i]]
-            moved[label] = move(moved[label], i)
-            log_shares = torch.log_softmax(scale * torch.stack(moved), 0)
+            moved = similarity[i].clone()
+            moved[label] = move(similarity[i, label], i)
+            log_shares = torch.log_softmax(scale * moved, 0)
             own, alike = log_shares[label], log_shares.mean()
             found[i] = -(1 - smoothing) * own - smoothing * alike
     return found
