@@ -110,7 +110,7 @@ OTHERS: dict[str, LossSpec] = {
         margin(0.01),
         _REGULARIZATION(0.2),
         LABEL_SMOOTHING,
-        **OF_CLASSES,
+        **{**OF_CLASSES, "proxies": Proxies("weights", centers=10)},
     ),
     "siglip": row(
         Hyperparameter("scale", SCALE, 10.0, above=0, learned="number"),

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from jml.app._config import Config, learned
 from jml.data import augment, strong_augment
 from jml.errors import UserError
-from jml.losses import init_memory
 from jml.models import create
 from jml.training import (
     Rates,
@@ -29,6 +28,7 @@ from ._objective import (
     Hyper,
     diagnostics_of,
     initial_learned,
+    initial_memory,
     loss_hyperparameters,
     miner_numbers,
     needs_key,
@@ -111,11 +111,12 @@ def build(
         clip=config.clip_norm is not None,
     )
     loss_of = _make_loss(config, model.graphdef, groups, mesh, plan)
-    average, memory = config.ema is not None, None
-    if config.memory is not None:
-        memory = init_memory(config.memory, config.embedding_dim)
     state = init_state(
-        params, model.batch_stats, optimizer, average=average, memory=memory
+        params,
+        model.batch_stats,
+        optimizer,
+        average=config.ema is not None,
+        memory=initial_memory(config),
     )
     return Training(
         model.graphdef,

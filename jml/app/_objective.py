@@ -11,7 +11,7 @@ from jml import losses, miners
 from jml._loss_specs import SPECS
 from jml._miner_specs import MINERS
 from jml.app._config import Config, learned
-from jml.losses import Memory
+from jml.losses import Lengths, Memory, update_lengths
 from jml.training import Rates
 
 from ._class_weights import ClassPlan, ClassView, on_classes
@@ -39,7 +39,8 @@ def objective_of(config: Config, plan: ClassPlan | None = None) -> Callable[...,
 
     The proxies are None where the loss has none; by the `plan` of a run they are spread
     over devices, and sampled. The objective also takes, by keyword, `learned` from
-    `initial_learned`, a `key` for what it draws, and a `memory`.
+    `initial_learned`, a `key` for what it draws, and a `memory`: earlier batches, or
+    their lengths.
     """
     of_batch = losses.make_objective(config.loss, **_choices(config))
     reduction = None if config.reduction == "mean" else config.reduction
@@ -51,12 +52,14 @@ def objective_of(config: Config, plan: ClassPlan | None = None) -> Callable[...,
         hyper: Hyper,
         learned: dict[str, Array] | None = None,
         key: Array | None = None,
-        memory: Memory | None = None,
+        memory: Memory | Lengths | None = None,
     ) -> Array:
-        miner = _miner(config, hyper, key)
+        miner, lengths = _miner(config, hyper, key), None
+        if isinstance(memory, Lengths):
+            memory, lengths = None, update_lengths(memory, embeddings)
 
         def of_classes(embeddings, labels, proxies, shared, view: ClassView) -> Array:
-            numbers, key = shared
+            numbers, key, lengths = shared
             return of_batch(
                 embeddings,
                 labels,
@@ -66,12 +69,14 @@ def objective_of(config: Config, plan: ClassPlan | None = None) -> Callable[...,
                 miner=miner,
                 reduction=reduction,
                 key=key,
+                lengths=lengths,
                 classes=view.classes,
                 axis_name=view.axis_name,
                 class_axis_name=view.axis_name,
             )
 
-        shared = _numbers(config, hyper, learned), _key_of_loss(config, key)
+        numbers = _numbers(config, hyper, learned)
+        shared = numbers, _key_of_loss(config, key), lengths
         return on_classes(plan, of_classes, embeddings, labels, proxies, shared, key)
 
     return objective
@@ -125,6 +130,15 @@ def initial_learned(config: Config, num_classes: int) -> dict[str, Array]:
     """
     shapes = {"number": (), "class": (num_classes,)}
     return {h.name: jnp.zeros(shapes[h.learned or ""]) for h in learned(config)}
+
+
+def initial_memory(config: Config) -> Memory | Lengths | None:
+    """What the loss of a run keeps of earlier batches, before there are any."""
+    if "lengths" in SPECS[config.loss].takes:
+        return losses.init_lengths()
+    if config.memory is None:
+        return None
+    return losses.init_memory(config.memory, config.embedding_dim)
 
 
 def _numbers(

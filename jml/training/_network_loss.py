@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
 from jml._value_checks import check_functions, check_integer, check_type
-from jml.losses import Memory
+from jml.losses import Lengths, Memory
 from jml.models import embed, with_bfloat16_kernels
 
 from ._devices import check_mesh
@@ -84,7 +84,7 @@ def make_loss(
         batch: tuple[Array, Array],
         key: Array,
         hyper: Any,
-        memory: Memory | None = None,
+        memory: Memory | Lengths | None = None,
     ) -> tuple[Array, tuple[Any, ...]]:
         params = jax.tree.map(
             lambda group, p: jax.lax.stop_gradient(p) if group == "frozen" else p,

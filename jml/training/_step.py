@@ -17,14 +17,13 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int, PyTree
 
 from jml._value_checks import check_fields, check_functions
-from jml.losses import Memory, update_memory
+from jml.losses import Lengths, Memory, update_lengths, update_memory
 
 from ._devices import whole_on
 
 # (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics)); with a
 # memory one more argument, and behind the diagnostics (embeddings, labels).
 LossOf = Callable[..., tuple[Array, tuple[Any, ...]]]
-
 OPTIMIZER = "an optimizer of optax, such as optax.adam(1e-3)"
 
 
@@ -38,7 +37,7 @@ class TrainState(NamedTuple):
     step: Int[Array, ""]  # the number of the next step
     skipped: Int[Array, ""]  # how many steps had a loss or gradient that is not finite
     halted: Bool[Array, ""]  # after such a step, if it was not skipped: nothing changes
-    memory: Memory | None = None  # of earlier batches, for the loss
+    memory: Memory | Lengths | None = None  # of earlier batches, for the loss
 
     @property
     def to_evaluate(self) -> tuple[PyTree, PyTree]:
@@ -52,7 +51,7 @@ def init_state(
     optimizer: optax.GradientTransformation,
     *,
     average: bool = False,
-    memory: Memory | None = None,
+    memory: Memory | Lengths | None = None,
 ) -> TrainState:
     """Returns the state before the first step.
 
@@ -65,9 +64,8 @@ def init_state(
         optimizer: an optimizer of optax, or of `make_optimizer`.
         average: keep exponential moving averages of both. Each step then takes their
             decay, at most 1, from ``hyper.ema``.
-        memory: from ``jml.losses.init_memory``: the loss compares each batch with it,
-            and each step then writes its batch to it. If `hyper` has a number
-            ``memory_warmup``, the memory stays empty in that many first steps.
+        memory: from ``jml.losses.init_memory`` or ``init_lengths``. Each step writes
+            its batch to it; to the former only after ``hyper.memory_warmup`` steps.
 
     >>> state = init_state({"scale": jnp.ones(2)}, {}, optax.sgd(0.1))
     >>> int(state.step), state.average
@@ -187,7 +185,7 @@ def _move_average(state: TrainState, hyper: Any) -> TrainState:
 
 
 def _remember(state: TrainState, latest: Any, hyper: Any) -> TrainState:
-    """Writes embeddings and labels to the memory, if there is one, and past warm-up."""
+    """Writes a batch to the memory, if there is one, and past warm-up."""
     if state.memory is None:
         return state
     if len(latest) != 1:
@@ -195,6 +193,9 @@ def _remember(state: TrainState, latest: Any, hyper: Any) -> TrainState:
             "make_step: `loss_of` must return (loss, (batch_stats, diagnostics,"
             " (embeddings, labels))), because the state has a memory"
         )
-    is_warm = state.step >= getattr(hyper, "memory_warmup", 0)
-    where = jnp.broadcast_to(is_warm, len(latest[0][1]))
-    return state._replace(memory=update_memory(state.memory, *latest[0], where=where))
+    embeddings, labels = latest[0]
+    if isinstance(state.memory, Lengths):
+        return state._replace(memory=update_lengths(state.memory, embeddings))
+    where = jnp.full(len(labels), state.step >= getattr(hyper, "memory_warmup", 0))
+    memory = update_memory(state.memory, embeddings, labels, where=where)
+    return state._replace(memory=memory)

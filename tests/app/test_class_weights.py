@@ -116,8 +116,10 @@ def test_a_sample_has_the_loss_of_the_drawn_rows():
     assert measure(LABELS - 1)[1]["unknown_labels"] == 2
 
 
+# The second draws margins, the third has running lengths.
+@pytest.mark.parametrize("loss", ["arcface", "elasticface", "adaface"])
 def test_a_run_with_a_sample_of_shared_centers_goes_on_where_it_was_cut(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, loss
 ):
     def embed(graphdef, params, batch_stats, images, *, train):
         return jnp.mean(images, axis=(1, 2)) @ params["fc"]["weight"], batch_stats
@@ -129,7 +131,7 @@ def test_a_run_with_a_sample_of_shared_centers_goes_on_where_it_was_cut(
     monkeypatch.setattr(build_module, "create", create)
     options = {"embedding_dim": 2, "image_size": 16, "batch_size": 8, "ema": 0.5}
     flags = {"centers": 2, "sample_classes": 6, "shard_classes": True}
-    config, mesh = Config(loss="arcface", **options, **flags), data_mesh()
+    config, mesh = Config(loss=loss, **options, **flags), data_mesh()
     start = lambda: build(config, num_classes=10, mesh=mesh)  # noqa: E731
     training = start()
 
@@ -156,6 +158,8 @@ def test_a_run_with_a_sample_of_shared_centers_goes_on_where_it_was_cut(
     cut = train(Checkpoints(tmp_path).restore(start().state), 4)
     whole = train(training.state, 4)
     jax.tree.map(np.testing.assert_array_equal, cut, whole)
+    assert (whole.memory is None) == (loss != "adaface")
+    assert loss != "adaface" or whole.memory.mean != 20
     weights = np.asarray(whole.params["proxies"])
     moved = weights != np.asarray(first.params["proxies"])
     assert weights.shape == (64, 2, 2) and not weights[10:].any()
