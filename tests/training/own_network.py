@@ -1,9 +1,5 @@
-"""A small training with the library, here or in a process: ``FOLDER STEPS EVERY``.
+"""A small training with the library, here or in a process of its own."""
 
-The process prints the steps it takes and the checksum of the state at the end.
-"""
-
-import sys
 import zlib
 from collections import namedtuple
 from functools import cache
@@ -91,25 +87,23 @@ def saved(folder):
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
 
 
-def main(folder, steps, every):
+def report_steps(connection, folder, steps, every):
+    """Trains, and sends the steps it takes, then the checksum of the state."""
     step, state = start()
     checkpoints = Checkpoints(folder)
     state = checkpoints.restore(state)
-    print("from", int(state.step), flush=True)
+    connection.send(int(state.step))
     state = fit(
         step,
         state,
         batch,
-        steps=int(steps),
+        steps=steps,
         hyper=HYPER,
-        every=int(every),
-        log=lambda record: print("step", record["step"], flush=True),
+        every=every,
+        log=lambda record: connection.send(record["step"]),
         evaluate=lambda number, state: {"recall@1": number % 30},
         checkpoints=checkpoints,
     )
     checkpoints.close()
-    print("checksum", checksum(state), "kept", *checkpoints.steps)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    kept = " ".join(map(str, checkpoints.steps))
+    connection.send(f"checksum {checksum(state)} kept {kept}")

@@ -1,12 +1,13 @@
 """A run that is killed, and goes on, ends where one that was not does."""
 
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -20,45 +21,61 @@ slow = pytest.mark.slow
 KILLS, STEPS, EVERY = 20, 300, 4
 
 
+# One process imports JAX, and forks another for each run. That is safe: until it
+# computes, JAX has no threads.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload([own_network.__name__])
+
+
+@contextmanager
 def child(folder):
-    program = [sys.executable, "-m", "tests.training.own_network"]
-    arguments = [str(folder), str(STEPS), str(EVERY)]
-    compiled = {
-        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }
-    return subprocess.Popen(
-        [*program, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | compiled,
-    )
+    """A process that trains, and its end of the pipe that it reports to."""
+    reports, end = processes.Pipe(duplex=False)
+    arguments = end, folder, STEPS, EVERY
+    process = processes.Process(target=own_network.report_steps, args=arguments)
+    process.start()
+    end.close()
+    with reports:
+        yield process, reports
+    process.join()
+
+
+def all_of(folder):
+    """The report of a run that goes on to its end."""
+    with child(folder) as (process, reports):
+        while not isinstance(report := reports.recv(), str):
+            pass
+    assert process.exitcode == 0
+    return report
 
 
 def kill_at_a_random_moment(folder, rng):
     """Returns the step the process began from; it dies some steps later."""
-    with child(folder) as process:
-        first = int(process.stdout.readline().split()[1])
+    with child(folder) as (process, reports):
+        first = reports.recv()
         for _ in range(rng.randrange(1, 8)):
-            process.stdout.readline()
+            reports.recv()
         time.sleep(rng.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     return first
 
 
 @slow
-def test_a_run_that_is_killed_twenty_times_ends_as_an_unharmed_one(tmp_path, capsys):
-    with child(tmp_path / "whole") as whole:
-        expected = whole.stdout.read().splitlines()[-1]
+def test_a_run_that_is_killed_twenty_times_ends_as_an_unharmed_one(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    expected = all_of(tmp_path / "whole")
     rng, folder, cut = random.Random(0), tmp_path / "killed", 0
     for _ in range(KILLS):
         before = saved(folder) if folder.exists() else []
         first = kill_at_a_random_moment(folder, rng)
         assert first == max(before, default=0)  # none was lost, none is half-written
         cut += any(not p.name.isdigit() for p in folder.iterdir())
-    with child(folder) as last:
-        assert last.stdout.read().splitlines()[-1] == expected
+    assert all_of(folder) == expected
     with capsys.disabled():
         print(f"\n{KILLS} kills, {cut} of them during a save; {expected}")
 
