@@ -71,7 +71,11 @@ def update_rows(
     """
     name = "update_rows"
     check_fields(name, "optimizer", optimizer, "init update", OPTIMIZER)
-    weights, gradient = jnp.asarray(as_array(weights)), as_array(gradient)
+    weights, gradient = as_array(weights), as_array(gradient)
+    ndim = 3 if getattr(weights, "ndim", 2) == 3 else 2
+    shape = "[C, D] or [C, K, D]"
+    weights = check_array(name, "weights", weights, shape=shape, ndim=ndim)
+    weights = jnp.asarray(weights)
     rows = check_array(name, "rows", rows, shape="[S]", ndim=1)
     check_kind(name, "rows", rows, jnp.integer, "integer")
     expected = (len(rows), *weights.shape[1:])

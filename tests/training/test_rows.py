@@ -98,6 +98,7 @@ def test_donated_weights_and_state_are_changed_in_place(name):
     ("changed", "message"),
     [
         (dict(optimizer=0.1), "`optimizer` must be an optimizer of optax"),
+        (dict(weights=None), "`weights` must be an array"),
         (dict(rows=np.zeros(2)), "`rows` must be integer"),
         (dict(rows=[0, 1]), "`rows` must be an array"),
         (dict(gradient=np.zeros(SHAPE)), r"`gradient` must have the shape of .*\(2, 2"),
