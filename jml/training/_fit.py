@@ -64,7 +64,8 @@ def fit(
         after_evaluation: called with the same after each evaluation. It is not
             interrupted by a signal.
         checkpoints: where to save, also when the training ends early.
-        mesh: the devices that share each batch; by default JAX's first device.
+        mesh: the devices that share each batch; by default JAX's first device. Arrays
+            of the state that are on the mesh already stay as they lie.
 
     Returns:
         The state after the last step.
