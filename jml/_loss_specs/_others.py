@@ -47,8 +47,13 @@ OTHERS: dict[str, LossSpec] = {
     ),
     "proxy_anchor": row(
         margin(0.1),
-        alpha(32.0),
-        **{**OF_CLASSES, "proxies": Proxies(), "takes": ()},
+        alpha(32.0, command_default=16.0),
+        **{
+            **OF_CLASSES,
+            "proxies": Proxies(),
+            "takes": ("classes", "class_axis_name"),
+            "loss_lr": 0.1,
+        },
     ),
     "margin_softmax": row(
         _OF_COSINES,
