@@ -197,5 +197,4 @@ def _remember(state: TrainState, latest: Any, hyper: Any) -> TrainState:
     if isinstance(state.memory, Lengths):
         return state._replace(memory=update_lengths(state.memory, embeddings))
     where = jnp.full(len(labels), state.step >= getattr(hyper, "memory_warmup", 0))
-    memory = update_memory(state.memory, embeddings, labels, where=where)
-    return state._replace(memory=memory)
+    return state._replace(memory=update_memory(state.memory, *latest[0], where=where))
