@@ -26,48 +26,46 @@ MANY, MIB = (1_000_000, 999_983), 64
 DEGREES = 28.6  # PML's margin of ArcFace
 
 
+# By loss: the class of PML, and how JML's loss is called to equal it.
+SAME_MARGIN = {"margin": np.radians(DEGREES)}
+PEERS = {
+    "arcface": ("ArcFaceLoss", SAME_MARGIN),
+    "sub-centers": ("SubCenterArcFaceLoss", SAME_MARGIN),
+    "cosface": ("CosFaceLoss", {}),
+    "normalized_softmax": ("NormalizedSoftmaxLoss", {}),
+    "soft_triple": ("SoftTripleLoss", {"regularization": 0.0}),
+    "proxy_nca": ("ProxyNCALoss", {"own_in_denominator": True}),
+    "proxy_anchor": ("ProxyAnchorLoss", {}),
+}
+CENTERS = {"sub-centers": ("sub_centers", 3), "soft_triple": ("centers_per_class", 3)}
+ALONE = ("adaface", "magface", "elasticface")  # that PML lacks
+
+
+def function_of(name):
+    """The loss of JML."""
+    return getattr(losses, f"{name.replace('sub-centers', 'arcface')}_loss")
+
+
 def of_pml(name, weights):
-    """The loss of PML with these weights, and how JML's is called to equal it."""
+    """The loss of PML with these weights."""
     from pytorch_metric_learning import losses as pml
     from torch import tensor
 
-    classes, *centers, dim = weights.shape
-    if name == "arcface":
-        loss, options = pml.ArcFaceLoss, {"margin": np.radians(DEGREES)}
-    elif name == "sub-centers":
-        loss, options = pml.SubCenterArcFaceLoss, {"margin": np.radians(DEGREES)}
-    elif name == "cosface":
-        loss, options = pml.CosFaceLoss, {}
-    elif name == "proxy_nca":
-        loss, options = pml.ProxyNCALoss, {"own_in_denominator": True}
-    elif name == "proxy_anchor":
-        loss, options = pml.ProxyAnchorLoss, {}
-    else:
-        loss, options = pml.NormalizedSoftmaxLoss, {}
-    sizes = {"num_classes": classes, "embedding_size": dim}
-    if centers:
-        sizes["sub_centers"] = centers[0]
-    module = loss(**sizes)
+    sizes = {"num_classes": len(weights), "embedding_size": weights.shape[-1]}
+    sizes |= dict([CENTERS[name]] if name in CENTERS else [])
+    module = getattr(pml, PEERS[name][0])(**sizes)
     if hasattr(module, "proxies"):
         module.proxies.data = tensor(weights)
     else:
-        module.W.data = tensor(weights.reshape(-1, dim).T.copy())
-    return module, options
-
-
-FUNCTIONS = {
-    "arcface": losses.arcface_loss,
-    "sub-centers": losses.arcface_loss,
-    "cosface": losses.cosface_loss,
-    "normalized_softmax": losses.normalized_softmax_loss,
-    "proxy_nca": losses.proxy_nca_loss,
-    "proxy_anchor": losses.proxy_anchor_loss,
-}
+        inside = "fc" if hasattr(module, "fc") else "W"
+        columns = weights.reshape(-1, weights.shape[-1]).T.copy()
+        getattr(module, inside).data = tensor(columns)
+    return module
 
 
 def shape_of(name, classes, dim):
-    """Of the weights: three centers a class, or one."""
-    return (classes, 3, dim) if name == "sub-centers" else (classes, dim)
+    """Of the weights: several centers a class, or one."""
+    return (classes, CENTERS[name][1], dim) if name in CENTERS else (classes, dim)
 
 
 def steps(name, classes, options):
@@ -79,10 +77,10 @@ def steps(name, classes, options):
     shape = shape_of(name, classes, options.dim)
     weights = rng.normal(size=shape).astype(np.float32)
     labels = rng.integers(0, classes, options.batch)
-    module, words = of_pml(name, weights)
+    module, words = of_pml(name, weights), PEERS[name][1]
     function = jax.jit(
         jax.value_and_grad(
-            lambda x, w: FUNCTIONS[name](x, labels, w, **words), argnums=(0, 1)
+            lambda x, w: function_of(name)(x, labels, w, **words), argnums=(0, 1)
         )
     )
     placed = jnp.asarray(x), jnp.asarray(weights)
@@ -108,7 +106,7 @@ def temporaries(name, classes, options):
     given = jax.ShapeDtypeStruct((options.batch, options.dim), floats)
     given = given, jax.ShapeDtypeStruct(shape, floats)
     labels = jax.ShapeDtypeStruct((options.batch,), jnp.int32)
-    loss = lambda x, w, labels: FUNCTIONS[name](x, labels, w)  # noqa: E731
+    loss = lambda x, w, labels: function_of(name)(x, labels, w)  # noqa: E731
     step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
     program = step.lower(*given, labels).compile()
     return program.memory_analysis().temp_size_in_bytes / 2**20
@@ -135,7 +133,7 @@ def main():
     widths = (20, 9, 9, 9, 7, 5)
     print(padded(("loss", "C", "JML, ms", "PML, ms", "times", "goal"), widths))
     print(padded(["---"] * 6, widths))
-    for name in FUNCTIONS:
+    for name in PEERS:
         for classes in options.classes:
             ours, theirs = steps(name, classes, options)
             a, b = ours(), theirs()
@@ -152,7 +150,7 @@ def main():
     widths = 20, *([11] * len(MANY))
     print(padded(("loss", *(f"C = {n:,}" for n in MANY)), widths))
     print(padded(["---"] * len(widths), widths))
-    for name in FUNCTIONS:
+    for name in (*PEERS, *ALONE):
         held = [temporaries(name, classes, options) for classes in MANY]
         cells = [f"{m:.1f}" if m <= MIB else f"**{m:.1f}**" for m in held]
         print(padded((name, *cells), widths), flush=True)
