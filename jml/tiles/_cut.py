@@ -34,18 +34,19 @@ class Cut(NamedTuple):
     rest: int = 0
 
 
-def choose_cut(classes: int, items: int, centers: int, block_size: int | None) -> Cut:
-    """The cut for so many classes, beside so many items.
+def choose_cut(
+    classes: int, items: int, centers: int, dim: int, block_size: int | None
+) -> Cut:
+    """The cut for classes of so many centers [dim], beside so many items.
 
     One tile is fastest as long as a CPU's caches hold it: it is made once and not
-    twice. By default a tile of several is smaller than that.
+    twice. By default a tile of several is smaller than that, and so are its weights.
     """
-    entries = items * centers
     if block_size is None:
         whole, tile = (2**22, 2**20) if on_cpu() else (2**27, 2**26)
-        if classes * entries <= whole:
+        if classes * items * centers <= whole:
             return Cut(1, classes)
-        block_size = max(64, tile // max(1, entries))
+        block_size = max(64, tile // (max(items, dim) * centers))
     least = -(-classes // min(block_size, classes))
     for count in range(least, 2 * least + 1):
         if classes % count == 0:

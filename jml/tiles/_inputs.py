@@ -63,7 +63,11 @@ def sides_of(
     items = Items(x, labels.astype(dtype), valid)
     classes = Classes(weights, names.astype(dtype))
     centers = weights[0].size // x.shape[1]
-    return items, classes, choose_cut(len(weights), len(x), centers, setting.block_size)
+    return (
+        items,
+        classes,
+        choose_cut(len(weights), len(x), centers, x.shape[1], setting.block_size),
+    )
 
 
 def with_gradient(

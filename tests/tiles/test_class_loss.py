@@ -131,7 +131,7 @@ def test_items_on_their_weights_and_opposite_have_finite_gradients(x64, angle, d
     ],
 )
 def test_a_cut_has_every_class_once(classes, items, block_size):
-    cut = choose_cut(classes, items, 1, block_size)
+    cut = choose_cut(classes, items, 1, DIM, block_size)
     turns = [*range(cut.tiles), *[cut.tiles] * bool(cut.rest)]
     assert cut.tiles * cut.size + cut.rest == classes
     if classes > 1000:
@@ -147,8 +147,8 @@ def test_a_cut_has_every_class_once(classes, items, block_size):
 
 
 def test_one_tile_is_taken_where_it_is_small():
-    assert choose_cut(1000, 256, 1, None) == Cut(1, 1000)
-    assert choose_cut(1000, 256, 1, 1000) == Cut(1, 1000)
+    assert choose_cut(1000, 256, 1, 128, None) == Cut(1, 1000)
+    assert choose_cut(1000, 256, 1, 128, 1000) == Cut(1, 1000)
 
 
 def test_second_derivatives_equal_differences(x64):
