@@ -219,7 +219,7 @@ def parse():
     add("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES), help="(both)")
     add("--seconds", type=positive_number, default=1.0, help="of a turn, of three (1)")
     text = "after which no further line is begun (7)"
-    add("--minutes", type=positive_number, default=7, help=text)
+    add("--minutes", type=positive_number, default=6, help=text)
     return parser.parse_args()
 
 
