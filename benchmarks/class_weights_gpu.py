@@ -218,7 +218,7 @@ def parse():
     add("--losses", nargs="+", choices=LOSSES, default=LOSSES, help="which (all)")
     add("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES), help="(both)")
     add("--seconds", type=positive_number, default=1.0, help="of a turn, of three (1)")
-    text = "after which no further line is begun (7)"
+    text = "after which no further line is begun (6)"
     add("--minutes", type=positive_number, default=6, help=text)
     return parser.parse_args()
 
