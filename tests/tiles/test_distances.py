@@ -36,10 +36,8 @@ def test_distances_of_tiles_are_those_of_the_whole_matrix(x64):
 
 
 def test_diagnostics_of_a_million_classes_keep_no_matrix():
-    diagnostics, numbers = (
-        make_diagnostics("arcface"),
-        dict.fromkeys(("scale", "margin", "label_smoothing"), 0.2),
-    )
+    numbers = dict.fromkeys(("scale", "margin", "label_smoothing"), 0.2)
+    diagnostics = make_diagnostics("arcface")
     shapes = ((256, 128), jnp.float32), ((256,), jnp.int32), ((10**6, 128), jnp.float32)
     batch = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
     run = jax.jit(lambda *batch: diagnostics(*batch, numbers))
