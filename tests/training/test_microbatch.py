@@ -16,7 +16,7 @@ from jml.app._objective import (
 from jml.errors import UserError
 from jml.models import create, embed
 from jml.training import Rates, embed_in_pieces
-from tests.compilation import QUICK
+from tests.compilation import quickly
 from tests.parity import assert_close
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
@@ -85,10 +85,11 @@ def test_batch_norm_sees_each_microbatch_by_itself(x64):
         both = jnp.concatenate([first, second])
         return objective(both, LABELS, None, hyper), moved
 
-    (one, gradients), (other, expected) = (
-        jax.jit(jax.value_and_grad(f, has_aux=True), compiler_options=QUICK)(params)
-        for f in (in_pieces, by_hand)
-    )
+    with quickly():
+        (one, gradients), (other, expected) = (
+            jax.jit(jax.value_and_grad(f, has_aux=True))(params)
+            for f in (in_pieces, by_hand)
+        )
     values = "loss and statistics"
     assert_close(leaves(one), leaves(other), 1e-12, label=values)
     assert_close(leaves(gradients), leaves(expected), 1e-10, label="gradients")
