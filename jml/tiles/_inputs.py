@@ -62,7 +62,7 @@ def sides_of(
     dtype = jnp.promote_types(labels.dtype, names.dtype)  # holds every class
     items = Items(x, labels.astype(dtype), valid)
     classes = Classes(weights, names.astype(dtype))
-    centers = weights[0].size // x.shape[1]
+    centers = weights.shape[1] if weights.ndim == 3 else 1
     return (
         items,
         classes,
