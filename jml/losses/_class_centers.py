@@ -84,7 +84,9 @@ def _checked(name: str, embeddings, labels, weights) -> tuple[Array, Array, Arra
     x = check_embeddings(name, embeddings)
     labels = check_class_labels(name, labels, len(x))
     weights = check_class_weights(name, weights, x)
-    return jnp.asarray(x), jnp.asarray(labels), jnp.asarray(weights)
+    labels = jnp.asarray(labels)
+    labels = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))  # holds places
+    return jnp.asarray(x), labels, jnp.asarray(weights)
 
 
 def _to_own(x: Array, labels: Array, weights: Array) -> Float[Array, "b k"]:

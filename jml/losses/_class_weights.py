@@ -50,7 +50,7 @@ def init_class_weights(
     ):
         check_count(name, argument, value)
     shape = (num_classes, dim) if centers == 1 else (num_classes, centers, dim)
-    return 0.01 * jax.random.normal(key, shape)
+    return 0.01 * jax.random.normal(key, shape, jnp.float32)
 
 
 def sample_classes(

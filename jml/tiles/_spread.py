@@ -82,6 +82,7 @@ def present_classes(
         class_axis_name: of the mapped axis over which classes are spread.
     """
     spread = Spread.over(axis_name, class_axis_name)
+    labels = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))  # holds places
     place = gather(labels, spread.both) - first_class(num_classes, spread)
     place = jnp.where(place < 0, num_classes, place)
     counts = jnp.zeros(num_classes, jnp.int32).at[place].add(1, mode="drop")

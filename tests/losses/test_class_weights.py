@@ -23,6 +23,8 @@ sample = partial(losses.sample_classes, num_classes=CLASSES)
 
 
 def test_weights_are_drawn_about_zero():
+    with jax.enable_x64(True):
+        assert losses.init_class_weights(KEY, num_classes=5, dim=2).dtype == jnp.float32
     weights = losses.init_class_weights(KEY, num_classes=500, dim=20, centers=2)
     assert weights.shape == (500, 2, 20) and weights.dtype == jnp.float32
     assert abs(float(jnp.std(weights)) - 0.01) < 2e-4
@@ -35,6 +37,24 @@ def test_a_sample_has_the_classes_of_the_batch_and_none_twice(size):
     np.testing.assert_array_equal(rows, classes)
     assert len(set(rows.tolist())) == size
     assert set(LABELS.tolist()) <= set(rows.tolist()) <= set(range(CLASSES))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint32])
+def test_labels_of_few_bits_are_those_of_many_classes(dtype):
+    classes, labels = 500, np.array([0, 1, 126, 127, 3, 3])
+    weights = RNG.normal(size=(classes, 2, DIM)).astype(np.float32)
+    for found, expected in zip(
+        *(
+            (
+                *losses.sample_classes(KEY, given, num_classes=classes, size=9),
+                losses.dominant_centers(X[:6], given, weights),
+                losses.class_outliers(X[:6], given, weights),
+            )
+            for given in (labels.astype(dtype), labels)
+        ),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_all_other_classes_are_drawn_equally_often():
