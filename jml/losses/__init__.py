@@ -57,11 +57,12 @@ towers. Without labels query i belongs to reference i: the places count over all
 devices, and `where` leaves out both.
 
 The margin softmax, ArcFace, CosFace, normalized softmax, AdaFace, MagFace, ElasticFace
-and SoftTriple losses compare the batch with `weights` of all classes. Their
-`block_size` is the number of classes at a time; with `class_axis_name` classes are
-spread over devices. They share `where`, `reduction` and `axis_name` with the pair
-losses. AdaFace and MagFace make margins of the lengths of embeddings: a network must
-not scale them before.
+and SoftTriple losses compare the batch with `weights` of all classes, and Proxy-NCA and
+Proxy-Anchor with `proxies`. Their `block_size` is the number of classes at a time; with
+`class_axis_name` classes are spread over devices. `classes` names the class of each
+row: every class once, and -1 for a row that stands for none. They share `where`,
+`reduction` (Proxy-Anchor apart) and `axis_name` with the pair losses. AdaFace and
+MagFace make margins of the lengths of embeddings: a network must not scale them before.
 
 The VICReg and Barlow Twins losses compare no pairs. They take two views `x` and `y`
 [B, D] of the same items, without labels, and share `where` and `axis_name` alone.
