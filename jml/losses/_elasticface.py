@@ -57,8 +57,8 @@ def elasticface_loss(
         scale: the factor $s$ on cosines.
         margin: the mean $m$ of the margins. The authors have 0.5 for angles and 0.35
             for cosines.
-        deviation: their standard deviation $\sigma$. The default is that of the authors'
-            code; the networks that they published were trained with 0.05.
+        deviation: their standard deviation $\sigma$. The default is that of the
+            authors' code; they trained their networks with 0.05.
         margin_kind: "angular" adds an angle, in radians; "additive" takes off a cosine.
         plus: whether margins go by the distance to the own class.
         label_smoothing: as in `margin_softmax_loss`.
