@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_number
-from jml.distances import as_compute
 from jml.pairwise import AxisName, Scalar, check_axis_name
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
@@ -91,14 +90,19 @@ def adaface_loss(
         https://arxiv.org/abs/2204.00964
     """
     name = "adaface_loss"
-    margin = as_compute(jnp.asarray(check_number(name, "margin", margin), float))
-    concentration = check_number(name, "concentration", concentration)
+    numbers = (
+        check_number(name, "margin", margin),
+        check_number(name, "concentration", concentration),
+    )
     check_axis_name(name, axis_name)
     if lengths is not None:
         check_lengths(name, lengths)
     cut, valid = lengths_within(name, embeddings, where, SHORTEST, LONGEST)
     known = measure(cut, valid, axis_name)[0] if lengths is None else lengths
     cut, (mean, deviation) = jax.lax.stop_gradient((cut, known))
+    margin, concentration, mean, deviation = (
+        jnp.asarray(number, cut.dtype) for number in (*numbers, mean, deviation)
+    )
     quality = concentration * (cut - mean) / (deviation + 1e-3)
     quality = jnp.clip(quality, -1, 1)
     batch = ClassBatch(

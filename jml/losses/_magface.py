@@ -103,6 +103,10 @@ def magface_loss(
     )
     low, high = jnp.maximum(low, LEAST), jnp.maximum(high, LEAST)
     lengths, _ = lengths_within(name, embeddings, where, low, high)
+    low_margin, high_margin, low, high, weight = (
+        number.astype(lengths.dtype)
+        for number in (low_margin, high_margin, low, high, weight)
+    )
     share = (lengths - low) * inverse(high - low)
     penalty = weight * (lengths / (high * high) + 1 / lengths)
     batch = ClassBatch(

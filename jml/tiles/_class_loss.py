@@ -92,7 +92,8 @@ def _class_loss(
 ) -> Float[Array, "*b"]:
     where = jnp.ones(len(embeddings), bool) if where is None else where
     x = normalize(jnp.where(where[:, None], as_compute(embeddings), 0))
-    x = x.astype(jnp.promote_types(x.dtype, weights.dtype))
+    if jnp.finfo(weights.dtype).bits > jnp.finfo(x.dtype).bits:
+        x = x.astype(weights.dtype)
     to_dtype = lambda v: as_compute(jnp.asarray(v, x.dtype))  # noqa: E731
     scalars = jax.tree.map(to_dtype, scalars)
     each = {k: jnp.broadcast_to(to_dtype(v), len(x)) for k, v in each.items()}

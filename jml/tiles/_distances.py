@@ -62,7 +62,8 @@ def class_distances(name: str, batch: ClassBatch) -> ClassDistances:
 def _measure(embeddings, weights, labels, where, classes, *, setting) -> ClassDistances:
     number, spread = len(embeddings), setting.spread
     x = as_compute(embeddings)
-    x = x.astype(jnp.promote_types(x.dtype, weights.dtype))
+    if jnp.finfo(weights.dtype).bits > jnp.finfo(x.dtype).bits:
+        x = x.astype(weights.dtype)
     where = jnp.ones(number, bool) if where is None else where
     data = Data(jnp.asarray(labels), where, classes)
     items, every, cut = sides_of(Inputs(x, weights, {}, {}), data, setting)

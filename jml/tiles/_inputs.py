@@ -96,7 +96,7 @@ def with_gradient(
         for by, tangent, axis in zip(gradient, tangents[0], axes, strict=True):
             for g, t in zip(jax.tree.leaves(by), jax.tree.leaves(tangent), strict=True):
                 if not isinstance(t, SymbolicZero):
-                    slope += psum(jnp.sum(g * t), axis)
+                    slope += psum(jnp.sum(g * t), axis).astype(slope.dtype)
         return value, slope
 
     return loss(inputs, data)

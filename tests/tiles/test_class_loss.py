@@ -1,5 +1,7 @@
 """The class core, by the margin softmax: against its definition, in tiles, reduced."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -223,3 +225,19 @@ def test_labels_without_weights_are_warned_of():
     x, weights = np.eye(2, DIM, dtype=np.float32), np.eye(3, DIM, dtype=np.float32)
     with pytest.warns(UserWarning, match="cosface_loss: `labels` of 3 and above"):
         losses.cosface_loss(x, np.array([0, 3]), weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtypes"),
+    [
+        ("arcface", (jnp.bfloat16, jnp.bfloat16)),
+        ("adaface", (jnp.float32, jnp.float64)),
+        ("magface", (jnp.float32, jnp.float32)),
+    ],
+)
+def test_losses_of_classes_need_no_implicit_promotion(x64, name, dtypes):
+    x, weights = (jnp.ones((3, DIM), dtype) for dtype in dtypes)
+    loss = partial(getattr(losses, f"{name}_loss"), labels=np.arange(3))
+    with jax.numpy_dtype_promotion("strict"):
+        by = jax.grad(lambda x, w: loss(x, weights=w), argnums=(0, 1))(x, weights)
+    assert tuple(g.dtype for g in by) == dtypes
