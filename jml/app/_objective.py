@@ -157,7 +157,8 @@ def _key_of_loss(config: Config, key: Array | None) -> Array | None:
     """The key from which the loss itself draws, apart from that of a sample."""
     if key is None or "key" not in SPECS[config.loss].takes:
         return None
-    return jax.random.fold_in(key, 1)
+    # Devices draw their samples from the key and their number: this is no such number.
+    return jax.random.fold_in(key, 2**31 - 1)
 
 
 def _miner(config: Config, hyper: Hyper, key: Array | None) -> Any:
