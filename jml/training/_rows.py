@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Integer, PyTree
 
-from jml._checks import as_array, check_array, check_kind
+from jml._checks import as_array, check_array, check_kind, known_array
 from jml._value_checks import check_fields
 
 from ._step import OPTIMIZER
@@ -71,31 +71,50 @@ def update_rows(
     """
     name = "update_rows"
     check_fields(name, "optimizer", optimizer, "init update", OPTIMIZER)
-    weights, gradient = as_array(weights), as_array(gradient)
+    weights = as_array(weights)
     ndim = 3 if getattr(weights, "ndim", 2) == 3 else 2
     shape = "[C, D] or [C, K, D]"
     weights = check_array(name, "weights", weights, shape=shape, ndim=ndim)
+    check_kind(name, "weights", weights, jnp.floating, "floating")
     weights = jnp.asarray(weights)
     rows = check_array(name, "rows", rows, shape="[S]", ndim=1)
     check_kind(name, "rows", rows, jnp.integer, "integer")
+    _check_rows(name, rows, len(weights))
+    gradient = as_array(gradient)
     expected = (len(rows), *weights.shape[1:])
-    if jnp.shape(gradient) != expected:
+    if getattr(gradient, "shape", None) != expected:
+        got = getattr(gradient, "shape", f"a {type(gradient).__name__}")
         raise ValueError(
             f"{name}: `gradient` must have the shape of `weights[rows]`, {expected},"
-            f" got {jnp.shape(gradient)}"
+            f" got {got}"
         )
     by_row = _check_state(name, optimizer, opt_state, weights)
 
     def put(every: bool, whole: Any, part: Any) -> Any:
         if not every:
             return part
-        return jnp.asarray(whole).at[rows].set(part, unique_indices=True)
+        whole = jnp.asarray(whole)
+        return whole.at[rows].set(part.astype(whole.dtype), unique_indices=True)
 
     part = jax.tree.map(lambda every, v: v[rows] if every else v, by_row, opt_state)
     drawn = weights[rows]
     updates, part = optimizer.update(gradient, part, drawn)
     drawn = optax.apply_updates(drawn, updates)
     return put(True, weights, drawn), jax.tree.map(put, by_row, opt_state, part)
+
+
+def _check_rows(name: str, rows: Any, number: int) -> None:
+    """Raises ValueError for rows that are known, and not there or there twice."""
+    known = known_array(rows)
+    if known is None or not len(known):
+        return
+    if known.min() < 0 or known.max() >= number:
+        raise ValueError(
+            f"{name}: `rows` must be from 0 to {number - 1}, as `weights` has them, got"
+            f" {known.min()} to {known.max()}"
+        )
+    if len(np.unique(known)) < len(known):
+        raise ValueError(f"{name}: `rows` must have each row once, got some twice")
 
 
 def _check_state(

@@ -101,6 +101,9 @@ def test_donated_weights_and_state_are_changed_in_place(name):
         (dict(weights=None), "`weights` must be an array"),
         (dict(rows=np.zeros(2)), "`rows` must be integer"),
         (dict(rows=[0, 1]), "`rows` must be an array"),
+        (dict(rows=np.array([1, 1])), "`rows` must have each row once"),
+        (dict(rows=np.array([0, SHAPE[0]])), "`rows` must be from 0 to"),
+        (dict(weights=np.ones(SHAPE, int)), "`weights` must be floating"),
         (dict(gradient=np.zeros(SHAPE)), r"`gradient` must have the shape of .*\(2, 2"),
         (dict(opt_state=optax.adam(1.0).init(jnp.ones(SHAPE))), "`opt_state` must be"),
         (
