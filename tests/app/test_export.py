@@ -137,6 +137,10 @@ def test_class_weights_that_are_not_there_are_one_line(tmp_path):
     (tmp_path / "class_weights.safetensors").write_text("no tensors")
     with pytest.raises(UserError, match=r"^--with_weights: cannot read .* anew"):
         load_class_weights(tmp_path, Config(loss="cosface"))
+    others = {"fc.bias": np.zeros(3, np.float32)}
+    save_weights(tmp_path / "class_weights.safetensors", {}, {}, others=others)
+    with pytest.raises(UserError, match=r"^--with_weights: .* not of class weights;"):
+        load_class_weights(tmp_path, Config(loss="cosface"))
 
 
 def test_an_export_to_a_full_disk_is_one_line(trained, tmp_path, monkeypatch, capsys):

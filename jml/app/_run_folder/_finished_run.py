@@ -90,19 +90,25 @@ def load_class_weights(
             f"--with_weights: --loss {config.loss} has no class weights; leave it out."
         )
     path = folder / CLASS_WEIGHTS[WEIGHTS[which]]
+    # Going on writes the last weights anew; the best may lie behind.
+    advice = "--resume writes it anew" if which == "last" else "leave out --best"
     if not path.is_file():
         raise UserError(
             f"--with_weights: {quoted(folder)} has no {path.name}: the run has not come"
-            " to its first evaluation, or is of an earlier version; --resume writes it."
+            f" to its first evaluation, or is of an earlier version; {advice}."
         )
     need(f"reading {quoted(path)}", "safetensors")
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"--with_weights: cannot read {quoted(path)}: {reason_of(error)}; --resume"
-            " writes it anew."
+            f"--with_weights: cannot read {quoted(path)}: {reason_of(error)}; {advice}."
         ) from None
+    if set(tensors) != {"class_weights"}:
+        raise UserError(
+            f"--with_weights: {quoted(path)} is not of class weights; {advice}."
+        )
+    return tensors
