@@ -95,14 +95,21 @@ TOWERS = ("miner", "reduction", "reference_where")
 SCALE = "factor on the distances or similarities of the loss"
 
 
-def margin(default: float, command_default: float | None = None) -> Hyperparameter:
+def margin(
+    default: float, command_default: float | None = None, **rest: Any
+) -> Hyperparameter:
     return Hyperparameter(
         "margin",
         "margin of the loss",
         default,
         command_default=command_default,
         above=0,
+        **rest,
     )
+
+
+# Of angles in radians: half a turn.
+ANGLE: dict[str, Any] = {"maximum": 3.14}
 
 
 def gamma(default: float) -> Hyperparameter:

@@ -8,6 +8,7 @@ from functools import partial
 
 from ._columns import Hyperparameter, LossSpec, Proxies, row
 from ._options import (
+    ANGLE,
     DENOMINATOR,
     LABEL_SMOOTHING,
     MARGIN_KIND,
@@ -57,7 +58,13 @@ OTHERS: dict[str, LossSpec] = {
     ),
     "margin_softmax": row(
         _OF_COSINES,
-        Hyperparameter("angular", "angle added at the own class, in radians", 0.0),
+        Hyperparameter(
+            "angular",
+            "angle added at the own class, in radians",
+            0.0,
+            minimum=0,
+            **ANGLE,
+        ),
         Hyperparameter("additive", "cosine taken off at the own class", 0.0),
         LABEL_SMOOTHING,
         **OF_CLASSES,
@@ -65,11 +72,14 @@ OTHERS: dict[str, LossSpec] = {
     "normalized_softmax": row(temperature(0.05), LABEL_SMOOTHING, **OF_CLASSES),
     "cosface": row(_OF_COSINES, margin(0.35), LABEL_SMOOTHING, **OF_CLASSES),
     "arcface": row(
-        _OF_COSINES, margin(0.5, command_default=0.2), LABEL_SMOOTHING, **OF_CLASSES
+        _OF_COSINES,
+        margin(0.5, command_default=0.2, **ANGLE),
+        LABEL_SMOOTHING,
+        **OF_CLASSES,
     ),
     "elasticface": row(
         _OF_COSINES,
-        margin(0.5, command_default=0.2),
+        margin(0.5, command_default=0.2, **ANGLE),
         Hyperparameter("deviation", "deviation of drawn margins", 0.0125, minimum=0),
         LABEL_SMOOTHING,
         choices=(MARGIN_KIND, PLUS),
@@ -77,7 +87,7 @@ OTHERS: dict[str, LossSpec] = {
     ),
     "adaface": row(
         _OF_COSINES,
-        margin(0.4, command_default=0.2),
+        margin(0.4, command_default=0.2, **ANGLE),
         Hyperparameter(
             "concentration",
             "how much the margin depends on the length of an embedding",
@@ -92,10 +102,20 @@ OTHERS: dict[str, LossSpec] = {
     "magface": row(
         _OF_COSINES,
         Hyperparameter(
-            "min_margin", "margin of short embeddings", 0.45, command_default=0.1
+            "min_margin",
+            "margin of short embeddings",
+            0.45,
+            command_default=0.1,
+            minimum=0,
+            **ANGLE,
         ),
         Hyperparameter(
-            "max_margin", "margin of long embeddings", 0.8, command_default=0.3
+            "max_margin",
+            "margin of long embeddings",
+            0.8,
+            command_default=0.3,
+            minimum=0,
+            **ANGLE,
         ),
         Hyperparameter(
             "min_length", "length below which embeddings are short", 10.0, above=0

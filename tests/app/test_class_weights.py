@@ -164,3 +164,18 @@ def test_a_run_with_a_sample_of_shared_centers_goes_on_where_it_was_cut(
     moved = weights != np.asarray(first.params["proxies"])
     assert weights.shape == (64, 2, 2) and not weights[10:].any()
     assert moved[:10].any(axis=(1, 2)).sum() >= 6
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--loss=arcface", "--margin=28.6"], "--margin: 28.6 must be at most 3.14"),
+        (
+            ["--loss=magface", "--max_length=5"],
+            "--min_length: 10.0 must be below --max",
+        ),
+    ],
+)
+def test_margins_and_lengths_have_limits(flags, line):
+    with pytest.raises(UserError, match=line):
+        parse(flags)

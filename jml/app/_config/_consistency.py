@@ -41,10 +41,20 @@ def check_consistency(config: Settings) -> None:
             " pass one of them."
         )
     check_learned(config)
+    _check_lengths(config)
     check_shared(config)
     _check_batch(config)
     _check_single_images(config)
     _check_processes(config)
+
+
+def _check_lengths(config: Settings) -> None:
+    low, high = config.min_length, config.max_length
+    if low is not None and high is not None and low >= high:
+        raise UserError(
+            f"--min_length: {low} must be below --max_length {high}; change one of"
+            " them."
+        )
 
 
 def _check_places(config: Settings) -> None:
