@@ -9,7 +9,7 @@ from jml._checks import check_number
 from jml.pairwise import AxisName, Scalar, check_axis_name
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
-from ._class_softmax import cross_entropy, elements, smoothing, turned_within
+from ._class_softmax import cross_entropy, elements, radians, smoothing, turned_within
 from ._lengths import LONGEST, SHORTEST, Lengths, check_lengths, lengths_within, measure
 
 
@@ -62,8 +62,8 @@ def adaface_loss(
         label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `weights` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `weights` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
         block_size: the number of classes at a time.
@@ -90,6 +90,7 @@ def adaface_loss(
         https://arxiv.org/abs/2204.00964
     """
     name = "adaface_loss"
+    radians(name, "margin", margin)
     numbers = (
         check_number(name, "margin", margin),
         check_number(name, "concentration", concentration),

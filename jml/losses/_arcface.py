@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Integer
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
-from ._class_softmax import Each, cross_entropy, elements, smoothing, turned
+from ._class_softmax import Each, cross_entropy, elements, radians, smoothing, turned
 
 
 def arcface_loss(
@@ -45,8 +45,8 @@ def arcface_loss(
         label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `weights` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `weights` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
         block_size: the number of classes at a time.
@@ -74,6 +74,7 @@ def arcface_loss(
         by Large-scale Noisy Web Faces, 2020,
         https://www.ecva.net/papers/eccv_2020/papers_ECCV/html/1445_ECCV_2020_paper.php
     """
+    name = "arcface_loss"
     batch = ClassBatch(
         embeddings,
         labels,
@@ -85,11 +86,11 @@ def arcface_loss(
         class_axis_name,
     )
     return class_loss(
-        "arcface_loss",
+        name,
         Formula(elements, finish),
         batch,
         {"scale": scale, **smoothing(label_smoothing)},
-        each={"margin": margin},
+        each={"margin": radians(name, "margin", margin)},
         reduction=reduction,
     )
 

@@ -35,10 +35,10 @@ def logits(
     """
     x = check_embeddings("logits", embeddings)
     weights = check_class_weights("logits", weights, x)
-    centers = weights.reshape(-1, weights.shape[-1])
+    centers = weights.reshape(len(weights) * _centers(weights), weights.shape[-1])
     x, centers = (normalize(as_compute(jnp.asarray(a))) for a in (x, centers))
-    cosines = inner_products(x, centers).reshape(len(x), len(weights), -1)
-    return jnp.max(cosines, axis=2)
+    shape = len(x), len(weights), _centers(weights)
+    return jnp.max(inner_products(x, centers).reshape(shape), axis=2)
 
 
 def dominant_centers(
@@ -84,6 +84,8 @@ def _checked(name: str, embeddings, labels, weights) -> tuple[Array, Array, Arra
     x = check_embeddings(name, embeddings)
     labels = check_class_labels(name, labels, len(x))
     weights = check_class_weights(name, weights, x)
+    if not len(weights):
+        raise ValueError(f"{name}: `weights` must have a class, got none")
     labels = jnp.asarray(labels)
     labels = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))  # holds places
     return jnp.asarray(x), labels, jnp.asarray(weights)
@@ -92,10 +94,14 @@ def _checked(name: str, embeddings, labels, weights) -> tuple[Array, Array, Arra
 def _to_own(x: Array, labels: Array, weights: Array) -> Float[Array, "b k"]:
     """The cosines of each item to the centers of its class."""
     own = weights[jnp.clip(labels, 0, len(weights) - 1)]
-    own = own.reshape(len(x), -1, weights.shape[-1])
+    own = own.reshape(len(x), _centers(weights), weights.shape[-1])
     x = normalize(as_compute(x))
-    unit = normalize(as_compute(own.reshape(-1, own.shape[-1]))).reshape(own.shape)
+    unit = normalize(as_compute(own).reshape(-1, own.shape[-1] or 1)).reshape(own.shape)
     return jnp.einsum("bd,bkd->bk", x, unit, precision="highest")
+
+
+def _centers(weights: Array | np.ndarray) -> int:
+    return weights.shape[1] if weights.ndim == 3 else 1
 
 
 def _dominant(cosines: Array, labels: Array, weights: Array) -> Int[Array, " c"]:

@@ -2,16 +2,39 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jml._checks import as_array, is_real, known_array
 from jml._numerics import sine_of
 from jml.pairwise import Scalar
 from jml.tiles import Formula, Statistics, Tile
 
+ALMOST_PI = np.pi + 1e-3  # pi, rounded
+
 # A number, or one for each item.
 Each = Scalar | Float[Array | np.ndarray, " b"]
+
+
+def radians(name: str, argument: str, angle: Any) -> Any:
+    """Raises ValueError for an angle that is known to be more than half a turn.
+
+    It would be one in degrees: beyond pi a margin may ask for nothing.
+
+    Returns:
+        The angle.
+    """
+    value = as_array(angle)
+    real = isinstance(value, int | float | np.ndarray | np.generic | jax.Array)
+    known = known_array(value) if real else None
+    if known is None or not is_real(known.dtype) or not np.any(known > ALMOST_PI):
+        return angle
+    raise ValueError(
+        f"{name}: `{argument}` is an angle in radians, at most pi, got"
+        f" {np.max(known):g}; pass jnp.radians(...) of one in degrees"
+    )
 
 
 def smoothing(label_smoothing: Any) -> dict[str, Any]:

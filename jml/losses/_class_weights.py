@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
 from jml._checks import check_count, check_key, known_array
-from jml._label_checks import check_class_labels
+from jml._label_checks import check_class_labels, warn_of_labels
 from jml.pairwise import AxisName, check_axis_name
 from jml.tiles import present_classes
 
@@ -108,6 +108,9 @@ def sample_classes(
             f"{name}: `size` must be at most `num_classes`, {num_classes}, got {size}"
         )
     labels = _check_sample(name, labels, num_classes, size)
+    if class_axis_name is None:
+        all_classes = np.broadcast_to(0, num_classes)
+        warn_of_labels(name, labels, None, all_classes, word="weights")
     present = present_classes(labels, num_classes, axis_name, class_axis_name)
     first = 0
     if class_axis_name is not None:

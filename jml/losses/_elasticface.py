@@ -14,7 +14,7 @@ from jml.pairwise import AxisName, Scalar, check_axis_name, count_devices
 from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
 
 from . import _class_softmax
-from ._class_softmax import cross_entropy, smoothing, turned
+from ._class_softmax import cross_entropy, radians, smoothing, turned
 
 
 def elasticface_loss(
@@ -64,8 +64,8 @@ def elasticface_loss(
         label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `weights` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `weights` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
         block_size: the number of classes at a time.
@@ -97,6 +97,8 @@ def elasticface_loss(
     check_choice(name, "margin_kind", margin_kind, KINDS)
     check_choice(name, "plus", plus, (False, True))
     check_axis_name(name, axis_name)
+    if margin_kind == "angular":
+        radians(name, "margin", margin)
     x = check_embeddings(name, embeddings)
     draw = jnp.zeros(len(x))
     if key is not None:

@@ -79,9 +79,11 @@ def update_lengths(
     return Lengths(*map(move, lengths, latest))
 
 
-def check_lengths(name: str, lengths: object) -> None:
-    """Raises ValueError unless these are `Lengths`."""
+def check_lengths(name: str, lengths: Any) -> None:
+    """Raises ValueError unless these are `Lengths` of two numbers."""
     check_type(name, "lengths", lengths, Lengths, "from `init_lengths`")
+    for field, value in zip(Lengths._fields, lengths, strict=True):
+        check_number(name, f"lengths.{field}", value)
 
 
 def measure(

@@ -10,7 +10,7 @@ from jml.distances import as_compute
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
-from ._class_softmax import cross_entropy, elements, smoothing, turned
+from ._class_softmax import cross_entropy, elements, radians, smoothing, turned
 from ._lengths import lengths_within
 
 LEAST = 1e-9  # a length whose inverse, and its square's, is finite
@@ -64,8 +64,8 @@ def magface_loss(
         label_smoothing: as in `margin_softmax_loss`.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `weights` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `weights` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
         block_size: the number of classes at a time.
@@ -97,6 +97,8 @@ def magface_loss(
         "max_length": max_length,
         "regularization": regularization,
     }
+    radians(name, "min_margin", min_margin)
+    radians(name, "max_margin", max_margin)
     low_margin, high_margin, low, high, weight = (
         as_compute(jnp.asarray(check_number(name, key, value), float))
         for key, value in numbers.items()

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Integer
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, class_loss
 
-from ._class_softmax import SOFTMAX, Each, smoothing
+from ._class_softmax import SOFTMAX, Each, radians, smoothing
 
 
 def margin_softmax_loss(
@@ -58,8 +58,8 @@ def margin_softmax_loss(
             from 0 to 1.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `weights` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `weights` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         reduction: "mean" over items whose class has weights, "nonzero", "sum" or
             "none".
         block_size: the number of classes at a time.
@@ -84,6 +84,7 @@ def margin_softmax_loss(
         Deng, Guo, Xue, Zafeiriou: ArcFace: Additive Angular Margin Loss for Deep Face
         Recognition, 2019, https://arxiv.org/abs/1801.07698
     """
+    name = "margin_softmax_loss"
     batch = ClassBatch(
         embeddings,
         labels,
@@ -95,10 +96,10 @@ def margin_softmax_loss(
         class_axis_name,
     )
     return class_loss(
-        "margin_softmax_loss",
+        name,
         SOFTMAX,
         batch,
         {"scale": scale, **smoothing(label_smoothing)},
-        each={"angular": angular, "additive": additive},
+        each={"angular": radians(name, "angular", angular), "additive": additive},
         reduction=reduction,
     )

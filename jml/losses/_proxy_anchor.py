@@ -45,8 +45,8 @@ def proxy_anchor_loss(
         alpha: the factor $\alpha$ on cosines.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `proxies` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `proxies` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         block_size: the number of classes at a time.
         axis_name: of the mapped axis over which the batch is spread. Every device then
             gets the embeddings of all.

@@ -79,8 +79,8 @@ def proxy_nca_loss(
         own_in_denominator: whether the sum has the own proxy, too.
         where: False for items to leave out. `jml.losses` says more on the arguments
             that follow.
-        classes: the class that each row of `proxies` stands for, [C]; below 0 none.
-            0, 1, ... by default.
+        classes: the class that each row of `proxies` stands for, [C], each once; below
+            0 none. 0, 1, ... by default.
         reduction: "mean", "nonzero", "sum" or "none".
         block_size: the number of classes at a time.
         axis_name: of the mapped axis over which the batch is spread.

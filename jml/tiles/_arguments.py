@@ -81,11 +81,14 @@ def check_each(name: str, argument: str, value: Any, x: Any) -> Any:
         The number, or the array.
     """
     value = as_array(value)
-    if getattr(value, "ndim", 0) != 1:
+    is_list = isinstance(value, list | tuple)
+    if not is_list and not getattr(value, "ndim", 0):
         return check_number(name, argument, value)
-    if not is_real(value.dtype) or len(value) != len(x):
+    if is_list or not is_real(value.dtype) or value.shape != (len(x),):
+        kind = type(value).__name__
+        got = f"a {kind}" if is_list else f"{value.dtype} {tuple(value.shape)}"
         raise ValueError(
-            f"{name}: `{argument}` must be a number, or one for each of the {len(x)}"
-            f" embeddings, got {value.dtype} {tuple(value.shape)}"
+            f"{name}: `{argument}` must be a number, or an array of one for each of the"
+            f" {len(x)} embeddings, got {got}"
         )
     return value

@@ -122,6 +122,14 @@ def test_items_of_unknown_classes_are_no_outliers():
     assert not np.any(losses.dominant_centers(X, labels, CENTERS))
 
 
+def test_no_items_are_no_outliers_and_no_class_is_refused():
+    assert losses.class_outliers(X[:0], LABELS[:0], CENTERS).shape == (0,)
+    assert not np.any(losses.dominant_centers(X[:0], LABELS[:0], CENTERS))
+    assert losses.logits(X, CENTERS[:0]).shape == (SIZE, 0)
+    with pytest.raises(ValueError, match="`weights` must have a class"):
+        losses.class_outliers(X, LABELS, CENTERS[:0])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -136,3 +144,15 @@ def test_items_of_unknown_classes_are_no_outliers():
 def test_what_cannot_be_sampled_is_refused(options, message):
     with pytest.raises(ValueError, match=f"^sample_classes: {message}"):
         sample(**({"key": KEY, "labels": LABELS} | options))
+
+
+def test_labels_that_cannot_be_sampled_are_warned_of():
+    with pytest.warns(UserWarning, match="sample_classes: `labels` of 40 and above"):
+        sample(KEY, np.array([1, CLASSES]), size=4)
+
+
+@pytest.mark.parametrize("field", losses.Lengths._fields)
+def test_lengths_are_two_numbers(field):
+    lengths = losses.init_lengths()._replace(**{field: np.ones(SIZE)})
+    with pytest.raises(ValueError, match=rf"`lengths\.{field}` must be a number"):
+        losses.adaface_loss(X, LABELS, WEIGHTS, lengths=lengths)

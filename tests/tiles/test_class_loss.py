@@ -201,10 +201,9 @@ def test_classes_name_the_rows_of_weights():
         (dict(weights=np.zeros((5, 0, 4), np.float32)), "`weights` must have a center"),
         (dict(classes=np.arange(4)), "`classes` must have one entry for each of the 5"),
         (dict(classes=np.ones(5)), "`classes` must be integer"),
-        (
-            dict(margin=np.ones(3)),
-            "`margin` must be a number, or one for each of the 9",
-        ),
+        (dict(margin=np.ones(3)), "`margin` must be a number, or an array of one for"),
+        (dict(margin=[0.5] * 9), "`margin` must be a number, or an array .* a list"),
+        (dict(margin=28.6), "`margin` is an angle in radians, at most pi, got 28.6"),
         (dict(labels=np.ones(9)), "`labels` must be integer"),
         (dict(block_size=0), "`block_size` must be a positive integer"),
         (dict(class_axis_name="x"), "`class_axis_name` must be an axis"),
