@@ -16,6 +16,7 @@ from tests.losses.contract import (
     X,
     representative,
 )
+from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 # One case of each function, in its textbook form.
@@ -104,7 +105,8 @@ def test_the_gradient_of_a_flax_parameter_is_one():
     for differentiate in (nnx.grad(loss), jax.grad(loss), jax.jit(jax.grad(loss))):
         found = differentiate(nnx.Param(PROXIES))
         assert isinstance(found, nnx.Param)
-        np.testing.assert_allclose(found[...], expected, rtol=1e-6)
+        # Compiled as a whole, entries that nearly cancel are rounded differently.
+        assert_close(found[...], expected, 1e-6, label="gradient")
 
 
 @pytest.mark.parametrize("what", [[1.0], None, "x"])
