@@ -98,9 +98,14 @@ def update_rows(
 
     part = jax.tree.map(lambda every, v: v[rows] if every else v, by_row, opt_state)
     drawn = weights[rows]
-    updates, part = optimizer.update(gradient, part, drawn)
+    updates, new = optimizer.update(gradient, part, drawn)
+    if jax.tree.map(jnp.shape, new) != jax.tree.map(jnp.shape, part):
+        raise ValueError(
+            f"{name}: `optimizer` must keep the same of {len(rows)} rows as of"
+            f" {len(weights)}; what it keeps depends on their number"
+        )
     drawn = optax.apply_updates(drawn, updates)
-    return put(True, weights, drawn), jax.tree.map(put, by_row, opt_state, part)
+    return put(True, weights, drawn), jax.tree.map(put, by_row, opt_state, new)
 
 
 def _check_rows(name: str, rows: Any, number: int) -> None:

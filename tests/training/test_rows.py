@@ -135,3 +135,13 @@ def test_an_optimizer_that_mixes_classes_is_refused():
     state, rows = outer.init(weights), np.array([0])
     with pytest.raises(ValueError, match=r"^update_rows: `optimizer` must keep a row"):
         update_rows(outer, weights[:1], state, weights, rows)
+
+
+def test_an_optimizer_that_keeps_something_else_of_few_rows_is_refused():
+    """Adafactor keeps factors of many rows, and all entries of few."""
+    optimizer, weights = optax.adafactor(0.1), jnp.ones((130, 150))
+    state, rows = optimizer.init(weights), np.arange(5)
+    with pytest.raises(
+        ValueError, match=r"^update_rows: `optimizer` must keep the sam"
+    ):
+        update_rows(optimizer, weights[:5], state, weights, rows)
