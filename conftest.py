@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from itertools import chain
 
+import gc
+
 import jax
 import jaxtyping
 import pytest
@@ -106,3 +108,9 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("largest relative differences")
     for (topic, limit), error in sorted(largest.items()):
         terminalreporter.line(f"{topic:<40} {error:8.1e}   limit {limit:.0e}")
+
+
+def pytest_collection_finish():
+    """What imports have made stays: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
