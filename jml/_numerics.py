@@ -32,9 +32,11 @@ def inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
 
 
 def sine_of(cosine: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """The sine of an angle from 0 to pi, at least as large as its rounding errors."""
-    floor = 16 * jnp.finfo(cosine.dtype).eps
-    return jnp.sqrt(jnp.maximum(1 - cosine * cosine, floor))
+    """The sine of an angle from 0 to pi, without a slope where roundings make it up."""
+    square = 1 - cosine * cosine
+    clear = square > 16 * jnp.finfo(cosine.dtype).eps
+    made_up = jax.lax.stop_gradient(jnp.sqrt(jnp.maximum(square, 0)))
+    return jnp.where(clear, jnp.sqrt(jnp.where(clear, square, 1)), made_up)
 
 
 def widen(x: Shaped[Array, "*s"]) -> Float[Array, "*s"]:

@@ -90,7 +90,7 @@ def _sample_of_a_device(config: Config, plan: ClassPlan) -> int | None:
     if size > known:
         raise UserError(
             f"--sample_classes: {size} is more than the {known} classes to train on;"
-            f" pass {known - 1} or fewer."
+            f" pass {known} or fewer."
         )
     of_class = config.images_per_class if config.sampler == "pk" else 1
     share = min(plan.rows // plan.devices, known)

@@ -69,7 +69,8 @@ def make_diagnostics(name: str, **choices: Any) -> Diagnostics:
 
     With class weights, pairs are of an item and a class: its own, or another. Of
     several centers the nearest counts. There is one number more, "unknown_labels": how
-    many items are of a class without weights. They are in no positive pair.
+    many items are of a class without weights. They are in no positive pair, and
+    "active" leaves them out.
 
     Where there are no such pairs, a mean is NaN.
 
@@ -149,7 +150,7 @@ def _of_classes(found: ClassDistances, batch: ClassBatch) -> dict[str, Array]:
     own = jnp.where(found.known, found.own, 0)
     known = total(found.known)
     return {
-        "active": total(found.nearest < found.own) / total(jnp.ones_like(found.own)),
+        "active": total(found.known & (found.nearest < own)) / known,
         "positive_distance": total(own) / known,
         "negative_distance": total(found.total) / total(found.others),
         "unknown_labels": total(~found.known),
