@@ -1,11 +1,10 @@
 """What holds for all tests, and for the examples in docstrings."""
 
+import gc
 import os
 import shutil
 import tempfile
 from itertools import chain
-
-import gc
 
 import jax
 import jaxtyping

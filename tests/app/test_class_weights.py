@@ -35,8 +35,8 @@ EIGHT = AbstractMesh((8,), ("data",))
         (
             {"sample_classes": 101},
             None,
-            "--sample_classes: 101 is more than the 100 classes to train on; pass 100 or"
-            " fewer.",
+            "--sample_classes: 101 is more than the 100 classes to train on; pass 100"
+            " or fewer.",
         ),
         (
             {"sample_classes": 47},

@@ -148,12 +148,13 @@ def circle(x, y, relations, margin, gamma):
 def tuplet_margin(x, y, relations, margin, scale):
     """Yu 2019: log(1 + sum of e^(scale (cos of a negative - cos(theta - margin)))).
 
-    The sine of theta has a floor, above what rounding makes of it where items coincide.
+    The sine of theta is 0 where it is no more than rounding makes of coinciding items.
     """
     s, terms = compare(x, y), []
     floor = 16 * torch.finfo(s.dtype).eps
     for i, p in np.argwhere(relations.positive):
-        sine = torch.sqrt((1 - s[i, p] ** 2).clamp(min=floor))
+        square = 1 - s[i, p] ** 2
+        sine = torch.sqrt(square) if square > floor else 0
         near = s[i, p] * torch.cos(margin) + sine * torch.sin(margin)
         far = s[i, relations.negative[i]]
         value = log1p_sum(scale * (far - near))
