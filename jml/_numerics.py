@@ -32,7 +32,7 @@ def inverse(number: Float[Array, "*k"]) -> Float[Array, "*k"]:
 
 
 def sine_of(cosine: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """The sine of an angle from 0 to pi; 0 where it might be of rounding errors alone."""
+    """The sine of an angle from 0 to pi; 0 where roundings alone may make it."""
     square = 1 - cosine * cosine
     clear = square > 16 * jnp.finfo(cosine.dtype).eps
     return jnp.where(clear, jnp.sqrt(jnp.where(clear, square, 1)), 0)
