@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jml._checks import check_number
+from jml.distances import as_compute
 from jml.pairwise import AxisName, Scalar, check_axis_name
 from jml.tiles import ClassBatch, Formula, Statistics, class_loss
 
@@ -102,7 +103,8 @@ def adaface_loss(
     known = measure(cut, valid, axis_name)[0] if lengths is None else lengths
     cut, (mean, deviation) = jax.lax.stop_gradient((cut, known))
     margin, concentration, mean, deviation = (
-        jnp.asarray(number, cut.dtype) for number in (*numbers, mean, deviation)
+        as_compute(jnp.asarray(number, cut.dtype))
+        for number in (*numbers, mean, deviation)
     )
     quality = concentration * (cut - mean) / (deviation + 1e-3)
     quality = jnp.clip(quality, -1, 1)

@@ -74,8 +74,8 @@ def margin_softmax_loss(
         ValueError: for a wrong shape or dtype.
 
     Example:
-        >>> weights = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-        >>> x, labels = jnp.array([[2.0, 1.0]]), jnp.array([0])
+        >>> weights = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        >>> x, labels = np.array([[2.0, 1.0]]), np.array([0])
         >>> loss = margin_softmax_loss(x, labels, weights, scale=4.0, angular=0.5)
         >>> print(f"{loss:.4f}")
         0.4784
