@@ -53,20 +53,20 @@ def nearest(values: tuple[Float[Array, "b t"], ...]) -> Float[Array, "b t"]:
 
 
 def softmax_entries(
-    cosine: Float[Array, "b t"],
+    values: Float[Array, "b t"],
     tile: Tile,
     scale: Float[Array, ""],
     label_smoothing: Float[Array, ""] | None,
 ) -> Statistics:
-    """The cosine of the own class, and the log-sum of the others."""
+    """The own class's value, and the log-sum of the others', times a scale."""
     sums = {
-        "own": jnp.where(tile.own, cosine, 0),
-        "has_own": tile.own.astype(cosine.dtype),
+        "own": jnp.where(tile.own, values, 0),
+        "has_own": tile.own.astype(values.dtype),
     }
     if label_smoothing is not None:
-        sums["others"] = jnp.where(tile.other, cosine, 0)
-        sums["number"] = tile.other.astype(cosine.dtype)
-    return Statistics({"others": jnp.where(tile.other, scale * cosine, -jnp.inf)}, sums)
+        sums["others"] = jnp.where(tile.other, values, 0)
+        sums["number"] = tile.other.astype(values.dtype)
+    return Statistics({"others": jnp.where(tile.other, scale * values, -jnp.inf)}, sums)
 
 
 def elements(

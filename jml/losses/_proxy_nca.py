@@ -10,6 +10,8 @@ from jml._label_checks import warn_of_labels
 from jml.pairwise import AxisName, Scalar
 from jml.tiles import ClassBatch, Formula, Statistics, Tile, class_loss
 
+from ._class_softmax import softmax_entries
+
 
 def init_proxies(
     key: Array, *, num_classes: int, dim: int
@@ -131,13 +133,7 @@ def proxy_nca_loss(
 def elements(tile: Tile, *, scale: Float[Array, ""]) -> Statistics:
     """The squared distance to the own proxy, and the log-sum of the others."""
     (squared,) = tile.values
-    return Statistics(
-        {"others": jnp.where(tile.other, -scale * squared, -jnp.inf)},
-        {
-            "own": jnp.where(tile.own, squared, 0),
-            "has_own": tile.own.astype(squared.dtype),
-        },
-    )
+    return softmax_entries(squared, tile, -scale, None)
 
 
 def finish_without_own(
