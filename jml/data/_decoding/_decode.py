@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from jml._checks import check_choice, check_count
 from jml._names import quoted
+from jml._user_cache import user_cache_folder
 from jml._value_checks import check_functions, check_path, check_type
 from jml.data._singletons import CHOICES, singletons_note
 from jml.data._types import Dataset, Images, Listing, Split
@@ -73,9 +74,7 @@ def decode(
     need_pillow()
     shape = (len(listing.images), image_size, image_size, 3)
     size = int(np.prod(shape, dtype=np.int64))
-    folder = check_path(
-        "decode", "cache_folder", cache_folder or default_cache_folder()
-    )
+    folder = check_path("decode", "cache_folder", cache_folder or user_cache_folder())
     if cache is None:
         room = _room(folder) > 2 * size
         cache = "host" if size <= SMALL else "disk" if room else "none"
@@ -99,11 +98,6 @@ def decode(
     if dark.any():
         listing = listing._replace(notes=(*listing.notes, _dark_note(listing, dark)))
     return _dataset(listing, images, bad, singletons)
-
-
-def default_cache_folder() -> Path:
-    """``jml`` in the folder where this user's programs keep what they can remake."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jml")
 
 
 def _room(folder: Path) -> int:

@@ -1,0 +1,9 @@
+"""Where this user's programs keep what they can make again."""
+
+import os
+from pathlib import Path
+
+
+def user_cache_folder() -> Path:
+    """The folder ``jml`` in the user's cache folder; it may not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jml")
