@@ -1,6 +1,6 @@
 """Embeddings of the test images, by a network or as raw pixels, and their Recall@K."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -145,6 +145,15 @@ def recalls(embedded: Embedded, dataset: Dataset) -> Recalls:
         None if gallery is None else gallery.labels,
         **ids_and_groups(dataset.query, gallery),
     )
+
+
+def recalls_of(metrics: Mapping[str, Any]) -> Recalls:
+    """Returns the Recall@K among metrics by their names."""
+    return {
+        int(name.removeprefix("recall@")): value
+        for name, value in metrics.items()
+        if name.startswith("recall@")
+    }
 
 
 def ids_and_groups(

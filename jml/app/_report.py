@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from jml._optional import progress_bar
 from jml.app._config import Config
 from jml.app._run_folder import load_model, read_config, read_records
 from jml.data import Dataset, Split
-from jml.evaluation import Evaluation, evaluate
+from jml.evaluation import Evaluation, add_clustering, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report
 
 from ._embed import Embedded, ids_and_groups, make_embed_test
@@ -32,6 +32,7 @@ def report_run(
     embedded: Embedded,
     records: Sequence[Mapping[str, Any]],
     *,
+    retrieval: Evaluation | None = None,
     notify: Callable[[str], None],
     show: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> None:
@@ -43,19 +44,16 @@ def report_run(
         dataset: the images that were embedded.
         embedded: their embeddings.
         records: lines of the run's metrics.jsonl.
+        retrieval: what `measure_retrieval` returned for them, if it was called.
         notify: called with lines about the progress.
         show: called with the evaluation before the report is begun.
     """
     query, gallery = dataset.query, dataset.gallery
     notify("evaluating")
-    evaluation = evaluate(
-        embedded.query,
-        query.labels,
-        embedded.gallery,
-        None if gallery is None else gallery.labels,
-        **ids_and_groups(query, gallery),
-        seed=config.seed,
-        progress=lambda steps: progress_bar(steps, "evaluating"),
+    if retrieval is None:
+        retrieval = measure_retrieval(embedded, dataset, config)
+    evaluation = add_clustering(
+        retrieval, embedded.query, query.labels, seed=config.seed, progress=_progress
     )
     show(evaluation)
     if "nmi" not in evaluation.metrics:
@@ -86,6 +84,27 @@ def report_run(
         seed=config.seed,
         notify=notify,
     )
+
+
+def measure_retrieval(
+    embedded: Embedded, dataset: Dataset, config: Config
+) -> Evaluation:
+    """Measures how embeddings retrieve. How they cluster takes longer, and can wait."""
+    query, gallery = dataset.query, dataset.gallery
+    return evaluate(
+        embedded.query,
+        query.labels,
+        embedded.gallery,
+        None if gallery is None else gallery.labels,
+        **ids_and_groups(query, gallery),
+        clusterings=0,
+        seed=config.seed,
+        progress=_progress,
+    )
+
+
+def _progress(steps: Iterable) -> Any:
+    return progress_bar(steps, "evaluating")
 
 
 def _items(embeddings: np.ndarray, split: Split) -> EmbeddedImages:

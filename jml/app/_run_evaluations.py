@@ -11,16 +11,18 @@ import numpy as np
 
 from jml.app._config import Config
 from jml.data import Dataset
+from jml.evaluation import Evaluation
 from jml.models import save_weights
 from jml.training import TrainState
 
-from ._embed import Embedded, Recalls, recalls
+from ._embed import Embedded, Recalls, recalls, recalls_of
 from ._logging import Journal
+from ._report import measure_retrieval
 from ._run_folder import CLASS_WEIGHTS, TENSOR, RunFolder
 
 
 class RunEvaluations:
-    """``evaluate`` and ``after_evaluation`` for `fit`, and the last embeddings."""
+    """``evaluate`` and ``after_evaluation`` for `fit`, and what the report needs."""
 
     def __init__(
         self,
@@ -32,7 +34,9 @@ class RunEvaluations:
         num_classes: int | None = None,
     ) -> None:
         """Prepares; nothing is measured yet."""
-        self.embedded: Embedded | None = None  # of the last evaluation, if it succeeded
+        # Of the last evaluation, if it succeeded; all metrics only after the last step.
+        self.embedded: Embedded | None = None
+        self.retrieval: Evaluation | None = None
         self.finished = False  # the evaluation after the last step is done
         self._recalls: Recalls = {}
         self._config, self._run, self._dataset = config, run, dataset
@@ -42,15 +46,24 @@ class RunEvaluations:
     def evaluate(self, step: int, state: TrainState) -> dict[str, float]:
         """Embeds the test images and returns their Recall@K.
 
-        After the last step a failure is only noted: it must not cost the weights.
+        After the last step all metrics of retrieval are measured: the report has them,
+        and ranks nothing again. A failure is then only noted: it must not cost the
+        weights.
         """
-        self.embedded, self._recalls = None, {}
+        self.embedded, self.retrieval, self._recalls = None, None, {}
         params, batch_stats = state.to_evaluate
         attempts, alone = self._journal.attempts, jax.process_count() == 1
-        is_last = step == self._config.maxiter and alone
-        with attempts.at("evaluation and report") if is_last else nullcontext():
+        is_last = step == self._config.maxiter
+        part = attempts.at("evaluation and report")
+        with part if is_last and alone else nullcontext():
             embedded = self._embed_test(params["model"], batch_stats)
-            self._recalls = recalls(embedded, self._dataset)
+            if is_last:
+                self.retrieval = measure_retrieval(
+                    embedded, self._dataset, self._config
+                )
+                self._recalls = recalls_of(self.retrieval.metrics)
+            else:
+                self._recalls = recalls(embedded, self._dataset)
             self.embedded = embedded
         return {f"recall@{k}": recall for k, recall in self._recalls.items()}
 

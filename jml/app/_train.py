@@ -113,10 +113,15 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
         attempts = journal.attempts
         attempts.silence()  # the command's last line reports failures
         if run.is_writer and evaluations.embedded is not None:
-            embedded, records = evaluations.embedded, run.records
             with attempts.at("report.html"):
                 report_run(
-                    run.path, config, dataset, embedded, records, notify=journal.notify
+                    run.path,
+                    config,
+                    dataset,
+                    evaluations.embedded,
+                    run.records,
+                    retrieval=evaluations.retrieval,
+                    notify=journal.notify,
                 )
         journal.close_trackers()
         seconds = time.perf_counter() - began

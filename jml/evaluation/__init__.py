@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jml._first_use import import_on_first_use
 
 if TYPE_CHECKING:
+    from ._add_clustering import add_clustering as add_clustering
     from ._clustering import Clustering as Clustering
     from ._clustering import adjusted_mutual_information as adjusted_mutual_information
     from ._clustering import kmeans as kmeans
@@ -27,6 +28,7 @@ import_on_first_use(
     {
         "Clustering": "_clustering",
         "Evaluation": "_evaluation",
+        "add_clustering": "_add_clustering",
         "adjusted_mutual_information": "_clustering",
         "count_neighbours": "_counts",
         "count_relevant": "_counts",

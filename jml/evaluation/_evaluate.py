@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
-from jml._evaluation_limits import MOST_REPEATS, largest_first_seed
+from jml._evaluation_limits import MOST_REPEATS
 from jml._value_checks import check_functions
 
-from ._clustering import clustering_scores, default_clusterings
+from ._add_clustering import check_clusterings, clustered
+from ._clustering import default_clusterings
 from ._evaluation import Evaluation, make_evaluation
 from ._inputs import check_at_most
 from ._measure import measure
@@ -163,21 +164,16 @@ def evaluate(
         )
         pairs = ((low, high) for low, high in bounds.tolist())
         intervals = dict(zip(names, pairs, strict=True))
-    if clusterings:
-        seeds = progress(range(seed, seed + clusterings))
-        for name, scores in clustering_scores(search, seeds).items():
-            metrics[name] = float(np.mean(scores))
-            intervals[name] = min(scores), max(scores)
-    return make_evaluation(search, measured, metrics, intervals, confidence)
+    evaluation = make_evaluation(search, measured, metrics, intervals, confidence)
+    return clustered(evaluation, search, clusterings, seed, progress)
 
 
 def _check_numbers(
     clusterings: int, resamples: int, confidence: float, seed: int
 ) -> None:
     """Raises a ValueError unless the numbers of ``evaluate`` are in range."""
-    repeats = {"clusterings": clusterings, "resamples": resamples}
-    check_at_most("evaluate", MOST_REPEATS, **repeats)
-    check_at_most("evaluate", largest_first_seed(clusterings), seed=seed)
+    check_clusterings("evaluate", clusterings, seed)
+    check_at_most("evaluate", MOST_REPEATS, resamples=resamples)
     if not isinstance(confidence, float | np.floating) or not 0 < confidence < 1:
         raise ValueError(
             f"evaluate: `confidence` must be between 0 and 1, got {confidence!r}"

@@ -8,9 +8,20 @@ import pytest
 from jml.app._config import Config
 from jml.app._embed import Embedded
 from jml.app._logging import Journal
+from jml.app._report import report_run
 from jml.app._run_evaluations import RunEvaluations
 from jml.app._run_folder import RunFolder
 from jml.data import Dataset, Split
+from jml.evaluation import evaluate
+
+SPLIT = Split(np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) // 2)
+DATASET = Dataset("some", SPLIT, SPLIT, None, ("a", "b", "c"))
+
+
+def started(config):
+    run = RunFolder.claim(config)
+    run.start(config)
+    return run, Journal(config, run)
 
 
 def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeypatch):
@@ -24,12 +35,8 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
 
     monkeypatch.setattr("jml.app._run_evaluations.save_weights", write_weights)
     config = Config(checkpoints_path=str(tmp_path), name="a", maxiter=4)
-    split = Split(np.zeros((6, 8, 8, 3), np.uint8), np.arange(6) // 2)
-    dataset = Dataset("some", split, split, None, ("a", "b", "c"))
-    run = RunFolder.claim(config)
-    run.start(config)
-    journal = Journal(config, run)
-    evaluations = RunEvaluations(config, run, dataset, journal, embed_test, 3)
+    run, journal = started(config)
+    evaluations = RunEvaluations(config, run, DATASET, journal, embed_test, 3)
 
     def evaluate(step, *, fails):
         params = {"model": {"fails": fails}, "proxies": np.arange(4) + step}
@@ -56,3 +63,35 @@ def test_an_evaluation_that_fails_at_the_end_keeps_the_weights(tmp_path, monkeyp
     assert not journal.recalls  # what was measured is not of these weights
     journal.close()
     run.release()
+
+
+def test_the_report_ranks_nothing_that_the_last_evaluation_has_ranked(
+    tmp_path, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    embedded = Embedded(rng.normal(size=(6, 4)).astype(np.float32), None)
+    config = Config(checkpoints_path=str(tmp_path), name="a", maxiter=4)
+    run, journal = started(config)
+    evaluations = RunEvaluations(config, run, DATASET, journal, lambda *_: embedded)
+    state = SimpleNamespace(to_evaluate=({"model": {}}, {}))
+    scores = evaluations.evaluate(2, state)
+    assert evaluations.retrieval is None
+    assert evaluations.evaluate(4, state) == scores  # by `evaluate`, and the same
+    journal.close()
+    run.release()
+
+    seen, expected = [], evaluate(embedded.query, SPLIT.labels)
+    monkeypatch.setattr("jml.evaluation._measure.relevant_ranks", None)
+    monkeypatch.setattr("jml.app._report.missing_packages", lambda: "nothing")
+    report_run(
+        run.path,
+        config,
+        DATASET,
+        embedded,
+        [],
+        retrieval=evaluations.retrieval,
+        notify=lambda line: None,
+        show=seen.append,
+    )
+    assert seen[0].metrics == expected.metrics
+    assert seen[0].intervals == expected.intervals

@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jml.evaluation import (
+    add_clustering,
     adjusted_mutual_information,
     evaluate,
     kmeans,
@@ -97,3 +98,16 @@ def test_evaluate_clusters_the_queries_into_their_classes():
 def test_without_clusterings_there_are_no_nmi_and_ami():
     found = evaluate(*clusters(9, 2, 2), clusterings=0)
     assert not {"nmi", "ami"} & (set(found.metrics) | set(found.intervals))
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_clustering_added_later_equals_evaluate_in_one(metric):
+    x, labels = clusters(9, 2, 2)
+    options = {"metric": metric, "seed": 5}
+    once = evaluate(x, labels, **options, clusterings=2)
+    early = evaluate(x, labels, **options, clusterings=0)
+    found = add_clustering(early, x, labels, **options, clusterings=2)
+    assert found.metrics == once.metrics and [*found.metrics] == [*once.metrics]
+    assert found.intervals == once.intervals
+    assert add_clustering(early, x, labels, clusterings=0) is early
+    assert "nmi" not in early.metrics and "nmi" not in early.intervals

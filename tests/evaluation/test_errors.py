@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from jml.evaluation import (
+    add_clustering,
     adjusted_mutual_information,
     evaluate,
     kmeans,
@@ -167,3 +168,17 @@ def test_kmeans_names_bad_input(x, k, words):
 )
 def test_nmi_and_ami_name_bad_partitions(function, labels, clusters, words):
     check(function, words, labels, clusters)
+
+
+def test_clustering_of_other_embeddings_than_evaluated_is_refused():
+    evaluation = evaluate(X, LABELS, clusterings=0, resamples=0)
+    check(
+        add_clustering,
+        "has 4 queries, and `embeddings` 3 rows",
+        evaluation,
+        X[1:],
+        LABELS[1:],
+    )
+    check(add_clustering, "`labels` must be integer [4]", evaluation, X, LABELS[1:])
+    check(add_clustering, "`evaluation` must be an Evaluation", {}, X, LABELS)
+    check(add_clustering, "`seed`", evaluation, X, LABELS, seed=-1)

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from jml._attempts import Attempts
 from jml._output import write_err, write_out
 from jml.app._config import Config
-from jml.app._embed import Recalls
+from jml.app._embed import Recalls, recalls_of
 from jml.app._flags_of_arguments import with_flags
 from jml.app._run_folder import RunFolder
 from jml.training import peak_memory
@@ -115,11 +115,7 @@ class Journal:
 
     def _remember(self, record: Mapping[str, Any]) -> None:
         self.skipped += not record.get("finite", True)
-        recalls = {
-            int(name.removeprefix("recall@")): value
-            for name, value in record.items()
-            if name.startswith("recall@")
-        }
+        recalls = recalls_of(record)
         if not recalls:
             return
         self._is_warm = False
