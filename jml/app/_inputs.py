@@ -59,7 +59,8 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
     """
     side = round(config.image_size * 8 / 7)
     if config.dataset == "glyphs":
-        return glyphs(image_size=side)
+        keep = "disk" if config.cache in (None, "device", "disk") else "host"
+        return glyphs(image_size=side, cache=keep, cache_folder=config.cache_folder)
     kind, _, name = config.dataset.partition(":")
     root = str(config.dataroot)  # only tfds can do without, as `Config` checks
     if kind == "tfds":

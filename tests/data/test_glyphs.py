@@ -5,7 +5,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from jml.data import glyphs
-from jml.data._glyphs import _fonts, _glyphs
+from jml.data._glyphs import _fonts, _glyphs, _images
 from jml.data._glyphs._fonts import draw, font_files, shared_code_points
 from jml.data._glyphs._lookalikes import lookalike_classes
 from jml.errors import UserError
@@ -134,7 +134,7 @@ def few(monkeypatch):
     """A data set of a few characters, quick to draw."""
     points = [ord(char) for char in "ABCDEFGabcdefg\u0391\u0392\u0393\u0410"]
     monkeypatch.setattr(_glyphs, "shared_code_points", lambda files: points)
-    return lambda **options: glyphs(**{"image_size": 32} | options)
+    return lambda **options: glyphs(**{"image_size": 32, "cache": "host"} | options)
 
 
 def test_the_seed_of_glyphs_decides_the_images_and_nothing_else(few):
@@ -150,13 +150,13 @@ def test_the_seed_of_glyphs_decides_the_images_and_nothing_else(few):
 
 def test_distortion_of_glyphs_keeps_the_ink_in_the_image(monkeypatch):
     # At scale 1 every step keeps areas, so what is missing was pushed over the edge.
-    monkeypatch.setattr(_glyphs, "SCALE", (1.0, 1.0))
+    monkeypatch.setattr(_images, "SCALE", (1.0, 1.0))
     files = font_files()
     points = shared_code_points(files)
     rng = np.random.default_rng(0)
     drawings = draw(files[0], points, 64)
     before = drawings.sum(axis=(1, 2), dtype=np.float64)
-    out = _glyphs._distort(drawings, rng).sum(axis=(1, 2), dtype=np.float64) * 4
+    out = _images._distort(drawings, rng).sum(axis=(1, 2), dtype=np.float64) * 4
     kept = out[before > 0] / before[before > 0]
     assert abs(np.median(kept) - 1) < 0.01
     assert (kept > 0.9).mean() > 0.97
@@ -164,12 +164,12 @@ def test_distortion_of_glyphs_keeps_the_ink_in_the_image(monkeypatch):
 
 def test_a_glyph_without_variation_is_its_drawing_halved(monkeypatch):
     for name, value in {"SCALE": (1, 1), "STRETCH": 1, "ROTATION": 0}.items():
-        monkeypatch.setattr(_glyphs, name, value)
+        monkeypatch.setattr(_images, name, value)
     for name in ("SHIFT", "SHEAR"):
-        monkeypatch.setattr(_glyphs, name, 0)
+        monkeypatch.setattr(_images, name, 0)
     drawings = draw(font_files()[8], [ord("g"), ord("R")], 64)
     halved = drawings.reshape(2, 32, 2, 32, 2).mean(axis=(2, 4))
-    got = _glyphs._distort(drawings, np.random.default_rng(0))
+    got = _images._distort(drawings, np.random.default_rng(0))
     assert np.abs(got - halved).max() <= 1
 
 

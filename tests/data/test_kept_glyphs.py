@@ -1,0 +1,118 @@
+"""Drawn glyphs in a file: read where it is whole, drawn where it is not."""
+
+import errno
+
+import numpy as np
+import pytest
+
+from jml.data import glyphs
+from jml.data._glyphs import _glyphs, _kept
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Draws a few characters; notes each drawing."""
+    points, calls = [ord(char) for char in "ABCDEFGabcdefg\u0391"], []
+    monkeypatch.setattr(_glyphs, "shared_code_points", lambda files: points)
+    draw = _glyphs._draw
+
+    def noted(files, image_size, seed):
+        calls.append((image_size, seed))
+        return draw(files, image_size, seed)
+
+    monkeypatch.setattr(_glyphs, "_draw", noted)
+    return calls
+
+
+def load(folder, **options):
+    return glyphs(**{"image_size": 16, "cache_folder": folder} | options)
+
+
+def assert_same(one, other):
+    for a, b in ((one.train, other.train), (one.query, other.query)):
+        assert (a.images == b.images).all() and a.images.flags.writeable
+        assert (a.labels == b.labels).all()
+        assert a.images.dtype == b.images.dtype and a.labels.dtype == b.labels.dtype
+    assert one.class_names == other.class_names
+
+
+def test_glyphs_are_drawn_once_for_each_size_and_seed(tmp_path, drawn):
+    folder = tmp_path / "not" / "there"
+    plain = load(None, cache="host")
+    assert_same(load(folder), plain)
+    assert_same(load(str(folder)), plain)
+    assert drawn == [(16, 0)] * 2 and len([*folder.iterdir()]) == 1
+    load(folder, seed=1), load(folder, image_size=17), load(folder, seed=1)
+    assert drawn[2:] == [(16, 1), (17, 0)] and len([*folder.iterdir()]) == 3
+
+
+def test_glyphs_are_kept_in_the_cache_of_the_user(tmp_path, drawn, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    load(None), load(None), load(None, cache="host")
+    assert len(drawn) == 2
+    (file,) = (tmp_path / "jml").iterdir()
+    assert file.name.startswith("glyphs-16px-")
+
+
+def test_other_fonts_and_programs_have_other_files(tmp_path, monkeypatch):
+    font = tmp_path / "a.ttf"
+    font.write_bytes(b"one")
+    digests = {_kept._digest([font], 16, 0), _kept._digest([font], 16, 0)}
+    assert len(digests) == 1
+    font.write_bytes(b"two")
+    digests.add(_kept._digest([font], 16, 0))
+    monkeypatch.setattr("PIL.__version__", "0")
+    digests.add(_kept._digest([font], 16, 0))
+    monkeypatch.setattr("PIL.features.version", lambda name: "another")
+    digests.add(_kept._digest([font], 16, 0))
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:900] + bytes([content[900] ^ 1]) + content[901:],
+        lambda content: b"",
+        lambda content: np.random.default_rng(0).bytes(len(content)),
+    ],
+    ids=["half", "a bit", "empty", "noise"],
+)
+def test_a_damaged_file_of_glyphs_is_drawn_anew(tmp_path, drawn, damage, capfd):
+    plain = load(tmp_path)
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    file.write_bytes(damage(content))
+    assert_same(load(tmp_path), plain)
+    assert_same(load(tmp_path), plain)
+    assert len(drawn) == 2 and file.read_bytes() == content
+    assert capfd.readouterr() == ("", "")
+
+
+def test_glyphs_without_a_place_on_disk_are_drawn(tmp_path, drawn, monkeypatch):
+    plain = load(None, cache="host")
+    (tmp_path / "file").write_text("no folder")
+    assert_same(load(tmp_path / "file"), plain)
+    assert_same(load(tmp_path / "file" / "below"), plain)
+
+    def full(file, **arrays):
+        file.write(b"some")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez", full)
+    assert_same(load(tmp_path / "full"), plain)
+    assert not [*(tmp_path / "full").iterdir()]
+    assert len(drawn) == 4
+
+
+def test_what_killed_runs_left_of_glyphs_is_removed(tmp_path, drawn, monkeypatch):
+    load(tmp_path)
+    (file,) = tmp_path.iterdir()
+    (tmp_path / f"{file.name}.partial-a").write_text("begun")
+    file.unlink()
+    load(tmp_path)
+    assert len([*tmp_path.iterdir()]) == 2  # it may still be written
+    monkeypatch.setattr(_kept, "ABANDONED", -1)
+    file.unlink()
+    load(tmp_path)
+    assert [*tmp_path.iterdir()] == [file]
