@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -34,11 +34,13 @@ def logged_fit(
         UserError: a loss or gradient was not finite.
         Interrupted: a signal came; the state has been saved.
     """
+    # One program, not one for each operation.
+    factors_of = jax.jit(schedule_factor, static_argnums=0)
 
     @lru_cache(1)
     def rates(block: int) -> np.ndarray:
-        steps = jnp.arange(block * BLOCK, (block + 1) * BLOCK)
-        factors = schedule_factor(config.schedule, training.hyper.rates, steps)
+        steps = np.arange(block * BLOCK, (block + 1) * BLOCK)
+        factors = factors_of(config.schedule, training.hyper.rates, steps)
         return config.lr * np.broadcast_to(np.asarray(factors, float), steps.shape)
 
     def log(record: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jml import losses, miners
@@ -129,7 +130,8 @@ def initial_learned(config: Config, num_classes: int) -> dict[str, Array]:
     weights pulls towards that.
     """
     shapes = {"number": (), "class": (num_classes,)}
-    return {h.name: jnp.zeros(shapes[h.learned or ""]) for h in learned(config)}
+    zeros = {h.name: np.zeros(shapes[h.learned or ""]) for h in learned(config)}
+    return jax.device_put(zeros)
 
 
 def initial_memory(config: Config) -> Memory | Lengths | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Int, PyTree
@@ -20,6 +21,7 @@ from jml._value_checks import check_fields, check_functions
 from jml.losses import Lengths, Memory, update_lengths, update_memory
 
 from ._devices import whole_on
+from ._opt_state import first_opt_state
 
 # (params, batch_stats, batch, key, hyper) -> (loss, (batch_stats, diagnostics)); with a
 # memory one more argument, and behind the diagnostics (embeddings, labels).
@@ -75,11 +77,9 @@ def init_state(
     return TrainState(
         params,
         batch_stats,
-        optimizer.init(params),
-        jax.tree.map(jnp.copy, (params, batch_stats)) if average else None,
-        step=jnp.zeros((), jnp.int32),
-        skipped=jnp.zeros((), jnp.int32),
-        halted=jnp.zeros((), bool),
+        first_opt_state(optimizer, params),
+        jax.device_put((params, batch_stats), may_alias=False) if average else None,
+        *jax.device_put((np.int32(0), np.int32(0), np.False_)),
         memory=memory,
     )
 

@@ -2,7 +2,9 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
@@ -20,10 +22,11 @@ class BatchNorm(nnx.Module):
     """
 
     def __init__(self, channels: int):
-        self.weight = nnx.Param(jnp.ones(channels))
-        self.bias = nnx.Param(jnp.zeros(channels))
-        self.running_mean = nnx.BatchStat(jnp.zeros(channels))
-        self.running_var = nnx.BatchStat(jnp.ones(channels))
+        # For NumPy's arrays JAX compiles nothing.
+        self.weight = nnx.Param(jax.device_put(np.ones(channels)))
+        self.bias = nnx.Param(jax.device_put(np.zeros(channels)))
+        self.running_mean = nnx.BatchStat(jax.device_put(np.zeros(channels)))
+        self.running_var = nnx.BatchStat(jax.device_put(np.ones(channels)))
 
     def __call__(
         self, x: Float[Array, "b h w c"], *, train: bool

@@ -31,9 +31,9 @@ class Linear(nnx.Module):
 
     def __init__(self, d_in: int, d_out: int, *, rng: np.random.Generator):
         bound = 1 / math.sqrt(d_in)
-        weight = rng.uniform(-bound, bound, (d_in, d_out))
+        weight = rng.uniform(-bound, bound, (d_in, d_out)).astype(np.float32)
         self.weight = nnx.Param(jnp.asarray(weight, jnp.float32))
-        bias = rng.uniform(-bound, bound, d_out)
+        bias = rng.uniform(-bound, bound, d_out).astype(np.float32)
         self.bias = nnx.Param(jnp.asarray(bias, jnp.float32))
 
     def __call__(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
