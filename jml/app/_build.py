@@ -1,7 +1,6 @@
 """What trains in a run: devices, network, loss, optimizer, state and step."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -43,7 +42,7 @@ class Training(NamedTuple):
 
     graphdef: Any
     state: TrainState
-    step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    step: Any  # compiled by jax.jit
     key: jax.Array
     hyper: Hyper
     notes: tuple[str, ...] = ()  # lines that the user should read

@@ -7,6 +7,7 @@ mistake, which the last line says how to fix; 130 after Ctrl-C, and 143 after SI
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -15,6 +16,8 @@ from jml._output import write_err
 from jml.app._early_exit import raising
 from jml.app._flags_of_arguments import with_flags
 from jml.errors import IncompleteError, Interrupted, UserError
+
+COMPILES = "compiles ahead"  # name of threads in which XLA compiles
 
 
 def exit_code(name: str, run: Callable[[], None]) -> int:
@@ -46,8 +49,8 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process; after a signal at once: JAX's threads may still be running."""
-    if code < 128:
+    """Ends the process; at once if JAX's threads may still be running."""
+    if code < 128 and not any(t.name == COMPILES for t in threading.enumerate()):
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, AttributeError):

@@ -7,24 +7,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from jml.app._config import Config
-from jml.data import Dataset, Images, Split, center_crop_normalize
+from jml.data import Dataset, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
-from jml.models import embed
-from jml.training import (
-    data_mesh,
-    local_rows,
-    prefetch,
-    replicated_sharding,
-    split_batch,
-)
+
+from ._embedder import Embedder
 
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 PIXEL_WORK = 1e12  # multiplications to spend on comparing raw pixels: a minute
-IN_FLIGHT = 2  # batches on the device at once, beside the one being computed
 
 
 class ItemFacts(NamedTuple):
@@ -42,63 +35,37 @@ class Embedded(NamedTuple):
     gallery: Float[np.ndarray, "m d"] | None
 
 
-def make_embed(
-    graphdef: Any, prepare: Callable[[Array], Array], mesh: Mesh | None = None
-) -> Callable[..., Float[np.ndarray, "n d"]]:
-    """Returns ``embed_all(params, batch_stats, images, batch_size) -> embeddings``.
+class DatasetEmbedder:
+    """``embed_test(params, batch_stats)``: the embeddings of a data set's test images.
 
-    The last batch is padded, so that one compiled function serves all batches.
-
-    Args:
-        graphdef: structure of the network.
-        prepare: from uint8 images to the network's input, on the device.
-        mesh: the devices that share each batch. Each process reads its `local_rows`.
+    The convolutions compute in the precision of the training. A UserError is raised if
+    an embedding is not finite.
     """
-    mesh = data_mesh(jax.local_devices()[:1]) if mesh is None else mesh
 
-    @partial(jax.jit, out_shardings=replicated_sharding(mesh))
-    def embed_batch(params: Any, batch_stats: Any, images: Array) -> Array:
-        return embed(graphdef, params, batch_stats, prepare(images), train=False)[0]
+    def __init__(
+        self,
+        graphdef: Any,
+        dataset: Dataset,
+        config: Config,
+        mesh: Mesh | None = None,
+    ) -> None:
+        """Takes the network and the data set of a run, and the devices."""
+        prepare = partial(center_crop_normalize, crop=config.image_size)
+        bfloat16 = config.precision == "bfloat16"
+        self._embed_all = Embedder(graphdef, prepare, mesh, bfloat16=bfloat16)
+        self._dataset, self._batch_size = dataset, config.batch_size_test
 
-    def embed_all(
-        params: Any,
-        batch_stats: Any,
-        images: Images,
-        batch_size: int,
-    ) -> Float[np.ndarray, "n d"]:
-        batches: list[Array | np.ndarray] = []
-        batch_size = min(batch_size, len(images))
-        batch_size += -batch_size % mesh.size
-        rows = local_rows(batch_size)
-        starts = range(0, len(images), batch_size)
-        for local in prefetch(
-            lambda start: images[start + rows.start : start + rows.stop], starts
-        ):
-            missing = rows.stop - rows.start - len(local)
-            padded = np.pad(local, [(0, missing), (0, 0), (0, 0), (0, 0)])
-            batch = split_batch(mesh, padded)
-            batches.append(embed_batch(params, batch_stats, batch))
-            if len(batches) > IN_FLIGHT:  # waits, so that few batches are on the device
-                batches[-1 - IN_FLIGHT] = np.asarray(batches[-1 - IN_FLIGHT])
-        return np.concatenate(batches)[: len(images)]
+    def lower(self, params: Any, batch_stats: Any) -> jax.stages.Lowered:
+        """Returns the program for the queries; a large gallery shares it."""
+        images = self._dataset.query.images
+        return self._embed_all.lower(params, batch_stats, images, self._batch_size)
 
-    return embed_all
+    def __call__(self, params: Any, batch_stats: Any) -> Embedded:
+        """Computes the embeddings."""
 
-
-def make_embed_test(
-    graphdef: Any, dataset: Dataset, config: Config, mesh: Mesh | None = None
-) -> Callable[[Any, Any], Embedded]:
-    """Returns ``embed_test(params, batch_stats)`` for the test images of a data set.
-
-    It raises a UserError if an embedding is not finite.
-    """
-    prepare = partial(center_crop_normalize, crop=config.image_size)
-    embed_all = make_embed(graphdef, prepare, mesh)
-    batch_size = config.batch_size_test
-
-    def embed_test(params: Any, batch_stats: Any) -> Embedded:
         def embeddings_of(split: Split) -> Float[np.ndarray, "n d"]:
-            embeddings = embed_all(params, batch_stats, split.images, batch_size)
+            images, size = split.images, self._batch_size
+            embeddings = self._embed_all(params, batch_stats, images, size)
             if not np.isfinite(embeddings).all():
                 raise UserError(
                     "the network gives embeddings that are not finite; train with a"
@@ -106,9 +73,7 @@ def make_embed_test(
                 )
             return embeddings
 
-        return _of_test(embeddings_of, dataset)
-
-    return embed_test
+        return _of_test(embeddings_of, self._dataset)
 
 
 def embed_pixels(dataset: Dataset, *, crop: int) -> Embedded | None:

@@ -34,7 +34,10 @@ def _run(words: list[str], program: str) -> None:
     options = parse(words, program)
     of_run = is_run(options)
     with loading():
+        from jml.app._compile_cache import keep_programs
         from jml.report import missing_packages
+    if not options.no_compile_cache:
+        keep_programs()
     folder = Path(options.what[0] if of_run else options.out)
     attempts = Attempts()
 

@@ -11,7 +11,7 @@ from jml._evaluation_limits import (
     MOST_REPEATS,
     largest_first_seed,
 )
-from jml.app._parser import Parser
+from jml.app._parser import Parser, add_no_compile_cache
 from jml.app._values import check_value
 from jml.errors import UserError
 
@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "dataroot": None,
     "out": ".",
     "overwrite": False,
+    "no_compile_cache": False,
     "metric": "euclidean",
     "ks": None,
     "map_ks": (),
@@ -32,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "gallery_groups": None,
     "class_names": None,
 }
+OF_RUNS = ("dataroot", "no_compile_cache")  # flags that go with the folder of a run
 
 
 def parse(words: Sequence[str], program: str) -> argparse.Namespace:
@@ -63,7 +65,8 @@ def _make_parser(program: str) -> Parser:
         prog=program,
         description="Evaluate retrieval and write report.html.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The folder of a run has all settings; only --dataroot goes with it.",
+        epilog="The folder of a run has all settings; only --dataroot and"
+        " --no_compile_cache go with it.",
         argument_default=argparse.SUPPRESS,  # the result has what was passed
     )
     add = parser.add_argument
@@ -81,6 +84,7 @@ def _make_parser(program: str) -> Parser:
         action="store_true",
         help="replacement of an earlier report in --out",
     )
+    add_no_compile_cache(parser)
     _add_measures(parser)
     images = "images of the {}, one for each label: uint8 [n, side, side, 3]"
     groups = "camera or sequence of each {}: an integer, or -1 for none"
@@ -136,7 +140,7 @@ def _problems(passed: Mapping[str, Any]) -> list[str]:
         return [
             f"--{name}: is for files; a run has its own settings."
             for name in DEFAULTS
-            if name in passed and name != "dataroot"
+            if name in passed and name not in OF_RUNS
         ]
     problems = []
     if "seed" in passed:

@@ -20,7 +20,7 @@ from jml._whole_files import cannot_write, replace
 from jml.app._command import exit_code
 from jml.app._early_exit import loading
 from jml.app._flags_of_arguments import of_finished_run
-from jml.app._parser import Parser
+from jml.app._parser import Parser, add_no_compile_cache
 from jml.errors import UserError, reason_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _make_parser(program: str) -> Parser:
     )
     add("--out", type=Path, help="file to write; default: model.SUFFIX in the folder")
     add("--overwrite", action="store_true", help="replacement of an earlier file")
+    add_no_compile_cache(parser)
     return parser
 
 
@@ -82,7 +83,10 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         )
     with loading():
         need(f"--to {options.to}", PACKAGES[options.to], "safetensors")
+        from jml.app._compile_cache import keep_programs
         from jml.app._run_folder import load_class_weights, load_model, read_config
+    if not options.no_compile_cache:
+        keep_programs()
     config = read_config(options.run)
     which = "best" if options.best else "last"
     with of_finished_run():

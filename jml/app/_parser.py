@@ -116,3 +116,12 @@ def _underscored(argument: str) -> str:
         return argument
     flag, equals, value = argument[2:].partition("=")
     return f"--{flag.replace('-', '_')}{equals}{value}"
+
+
+def add_no_compile_cache(parser: Parser) -> None:
+    """Adds the flag of the commands that compile programs."""
+    parser.add_argument(
+        "--no_compile_cache",
+        action="store_true",
+        help="compiled programs are not kept in the user's cache folder",
+    )

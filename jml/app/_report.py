@@ -20,7 +20,7 @@ from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, add_clustering, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report
 
-from ._embed import Embedded, ids_and_groups, make_embed_test
+from ._embed import DatasetEmbedder, Embedded, ids_and_groups
 from ._flags_of_arguments import on_finished_run
 from ._inputs import load_dataset
 
@@ -140,7 +140,7 @@ def evaluate_run(
     for note in dataset.notes:
         notify(on_finished_run(note, names=[dataset.name]))
     notify(f"embedding {len(dataset.query.labels):,} images")
-    embedded = make_embed_test(graphdef, dataset, config)(params, batch_stats)
+    embedded = DatasetEmbedder(graphdef, dataset, config)(params, batch_stats)
     records = read_records(folder)
     report_run(folder, config, dataset, embedded, records, notify=notify, show=show)
 

@@ -16,15 +16,18 @@ from jax.sharding import Mesh
 
 from jml._names import quoted
 from jml._optional import need
+from jml._output import write_err
 from jml.app._config import Config
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
-from jml.training import Checkpoints, TrainState, data_mesh, replicate_rest
+from jml.training import Checkpoints, TrainState, data_mesh
 
 from ._build import Training, build, pick_devices
+from ._compile_ahead import Ahead, begin_programs
+from ._compile_cache import keep_programs
 from ._distributed import check_same_flags, join, raise_together
 from ._early_exit import loading
-from ._embed import Recalls, embed_pixels, make_embed_test, recalls
+from ._embed import DatasetEmbedder, Recalls, embed_pixels, recalls
 from ._inputs import Batches, load_dataset, make_batches
 from ._logged_fit import logged_fit
 from ._logging import Journal, load_wandb
@@ -73,6 +76,8 @@ def train_and_evaluate(config: Config) -> Summary:
     with raise_together():
         check_same_flags(config)
     mesh = data_mesh(pick_devices(config.cuda))
+    if config.compile_cache:
+        keep_programs(mesh.local_devices[0])
     run, config = claim_folder(config)
     try:
         device = None if config.cuda is None else mesh.local_devices[0]
@@ -93,9 +98,12 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
             mesh=mesh,
             initial_weights=run.saved_config is None,
         )
-    embed_test = make_embed_test(training.graphdef, dataset, config, mesh)
     run.notes += training.notes
-    state = replicate_rest(mesh, training.state)
+    embed_test = DatasetEmbedder(training.graphdef, dataset, config, mesh)
+    training, embed_test = begin_programs(
+        Ahead(write_err), config, training, embed_test, dataset.train, mesh
+    )
+    state = training.state
     with ExitStack() as stack:
         state, checkpoints, journal = start(stack, config, run, dataset, state)
         devices, done = mesh.devices.size, int(state.step)

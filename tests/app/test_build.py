@@ -134,8 +134,8 @@ def test_embeddings_that_are_not_finite_name_the_flags_to_change(monkeypatch):
     split = Split(np.zeros((2, 28, 28, 3), np.uint8), np.zeros(2, np.int64))
     dataset = Dataset("x", split, split, None, ("a",))
     monkeypatch.setattr(
-        _embed, "make_embed", lambda *_: lambda *_: np.full((2, 3), np.nan)
+        _embed, "Embedder", lambda *_, **__: lambda *_: np.full((2, 3), np.nan)
     )
-    embed_test = _embed.make_embed_test(None, dataset, Config())
+    embed_test = _embed.DatasetEmbedder(None, dataset, Config())
     with pytest.raises(UserError, match=r"finite; train with a lower --lr, and .* --w"):
         embed_test(None, None)

@@ -160,6 +160,11 @@ class Settings(LossSettings):
         "number of last checkpoints to keep, beside that of the best Recall@1",
         **flags.count,
     )
+    compile_cache: bool = flags.run(
+        True,
+        "compiled programs are kept in the user's cache folder, where later runs find"
+        " them",
+    )
     wandb: str | None = flags.run(
         None, "project of Weights & Biases that gets the logs, too"
     )

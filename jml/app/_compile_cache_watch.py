@@ -1,0 +1,117 @@
+"""What is done when JAX cannot read or write a program that is kept on disk.
+
+JAX warns and compiles. But it would warn for each program, wait ten seconds for each
+lock, and never replace a damaged file. So damaged files are removed at the first
+warning. If there are none, or if another warning follows, nothing more is kept.
+"""
+
+import builtins
+import re
+import threading
+import warnings
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from jml._names import quoted
+from jml._output import write_err
+
+WARNING = re.compile(
+    r"Error (?P<doing>reading|writing) persistent compilation cache .*?'.*?':"
+    r" (?P<kind>\w+)(?P<reason>.*)",
+    re.DOTALL,
+)
+ZSTANDARD = b"\x28\xb5\x2f\xfd"  # how such a file begins
+LOCK = ".lockfile"  # JAX's names of files: this one, and how the others end
+PROGRAM, TIME = "-cache", "-atime"
+PATIENCE = 2.0  # seconds to wait for another process that holds the lock
+
+
+def watch(folder: Path) -> None:
+    """From here on JAX's warnings about a folder of programs are answered."""
+    earlier, answer = warnings.showwarning, _Answer(folder)
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:
+        found = WARNING.match(str(message))
+        if found is None:
+            earlier(message, category, filename, lineno, file, line)
+        else:
+            answer(found)
+
+    warnings.filterwarnings("always", WARNING.pattern[:6], UserWarning)
+    warnings.showwarning = show
+
+
+class _Answer:
+    """Mends the folder at the first warning, and leaves it alone after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, threading.Lock()
+        self._mended = self._stopped = False
+
+    def __call__(self, warning: re.Match) -> None:
+        with self._lock:  # programs are compiled in several threads
+            if self._stopped:
+                return
+            removed = 0
+            if not self._mended:
+                removed = _remove(self._folder, _is_damaged)
+                if not removed and _is_of_content(warning):
+                    removed = _remove(self._folder, lambda program: True)
+            if removed:
+                files = "damaged file" if removed == 1 else "damaged files"
+                self._report(f"{removed} {files} removed; programs are compiled anew")
+                self._mended = True
+                return
+            self._stopped = True
+            jax.config.update("jax_enable_compilation_cache", False)
+            compilation_cache.reset_cache()
+            if not self._mended:
+                reason = " ".join((warning["kind"] + warning["reason"]).split())
+                self._report(f"not used: {reason}")
+
+    def _report(self, what: str) -> None:
+        write_err(f"note: compiled programs in {quoted(self._folder)}: {what}")
+
+
+def _is_of_content(warning: re.Match) -> bool:
+    """Whether a file could be read, and what it holds could not be used."""
+    kind = getattr(builtins, warning["kind"], None)
+    of_system = isinstance(kind, type) and issubclass(kind, OSError)
+    of_lock = warning["kind"] == "Timeout"
+    return warning["doing"] == "reading" and not (of_system or of_lock)
+
+
+def _remove(folder: Path, unwanted: Callable[[bytes], bool]) -> int:
+    """Removes programs, and files without their other half; returns how many."""
+    from filelock import FileLock, Timeout
+
+    removed = 0
+    with suppress(OSError, Timeout), FileLock(folder / LOCK, timeout=PATIENCE):
+        for path in folder.glob(f"*{PROGRAM}"):
+            time = path.with_name(path.name.removesuffix(PROGRAM) + TIME)
+            if not time.exists() or unwanted(path.read_bytes()):
+                path.unlink()
+                time.unlink(missing_ok=True)
+                removed += 1
+        for time in folder.glob(f"*{TIME}"):
+            path = time.with_name(time.name.removesuffix(TIME) + PROGRAM)
+            if not path.exists():
+                time.unlink()
+                removed += 1
+    return removed
+
+
+def _is_damaged(program: bytes) -> bool:
+    """Whether the check of the compression fails, where this module can make it."""
+    if program.startswith(ZSTANDARD):  # JAX's choice where it is installed
+        return False
+    try:
+        zlib.decompress(program)
+    except zlib.error:
+        return True
+    return False
