@@ -23,7 +23,7 @@ from timing import median_seconds
 
 from jml.app._build import build
 from jml.app._config import Config
-from jml.app._inputs import load_dataset, make_batches
+from jml.app._inputs import list_images, load_dataset, make_batches
 from jml.app._logging import Journal
 from jml.app._run_folder import RunFolder
 from jml.data import augment
@@ -78,7 +78,7 @@ class Benchmark:
     def __init__(self, config: Config):
         """Builds it, and compiles the step."""
         self.config, self.mesh = config, data_mesh()
-        dataset = load_dataset(config)
+        dataset = load_dataset(config, list_images(config))
         self.batches = make_batches(config, dataset.train, self.mesh)
         self.training = build(config, num_classes=970, mesh=self.mesh)
         self.state = replicate(self.mesh, self.training.state)

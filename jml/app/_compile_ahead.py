@@ -11,16 +11,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import jax
-import numpy as np
-from jax.sharding import Mesh
 
 from jml.app._command import COMPILES
-from jml.app._config import Config
-from jml.data import Split
-from jml.training import batch_sharding, replicate_rest
-
-from ._build import Training
-from ._embed import DatasetEmbedder, Embedded
 
 Result = TypeVar("Result")
 CONFIG: Any = jax.config  # its attributes are not declared
@@ -75,42 +67,3 @@ class Ahead:
                     self._notify(line)
                     told = True
                 thread.join(1)
-
-
-def begin_programs(
-    ahead: Ahead,
-    config: Config,
-    training: Training,
-    embed_test: DatasetEmbedder,
-    split: Split,
-    mesh: Mesh,
-) -> tuple[Training, Callable[[Any, Any], Embedded]]:
-    """Begins to compile a run's step and its evaluation.
-
-    Args:
-        ahead: compiles them.
-        config: configuration of the run.
-        training: what trains.
-        embed_test: what embeds the test images.
-        split: the training images.
-        mesh: the devices that share each batch.
-
-    Returns:
-        The last two, which wait for their programs.
-    """
-    state, hyper = replicate_rest(mesh, (training.state, training.hyper))
-    by_rows = batch_sharding(mesh)
-    batch = (
-        jax.ShapeDtypeStruct(
-            (config.batch_size, *split.images.shape[1:]), np.uint8, sharding=by_rows
-        ),
-        jax.ShapeDtypeStruct((config.batch_size,), np.int32, sharding=by_rows),
-    )
-    params, batch_stats = state.to_evaluate
-    network, step = "the network", "the training step"
-    ahead.begin(network, lambda: embed_test.lower(params["model"], batch_stats))
-    ahead.begin(step, lambda: training.step.lower(state, batch, training.key, hyper))
-    training = training._replace(
-        state=state, hyper=hyper, step=ahead.before(step, training.step)
-    )
-    return training, ahead.before(network, embed_test)

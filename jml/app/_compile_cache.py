@@ -48,15 +48,13 @@ def keep_programs(device: Any = None) -> None:
     chosen = config.jax_compilation_cache_dir is not None
     if chosen or not config.jax_enable_compilation_cache:
         return  # by the user, or by an earlier call
-    folder = user_cache_folder() / "compiled" / _machine()
     try:
+        folder = user_cache_folder() / "compiled" / _machine()
         problem = _problem_of(folder, device)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter: the user has no home
         problem = reason_of(error)
     if problem:
-        write_err(
-            f"note: compiled programs are not kept in {quoted(folder)}: {problem}"
-        )
+        write_err(f"note: compiled programs are not kept: {problem}")
         return
     for name, value in SETTINGS.items():
         if name.upper() not in os.environ:
@@ -86,19 +84,19 @@ def _problem_of(folder: Path, device: Any) -> str | None:
         OSError: the folder cannot be read or written.
     """
     if problem := missing("filelock"):
-        return f"that needs {problem}"
+        return f"this needs {problem}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # What lies in it runs as this user.
     about = folder.stat()
     if hasattr(os, "getuid") and about.st_uid != os.getuid():
-        return "it belongs to another user"
+        return f"{quoted(folder)} belongs to another user"
     if os.name == "posix" and about.st_mode & 0o022:
-        return "other users may write there; run chmod go-w on it"
+        return f"other users may write in {quoted(folder)}; run chmod go-w on it"
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         if file.write(bytes(PROBE)) < PROBE:
-            return "the disk is full"
+            return f"no space is left for {quoted(folder)}"
     if not _can_lock(folder):
-        return f"another process has held {LOCK} for {PATIENCE:g} s"
+        return f"another process has held {quoted(folder / LOCK)} for {PATIENCE:g} s"
     if device.platform == "cpu" and not (folder / WORKS).exists():
         with jax.default_device(device):
             if not _reads_its_own_programs():

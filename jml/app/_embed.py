@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from jml.app._config import Config
-from jml.data import Dataset, Split, center_crop_normalize
+from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
 
 from ._embedder import Embedder
 
+EmbedAll = Callable[[Any, Any, Images, int], Float[np.ndarray, "n d"]]
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction
 PIXEL_WORK = 1e12  # multiplications to spend on comparing raw pixels: a minute
 
@@ -35,37 +35,27 @@ class Embedded(NamedTuple):
     gallery: Float[np.ndarray, "m d"] | None
 
 
-class DatasetEmbedder:
-    """``embed_test(params, batch_stats)``: the embeddings of a data set's test images.
+def make_embedder(graphdef: Any, config: Config, mesh: Mesh | None = None) -> Embedder:
+    """Returns what embeds images in the precision of a run's training."""
+    return Embedder(
+        graphdef,
+        partial(center_crop_normalize, crop=config.image_size),
+        mesh,
+        bfloat16=config.precision == "bfloat16",
+    )
 
-    The convolutions compute in the precision of the training. A UserError is raised if
-    an embedding is not finite.
+
+def make_embed_test(
+    embed_all: EmbedAll, dataset: Dataset, batch_size: int
+) -> Callable[[Any, Any], Embedded]:
+    """Returns ``embed_test(params, batch_stats)`` for the test images of a data set.
+
+    It raises a UserError if an embedding is not finite.
     """
 
-    def __init__(
-        self,
-        graphdef: Any,
-        dataset: Dataset,
-        config: Config,
-        mesh: Mesh | None = None,
-    ) -> None:
-        """Takes the network and the data set of a run, and the devices."""
-        prepare = partial(center_crop_normalize, crop=config.image_size)
-        bfloat16 = config.precision == "bfloat16"
-        self._embed_all = Embedder(graphdef, prepare, mesh, bfloat16=bfloat16)
-        self._dataset, self._batch_size = dataset, config.batch_size_test
-
-    def lower(self, params: Any, batch_stats: Any) -> jax.stages.Lowered:
-        """Returns the program for the queries; a large gallery shares it."""
-        images = self._dataset.query.images
-        return self._embed_all.lower(params, batch_stats, images, self._batch_size)
-
-    def __call__(self, params: Any, batch_stats: Any) -> Embedded:
-        """Computes the embeddings."""
-
+    def embed_test(params: Any, batch_stats: Any) -> Embedded:
         def embeddings_of(split: Split) -> Float[np.ndarray, "n d"]:
-            images, size = split.images, self._batch_size
-            embeddings = self._embed_all(params, batch_stats, images, size)
+            embeddings = embed_all(params, batch_stats, split.images, batch_size)
             if not np.isfinite(embeddings).all():
                 raise UserError(
                     "the network gives embeddings that are not finite; train with a"
@@ -73,7 +63,9 @@ class DatasetEmbedder:
                 )
             return embeddings
 
-        return _of_test(embeddings_of, self._dataset)
+        return _of_test(embeddings_of, dataset)
+
+    return embed_test
 
 
 def embed_pixels(dataset: Dataset, *, crop: int) -> Embedded | None:

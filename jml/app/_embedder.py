@@ -56,11 +56,10 @@ class Embedder:
         self._embed_batch = embed_batch
 
     def lower(
-        self, params: Any, batch_stats: Any, images: Images, batch_size: int
+        self, params: Any, batch_stats: Any, shape: tuple[int, ...], batch_size: int
     ) -> jax.stages.Lowered:
-        """Returns the program that a call with these arguments runs."""
-        size = self._size(images, batch_size)
-        shape = size, *images.shape[1:]
+        """Returns the program that a call for images of this shape runs."""
+        shape = self._size(shape[0], batch_size), *shape[1:]
         by_rows = batch_sharding(self._mesh)
         batch = jax.ShapeDtypeStruct(shape, np.uint8, sharding=by_rows)
         return self._embed_batch.lower(params, batch_stats, batch)
@@ -70,7 +69,7 @@ class Embedder:
     ) -> Float[np.ndarray, "n d"]:
         """Computes the embeddings of all images."""
         batches: list[Array | np.ndarray] = []
-        batch_size = self._size(images, batch_size)
+        batch_size = self._size(len(images), batch_size)
         rows = local_rows(batch_size)
         starts = range(0, len(images), batch_size)
         for local in prefetch(
@@ -84,7 +83,7 @@ class Embedder:
                 batches[-1 - IN_FLIGHT] = np.asarray(batches[-1 - IN_FLIGHT])
         return np.concatenate(batches)[: len(images)]
 
-    def _size(self, images: Images, batch_size: int) -> int:
+    def _size(self, images: int, batch_size: int) -> int:
         """How many images a batch has: each device gets as many as the others."""
-        size = min(batch_size, len(images))
+        size = min(batch_size, images)
         return size + -size % self._mesh.size

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from jml._optional import progress_bar
 from jml.app._config import Config
@@ -46,8 +46,13 @@ READERS = {
 SAMPLERS = {"pk": pk_batch, "cub": cub_batch, "in-shop": in_shop_batch}
 
 
-def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
-    """Loads the images of a run, somewhat larger than the crops that the network sees.
+def side_of(config: Config) -> int:
+    """The side of a run's images, somewhat more than that of the network's crops."""
+    return round(config.image_size * 8 / 7)
+
+
+def list_images(config: Config, *, to_train: bool = False) -> Listing | None:
+    """Lists the images of a run; None for glyphs, which have no files.
 
     Args:
         config: configuration of the run.
@@ -57,10 +62,8 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         UserError: a file cannot be read, no query has an image to find, or no batch
             can be drawn.
     """
-    side = round(config.image_size * 8 / 7)
     if config.dataset == "glyphs":
-        keep = "disk" if config.cache in (None, "device", "disk") else "host"
-        return glyphs(image_size=side, cache=keep, cache_folder=config.cache_folder)
+        return None
     kind, _, name = config.dataset.partition(":")
     root = str(config.dataroot)  # only tfds can do without, as `Config` checks
     if kind == "tfds":
@@ -78,9 +81,23 @@ def load_dataset(config: Config, *, to_train: bool = False) -> Dataset:
         _facts_of(listing, listing.query),
         None if listing.gallery is None else _facts_of(listing, listing.gallery),
     )
+    return listing
+
+
+def load_dataset(config: Config, listing: Listing | None) -> Dataset:
+    """Decodes the images of a run that `list_images` has listed.
+
+    Raises:
+        UserError: an image cannot be read, or no query that is left has one to find.
+    """
+    if listing is None:
+        keep = "disk" if config.cache in (None, "device", "disk") else "host"
+        return glyphs(
+            image_size=side_of(config), cache=keep, cache_folder=config.cache_folder
+        )
     dataset = decode(
         listing,
-        image_size=side,
+        image_size=side_of(config),
         cache=None if config.cache == "device" else config.cache,
         cache_folder=config.cache_folder,
         workers=config.nworkers,
@@ -128,15 +145,20 @@ def make_sampler(
     )
 
 
+def drawn(config: Config, labels: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Which training images are ever in a batch."""
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return counts[index] >= (1 if config.singletons == "views" else 2)
+
+
 def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
     """Returns the batches of a run: images, and their classes counted from 0.
 
     Classes that are never drawn are not counted, and get no proxy.
     """
-    _, index, counts = np.unique(split.labels, return_inverse=True, return_counts=True)
-    is_drawn = counts[index] >= (1 if config.singletons == "views" else 2)
+    is_drawn = drawn(config, split.labels)
     classes = np.full(len(is_drawn), -1, np.int32)
-    drawn, classes[is_drawn] = np.unique(split.labels[is_drawn], return_inverse=True)
+    known, classes[is_drawn] = np.unique(split.labels[is_drawn], return_inverse=True)
     indices = make_sampler(config, split.labels)
     with flags_for(labels="--dataroot"):
         indices(step=0)
@@ -153,7 +175,7 @@ def make_batches(config: Config, split: Split, mesh: Mesh) -> Batches:
             return take(images, split_batch(mesh, sampled)), classes[sampled]
         return images[sampled], classes[sampled]
 
-    return Batches(indices, batch, len(drawn))
+    return Batches(indices, batch, len(known))
 
 
 def keeps_on_device(cache: str | None, images: Images) -> bool:

@@ -20,9 +20,9 @@ from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, add_clustering, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report
 
-from ._embed import DatasetEmbedder, Embedded, ids_and_groups
+from ._embed import Embedded, ids_and_groups, make_embed_test, make_embedder
 from ._flags_of_arguments import on_finished_run
-from ._inputs import load_dataset
+from ._inputs import list_images, load_dataset
 
 
 def report_run(
@@ -136,11 +136,12 @@ def evaluate_run(
         config = replace(config, dataroot=dataroot)
     graphdef, params, batch_stats = load_model(folder, config)
     notify("loading the images")
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, list_images(config))
     for note in dataset.notes:
         notify(on_finished_run(note, names=[dataset.name]))
     notify(f"embedding {len(dataset.query.labels):,} images")
-    embedded = DatasetEmbedder(graphdef, dataset, config)(params, batch_stats)
+    embed_all, size = make_embedder(graphdef, config), config.batch_size_test
+    embedded = make_embed_test(embed_all, dataset, size)(params, batch_stats)
     records = read_records(folder)
     report_run(folder, config, dataset, embedded, records, notify=notify, show=show)
 

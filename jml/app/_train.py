@@ -16,21 +16,20 @@ from jax.sharding import Mesh
 
 from jml._names import quoted
 from jml._optional import need
-from jml._output import write_err
 from jml.app._config import Config
 from jml.data import Dataset
 from jml.errors import IncompleteError, UserError, reason_of
 from jml.training import Checkpoints, TrainState, data_mesh
 
-from ._build import Training, build, pick_devices
-from ._compile_ahead import Ahead, begin_programs
+from ._build import Training, pick_devices
 from ._compile_cache import keep_programs
 from ._distributed import check_same_flags, join, raise_together
 from ._early_exit import loading
-from ._embed import DatasetEmbedder, Recalls, embed_pixels, recalls
-from ._inputs import Batches, load_dataset, make_batches
+from ._embed import Recalls, embed_pixels, recalls
+from ._inputs import Batches
 from ._logged_fit import logged_fit
 from ._logging import Journal, load_wandb
+from ._prepare import prepare
 from ._report import report_run
 from ._run_evaluations import RunEvaluations
 from ._run_folder import WEIGHTS, RunFolder
@@ -90,19 +89,10 @@ def train_and_evaluate(config: Config) -> Summary:
 def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
     began = time.perf_counter()
     with raise_together():
-        dataset = load_dataset(config, to_train=True)
-        batches = make_batches(config, dataset.train, mesh)
-        training = build(
-            config,
-            num_classes=batches.num_classes,
-            mesh=mesh,
-            initial_weights=run.saved_config is None,
+        dataset, batches, training, embed_test = prepare(
+            config, mesh, initial_weights=run.saved_config is None
         )
     run.notes += training.notes
-    embed_test = DatasetEmbedder(training.graphdef, dataset, config, mesh)
-    training, embed_test = begin_programs(
-        Ahead(write_err), config, training, embed_test, dataset.train, mesh
-    )
     state = training.state
     with ExitStack() as stack:
         state, checkpoints, journal = start(stack, config, run, dataset, state)

@@ -7,9 +7,9 @@ import pytest
 
 from jml import losses
 from jml.app import _build as build_module
-from jml.app import _embed
 from jml.app._build import check_divides
 from jml.app._config import Config
+from jml.app._embed import make_embed_test
 from jml.app._objective import objective_of
 from jml.data import Dataset, Split
 from jml.errors import UserError
@@ -130,12 +130,9 @@ def test_training_mirrors_photographs_and_not_characters(monkeypatch, flags, fli
     assert np.any(views[:, 0, 0, 0] > views[:, 0, -1, 0]) == flip
 
 
-def test_embeddings_that_are_not_finite_name_the_flags_to_change(monkeypatch):
+def test_embeddings_that_are_not_finite_name_the_flags_to_change():
     split = Split(np.zeros((2, 28, 28, 3), np.uint8), np.zeros(2, np.int64))
     dataset = Dataset("x", split, split, None, ("a",))
-    monkeypatch.setattr(
-        _embed, "Embedder", lambda *_, **__: lambda *_: np.full((2, 3), np.nan)
-    )
-    embed_test = _embed.DatasetEmbedder(None, dataset, Config())
+    embed_test = make_embed_test(lambda *_: np.full((2, 3), np.nan), dataset, 2)
     with pytest.raises(UserError, match=r"finite; train with a lower --lr, and .* --w"):
         embed_test(None, None)

@@ -136,14 +136,14 @@ def test_a_mistake_in_a_flag_is_one_line_and_leaves_the_disk_alone(
 def test_a_lack_of_memory_is_one_line(where, main, tmp_path, monkeypatch, capsys):
     import jax
 
-    from jml.app import _train as loop
+    from jml.app import _prepare as module
 
-    def out_of_memory(config, **options):
+    def out_of_memory(config, listing):
         if where == "host":
             raise MemoryError("Unable to allocate 3.73 TiB")
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore")
 
-    monkeypatch.setattr(loop, "load_dataset", out_of_memory)
+    monkeypatch.setattr(module, "load_dataset", out_of_memory)
     assert main(["--batch_size=96", f"--checkpoints_path={tmp_path}"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("train_jax.py: error: --batch_size: no memory for 96 images")

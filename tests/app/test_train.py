@@ -67,7 +67,7 @@ def test_the_weights_reload_to_the_network_that_was_measured(run, records):
     from jml.models import create, embed
 
     config = Config(**json.loads((run / "config.json").read_text()))
-    test = inputs.load_dataset(config).query
+    test = inputs.load_dataset(config, inputs.list_images(config)).query
     model = create(
         config.arch,
         embedding_dim=config.embedding_dim,
