@@ -6,7 +6,7 @@ from PIL import Image
 
 from jml.app._config import Config
 from jml.app._embed import check_findable, embed_pixels, recalls
-from jml.app._inputs import list_images
+from jml.app._inputs import list_images, load_dataset
 from jml.app._report import report_run
 from jml.data import decode, table
 from jml.errors import UserError
@@ -126,7 +126,8 @@ def test_queries_without_relevant_images_are_reported_before_and_after_decoding(
     ):
         write_table(tmp_path, [*rows[:4], *query, more])
         with pytest.raises(UserError, match="no query of t has another image"):
-            list_images(Config(**listed, **options))
+            config = Config(**listed, **options)
+            load_dataset(config, list_images(config))
 
 
 def test_a_data_set_without_relevant_images_is_one_line(tmp_path, rows):
