@@ -52,8 +52,8 @@ def keep_programs(device: Any = None) -> None:
         folder = user_cache_folder() / "compiled" / _machine()
         problem = _problem_of(folder, device)
     except (OSError, RuntimeError) as error:  # the latter: the user has no home
-        problem = reason_of(error)
-    if problem:
+        folder, problem = None, reason_of(error)
+    if folder is None or problem:
         write_err(f"note: compiled programs are not kept: {problem}")
         return
     for name, value in SETTINGS.items():

@@ -30,6 +30,7 @@ from ._inputs import Batches
 from ._logged_fit import logged_fit
 from ._logging import Journal, load_wandb
 from ._prepare import prepare
+from ._profile import profiled
 from ._report import report_run
 from ._run_evaluations import RunEvaluations
 from ._run_folder import WEIGHTS, RunFolder
@@ -104,7 +105,8 @@ def _run(config: Config, run: RunFolder, mesh: Mesh) -> Summary:
         _measure_the_start(config, dataset, state, evaluations, journal)
         for step, score in journal.scores.items():
             checkpoints.set_score(step, score)  # it may have been saved without one
-        training = training._replace(state=state)
+        step = profiled(stack, config, run, journal.attempts, training.step, done)
+        training = training._replace(state=state, step=step)
         unsaved = _take_steps(
             config, run, training, batches, evaluations, journal, checkpoints, mesh
         )

@@ -46,6 +46,23 @@ def check_consistency(config: Settings) -> None:
     _check_batch(config)
     _check_single_images(config)
     _check_processes(config)
+    _check_profile(config)
+
+
+def _check_profile(config: Settings) -> None:
+    if config.profile is None:
+        return
+    first, colon, last = config.profile.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal()):
+        raise UserError(
+            f"--profile: {quoted(config.profile)} is not A:B, two numbers of steps;"
+            " pass 5:8, for example."
+        )
+    if not 1 <= int(first) <= int(last) <= config.maxiter:
+        raise UserError(
+            f"--profile: {config.profile} is not within the steps 1:{config.maxiter}"
+            " of --maxiter; pass such steps, the first one first."
+        )
 
 
 def _check_lengths(config: Settings) -> None:

@@ -160,6 +160,10 @@ class Settings(LossSettings):
         "number of last checkpoints to keep, beside that of the best Recall@1",
         **flags.count,
     )
+    profile: str | None = flags.run(
+        None,
+        "steps A:B, counted from 1, that JAX's profiler traces into the run folder",
+    )
     compile_cache: bool = flags.run(
         True,
         "compiled programs are kept in the user's cache folder, where later runs find"

@@ -25,7 +25,7 @@ from ._finished_run import CLASS_WEIGHTS, WEIGHTS, read_config, read_records
 
 # Everything in the folder of a run.
 RUN_FILES = ("config.json", "metrics.jsonl", *WEIGHTS.values(), "plot.png")
-RUN_FILES += (*CLASS_WEIGHTS.values(), *FILES, "checkpoints", "tensorboard")
+RUN_FILES += (*CLASS_WEIGHTS.values(), *FILES, "checkpoints", "profile", "tensorboard")
 
 FLAG = "--checkpoints_path"  # what errors name when the folder cannot be written
 
