@@ -1,7 +1,8 @@
 """Some steps of a run as JAX's profiler sees them: ``--profile A:B``.
 
-The run folder gets ``profile``, which TensorBoard's profile plugin shows. Perfetto opens
-the file ``perfetto_trace.json.gz`` in it.
+The run folder gets ``profile``. TensorBoard shows it with its profile plugin. Perfetto
+opens
+``perfetto_trace.json.gz`` in it.
 """
 
 from collections.abc import Callable
