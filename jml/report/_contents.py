@@ -11,7 +11,7 @@ from jml.evaluation import Evaluation, count_neighbours, nearest_neighbours
 NEIGHBOURS = 8  # shown for each query
 MAX_QUERIES = 6000  # that are searched for
 MAX_IMAGES = 6000  # that the page holds
-MAX_POINTS = 2000  # of the map: t-SNE takes some seconds for them
+MAX_POINTS = 2000  # of the map: t-SNE takes a second or two for them
 MAX_CONFUSIONS = 20
 
 

@@ -105,7 +105,7 @@ def write_report(
     chosen = choose_shown(results, classes)
     drawn = np.random.default_rng(seed).permutation(len(results.queries))[:MAX_POINTS]
     notify(f"report: a map of {len(drawn):,} embeddings")
-    map_of = draw_map(query, results, drawn, metric, seed, attempts)
+    map_of = draw_map(query, results, drawn, metric, attempts)
 
     notify("report: the page and the plots")
     confused, queries = confusions(results, classes), len(query.labels)
