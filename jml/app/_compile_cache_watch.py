@@ -1,8 +1,8 @@
 """What is done when JAX cannot read or write a program that is kept on disk.
 
 JAX warns and compiles. But it would warn for each program, wait ten seconds for each
-lock, and never replace a damaged file. So damaged files are removed at the first
-warning. If there are none, or if another warning follows, nothing more is kept.
+lock, and never replace a damaged file. So at the first warning damaged files are
+removed. If there are none, or if another warning follows, the folder is not used again.
 """
 
 import builtins
@@ -20,11 +20,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from jml._names import quoted
 from jml._output import write_err
 
-WARNING = re.compile(
-    r"Error (?P<doing>reading|writing) persistent compilation cache .*?'.*?':"
-    r" (?P<kind>\w+)(?P<reason>.*)",
-    re.DOTALL,
-)
+BEGINNING = "Error (?P<doing>reading|writing) persistent compilation cache"
+WARNING = re.compile(BEGINNING + r".*?'.*?': (?P<kind>\w+)(?P<reason>.*)", re.DOTALL)
 ZSTANDARD = b"\x28\xb5\x2f\xfd"  # how such a file begins
 LOCK = ".lockfile"  # JAX's names of files: this one, and how the others end
 PROGRAM, TIME = "-cache", "-atime"
@@ -42,7 +39,7 @@ def watch(folder: Path) -> None:
         else:
             answer(found)
 
-    warnings.filterwarnings("always", WARNING.pattern[:6], UserWarning)
+    warnings.filterwarnings("always", BEGINNING, UserWarning)
     warnings.showwarning = show
 
 
@@ -57,12 +54,11 @@ class _Answer:
         with self._lock:  # programs are compiled in several threads
             if self._stopped:
                 return
-            removed = 0
-            if not self._mended:
-                removed = _remove(self._folder, _is_damaged)
-                if not removed and _is_of_content(warning):
-                    removed = _remove(self._folder, lambda program: True)
-            if removed:
+            reading = warning["doing"] == "reading"
+            removed = _remove(self._folder, _is_damaged)
+            if not (removed or self._mended) and reading and _is_of_content(warning):
+                removed = _remove(self._folder, lambda program: True)
+            if removed and reading and not self._mended:
                 files = "damaged file" if removed == 1 else "damaged files"
                 self._report(f"{removed} {files} removed; programs are compiled anew")
                 self._mended = True
@@ -83,7 +79,7 @@ def _is_of_content(warning: re.Match) -> bool:
     kind = getattr(builtins, warning["kind"], None)
     of_system = isinstance(kind, type) and issubclass(kind, OSError)
     of_lock = warning["kind"] == "Timeout"
-    return warning["doing"] == "reading" and not (of_system or of_lock)
+    return not (of_system or of_lock)
 
 
 def _remove(folder: Path, unwanted: Callable[[bytes], bool]) -> int:

@@ -1,8 +1,7 @@
 """Some steps of a run as JAX's profiler sees them: ``--profile A:B``.
 
-The run folder gets ``profile``. TensorBoard shows it with its profile plugin. Perfetto
-opens
-``perfetto_trace.json.gz`` in it.
+The run folder gets ``profile``. TensorBoard shows it with its profile plugin, and
+Perfetto opens ``perfetto_trace.json.gz`` in it.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,110 @@
+"""Programs are compiled in threads, once, and a run says for what it waits."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jml.app import _compile_ahead
+from jml.app._compile_ahead import Ahead
+from tests.app.runs import SMALL_RUN
+
+
+@pytest.fixture
+def compiled():
+    """The names of the programs that XLA compiles or reads, in order."""
+    names = []
+
+    def listen(event, seconds, **about):
+        if event.endswith("backend_compile_duration"):
+            names.append(about["fun_name"])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    jax.monitoring.clear_event_listeners()
+
+
+def test_a_program_compiled_ahead_is_not_compiled_again(compiled):
+    @jax.jit
+    def double(x):
+        return 2 * x
+
+    ahead = Ahead(lambda line: None)
+    ahead.begin("it", lambda: double.lower(jax.ShapeDtypeStruct((3,), np.float32)))
+    waiting = ahead.before("it", double)
+    x = jnp.asarray(np.ones(3, np.float32))
+    compiled_before = len(compiled)
+    assert [waiting(x).tolist() for _ in range(2)] == [[2, 2, 2]] * 2
+    assert compiled.count("jit(double)") == 1
+    assert len(compiled) - compiled_before <= 1
+
+
+def test_what_fails_ahead_fails_again_when_it_is_called():
+    @jax.jit
+    def fails(x):
+        raise ValueError("not so")
+
+    ahead = Ahead(lambda line: None)
+    ahead.begin("it", lambda: fails.lower(1.0))
+    with pytest.raises(ValueError, match="not so"):
+        ahead.before("it", fails)(1.0)
+
+
+def test_a_long_wait_is_told_once(monkeypatch):
+    monkeypatch.setattr(_compile_ahead, "LONG", 0)
+    end, lines = threading.Event(), []
+
+    def lower():
+        end.wait(20)
+        raise ValueError("enough")
+
+    def notify(line):
+        lines.append(line)
+        end.set()
+
+    ahead = Ahead(notify)
+    ahead.begin("the step", lower)
+    assert ahead.before("the step", lambda: 5)() == 5
+    assert lines == ["compiling the step ..."]
+
+
+def test_a_command_that_failed_does_not_wait_for_the_compiler():
+    work = (
+        "import threading, time; from jml.app._command import COMPILES, leave;"
+        "threading.Thread(target=time.sleep, args=(60,), name=COMPILES).start();"
+        "leave(2)"
+    )
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", work], check=False).returncode == 2
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.usefixtures("short_network")
+def test_a_run_compiles_its_step_and_its_network_once(
+    main, images, tmp_path, compiled, capsys
+):
+    flags = [f"--dataroot={images}", f"--checkpoints_path={tmp_path}", "--name=a"]
+    flags += ["--maxiter=3", "--eval_interval=2", "--profile=2:3"]
+    assert main([*SMALL_RUN, *flags]) == 0
+    assert compiled.count("jit(step)") == 1
+    assert compiled.count("jit(embed_batch)") == 1
+    # The profile of the second and the third step.
+    (trace,) = (tmp_path / "a" / "profile").rglob("perfetto_trace.json.gz")
+    assert trace.stat().st_size > 1000
+    assert "the steps to 3 are traced in" in capsys.readouterr().err
+    again = ["--resume", "--maxiter=4", "--profile=1:2"]
+    assert main([*SMALL_RUN, *flags[:3], *again]) == 0
+    assert "have been taken before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("steps", ["5", "5:", "a:b", "0:2", "4:3", "1:9999"])
+def test_steps_that_cannot_be_profiled_are_refused(steps, main, tmp_path, capsys):
+    flags = [f"--profile={steps}", "--maxiter=20", f"--checkpoints_path={tmp_path}"]
+    assert main(flags) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("train_jax.py: error: --profile: ") and err.count("\n") == 1
