@@ -124,19 +124,22 @@ def serve() -> None:
         print(statistics.median(times), flush=True)
 
 
+def tree_of(commit: str, stack: ExitStack) -> Path:
+    """Checks a commit out until `stack` is closed."""
+    tree = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tree"
+    git = ["git", "-C", str(ROOT), "worktree"]
+    subprocess.run([*git, "add", "-q", "--detach", str(tree), commit], check=True)
+    remove = [*git, "remove", "--force", str(tree)]
+    stack.callback(subprocess.run, remove, check=True)
+    return tree
+
+
 class Served:
     """The process of one commit."""
 
     def __init__(self, commit: str | None, stack: ExitStack) -> None:
         """Checks the commit out; None is the tree that this file is in."""
-        tree = ROOT
-        if commit is not None:
-            tree = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tree"
-            git = ["git", "-C", str(ROOT), "worktree"]
-            add = [*git, "add", "--quiet", "--detach", str(tree), commit]
-            subprocess.run(add, check=True)
-            remove = [*git, "remove", "--force", str(tree)]
-            stack.callback(subprocess.run, remove, check=True)
+        tree = ROOT if commit is None else tree_of(commit, stack)
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--serve"],
             stdin=subprocess.PIPE,
