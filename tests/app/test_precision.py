@@ -9,6 +9,8 @@ import pytest
 
 from jml.app._build import build
 from jml.app._config import Config
+from jml.app._embed import make_embedder
+from jml.data import center_crop_normalize
 from jml.models import create, embed, with_bfloat16_kernels
 
 
@@ -61,3 +63,24 @@ def test_embeddings_by_bfloat16_kernels_are_float32_and_near():
     half, _ = run(with_bfloat16_kernels(params), stats, images)
     assert half.dtype == full.dtype == jnp.float32
     assert 1e-4 < np.abs(half - full).max() < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_is_evaluated_in_the_precision_of_its_training(precision):
+    model = create("resnet18", embedding_dim=8, l2norm=True)
+    config = Config(arch="resnet18", weights="none", image_size=16, precision=precision)
+    images = np.random.default_rng(0).integers(0, 256, (5, 18, 18, 3), np.uint8)
+    found = make_embedder(model.graphdef, config)(
+        model.params, model.batch_stats, images, 5
+    )
+    half = precision == "bfloat16"
+    params = with_bfloat16_kernels(model.params) if half else model.params
+    squares = center_crop_normalize(images, crop=16)
+    run = jax.jit(partial(embed, model.graphdef, train=False))
+    expected, _ = run(params, model.batch_stats, squares)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-3 if half else 1e-6)
+    if half:
+        full, _ = run(model.params, model.batch_stats, squares)
+        assert np.abs(found - full).max() > 1e-4

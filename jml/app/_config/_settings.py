@@ -109,8 +109,8 @@ class Settings(LossSettings):
     )
     precision: str = flags.train(
         "float32",
-        "precision of the convolutions during training; parameters and losses are"
-        " always float32",
+        "precision of the convolutions, in training and evaluation; parameters and"
+        " losses are always float32",
         choices=("float32", "bfloat16"),
     )
     microbatch: int | None = flags.train(
