@@ -4,10 +4,10 @@ python benchmarks/glyphs.py                                  # a minute or so a 
 python benchmarks/glyphs.py --losses triplet --words         # with each mining
 python benchmarks/glyphs.py --losses circle --maxiter 300
 
-A run is the whole command with all defaults, in a process of its own: imports, drawing
-the characters, compilation, training and evaluation, but not the report. The table of
-losses says which there are. A loss is to gain 15 points on the untrained network: what
-misses that is bold. Other flags are passed on to the command.
+A run is the whole command with all defaults, in a process of its own: imports, reading
+the characters or drawing them, compilation, training and evaluation, but not the
+report. The table of losses says which there are. A loss is to gain 15 points on the
+untrained network: what misses that is bold. Other flags are passed on to the command.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from jml.app._config import Config
 from jml.errors import UserError
 from tests.data import layouts
 from tests.report.page import data_of
@@ -99,7 +100,6 @@ def test_the_command_trains_on_classes_with_one_image(main, tmp_path, capsys):
 
 
 def test_classes_that_are_never_drawn_are_not_numbered_for_training():
-    from jml.app._config import Config
     from jml.app._inputs import make_batches
     from jml.data import Split
     from jml.training import data_mesh
@@ -279,3 +279,22 @@ def test_images_stay_on_a_device_with_room(monkeypatch, cache, memory, kept):
     monkeypatch.setattr("jml.app._inputs.default_device", Device)
     images = np.empty((24, 16, 16, 3), np.uint8)
     assert keeps_on_device(cache, images) == kept
+
+
+@pytest.mark.parametrize(
+    ("cache", "keep"),
+    [
+        (None, "disk"),
+        ("device", "disk"),
+        ("disk", "disk"),
+        ("host", "host"),
+        ("none", "host"),
+    ],
+)
+def test_glyphs_are_kept_where_decoded_images_are(monkeypatch, cache, keep):
+    from jml.app import _inputs
+
+    seen = {}
+    monkeypatch.setattr(_inputs, "glyphs", lambda **options: seen.update(options))
+    _inputs.load_dataset(Config(cache=cache, cache_folder="some"), None)
+    assert seen == {"image_size": 32, "cache": keep, "cache_folder": "some"}
