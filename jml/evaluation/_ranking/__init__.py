@@ -10,9 +10,11 @@ The modules, from the bottom up:
 - `_sorting`: ranks in whole rows;
 - `_close`: the order of items that products cannot order;
 - `_by_counting`, `_by_rows` and `_ranks`: ranks of the relevant items;
-- `_nearest`: the nearest items.
+- `_nearest`: the nearest items;
+- `_ahead`: the programs, compiled before there are vectors.
 """
 
+from ._ahead import compile_search as compile_search
 from ._excluded import Excluded as Excluded
 from ._excluded import make_excluded as make_excluded
 from ._level import first_dtype as first_dtype
@@ -34,6 +36,7 @@ __all__ = [
     "Search",
     "Vectors",
     "checked_classes",
+    "compile_search",
     "count_copies",
     "first_dtype",
     "make_excluded",

@@ -75,15 +75,13 @@ class Thresholds(NamedTuple):
     """What a sweep counts, for each block of queries.
 
     For each target it counts the items that come before it: those with a lower key and,
-    of those with the same key, the ones with a lower index. For each query it counts
-    the items up to the key `near`, separately in each part of the gallery.
+    of those with the same key, the ones with a lower index. In a block of which a query
+    has a limit, the last row of the last pass has the limits, as if they were targets.
     """
 
     keys: Int[Array, "b r t"]
     item: Int[Array, "b r t"]  # the targets' indices in the gallery
-    passes: Int[Array, " b"]  # over a tile, to count for all targets of the block
-    near: Int[Array, "b t"]
-    any_near: Int[Array, " b"]  # 1 where a query of the block has a limit, else 0
+    passes: Int[Array, " b"]  # over a tile, to count for all rows of the block
 
 
 def make_gallery(

@@ -38,20 +38,22 @@ class Level(NamedTuple):
 def make_level(
     search: Search, layout: SortedGallery, dtype: np.dtype, nearest_only: bool
 ) -> Level:
-    """Prepares products in this dtype, and puts the gallery on all local devices.
-
-    If JAX has a default device, that one alone is used.
-    """
-    # JAX adds its options to the class at run time.
-    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-    chosen = default is not None
-    devices = list(jnp.zeros(()).devices()) if chosen else jax.local_devices()
-    mesh = Mesh(np.array(devices), "device")
+    """Prepares products in this dtype, and puts the gallery on the devices."""
+    mesh = mesh_of_search()
     products = search.vectors.products(dtype)
     columns = tile_rows(len(products.y))
     gallery = make_gallery(search.excluded, products, layout.order, columns)
     gallery = jax.device_put(gallery, NamedSharding(mesh, P()))
     return Level(search, layout, products, gallery, mesh, columns, nearest_only)
+
+
+def mesh_of_search() -> Mesh:
+    """All local devices, or the default device alone where JAX has one."""
+    # JAX adds its options to the class at run time.
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    chosen = default is not None
+    devices = list(jnp.zeros(()).devices()) if chosen else jax.local_devices()
+    return Mesh(np.array(devices), "device")
 
 
 def first_dtype(dtype: np.dtype) -> np.dtype:

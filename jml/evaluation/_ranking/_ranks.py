@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 from jaxtyping import Integer as Int
 
 from ._by_counting import ranks_by_counting
 from ._by_rows import ranks_by_rows
-from ._layout import sort_by_class, tile_rows
+from ._layout import SortedGallery, sort_by_class, tile_rows
 from ._level import Level, first_dtype, make_level, width
 from ._search import Search
 from ._sweeps import Progress
@@ -65,13 +64,10 @@ def _ranks_of_level(
     level: Level, queries: np.ndarray, unsettled: list[np.ndarray], progress: Progress
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields ranks; the queries that need wider floats are appended to `unsettled`."""
-    many = level.layout.relevant[queries] > SORT_ABOVE
-    symmetric = _is_symmetric(level, queries, many)
-    if symmetric:
-        batches = [_Batch(level.layout.order, level.columns, False)]
-    else:
-        batches = progress(_plan(level, queries, many))
-    for batch, tile, by_rows in batches:
+    symmetric, batches = plan_batches(
+        level.search, level.layout, queries, level.mesh.size
+    )
+    for batch, tile, by_rows in batches if symmetric else progress(batches):
         with width(level.products.x.dtype):
             if by_rows:
                 ranks, left = ranks_by_rows(level, batch, tile)
@@ -87,7 +83,7 @@ def _ranks_of_level(
             yield batch[~left], np.sort(ranks[~left], axis=1)
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
     """Queries that are ranked at once."""
 
     queries: Int[np.ndarray, " q"]
@@ -95,24 +91,27 @@ class _Batch(NamedTuple):
     by_rows: bool  # whether whole rows are made and sorted
 
 
-def _is_symmetric(
-    level: Level, queries: Int[np.ndarray, " n"], many: Bool[np.ndarray, " n"]
-) -> bool:
-    """Whether to make each tile once, for its rows and its columns."""
-    size = len(level.layout.order)
-    return bool(
-        level.search.among_themselves
+def plan_batches(
+    search: Search,
+    layout: SortedGallery,
+    queries: Int[np.ndarray, " n"],
+    devices: int,
+) -> tuple[bool, list[Batch]]:
+    """Cuts queries into batches.
+
+    Returns:
+        Whether each tile is made once, for its rows and its columns: then the whole
+        sorted gallery is the one batch. And the batches: queries with few targets
+        first, then those with many.
+    """
+    size, many = len(layout.order), layout.relevant[queries] > SORT_ABOVE
+    if (
+        search.among_themselves
         and 2 * len(queries) > size
-        and size * level.layout.class_sizes.max() <= MAX_TARGETS
+        and size * layout.class_sizes.max() <= MAX_TARGETS
         and many.mean() < 0.1
-    )
-
-
-def _plan(
-    level: Level, queries: Int[np.ndarray, " n"], many: Bool[np.ndarray, " n"]
-) -> list[_Batch]:
-    """Cuts queries into batches: those with few targets, then those with many."""
-    layout, devices = level.layout, level.mesh.size
+    ):
+        return True, [Batch(layout.order, tile_rows(size), False)]
     by_class = np.argsort(layout.first[queries], kind="stable")
     few, rest = (queries[by_class[part[by_class]]] for part in (~many, many))
     keys_at_once = MAX_KEYS // devices // len(layout.order)
@@ -120,15 +119,15 @@ def _plan(
     most = max(16, min(keys_at_once, targets_at_once) // 16 * 16)
     rows = min(tile_rows(len(rest)), most)
     batches = _cut(few, tile_rows(len(few)), 1, by_rows=False)
-    return batches + _cut(rest, rows, devices, by_rows=True)
+    return False, batches + _cut(rest, rows, devices, by_rows=True)
 
 
 def _cut(
     queries: Int[np.ndarray, " n"], tile: int, devices: int, *, by_rows: bool
-) -> list[_Batch]:
+) -> list[Batch]:
     """Batches of a tile a device. All tiles have one shape, and so one program."""
     step = max(1, tile * devices)
     return [
-        _Batch(queries[at : at + step], tile, by_rows)
+        Batch(queries[at : at + step], tile, by_rows)
         for at in range(0, len(queries), step)
     ]

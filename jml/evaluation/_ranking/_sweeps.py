@@ -1,15 +1,15 @@
 """The two sweeps over tiles: keys of targets, and how many items come before them."""
 
 from collections.abc import Callable, Iterable
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool
+from jaxtyping import Array, Bool
 from jaxtyping import Integer as Int
 
 from . import _tiles
@@ -34,12 +34,8 @@ def key_targets(
     gallery: Gallery,
     places: Int[np.ndarray, "q r"],
     mesh: Mesh,
-    symmetric: bool,
 ) -> Int[np.ndarray, "q r"]:
-    """The keys of the items at these places of the sorted gallery; -1 is no place.
-
-    With `symmetric` the queries are the sorted gallery.
-    """
+    """The keys of the items at these places of the sorted gallery; -1 is no place."""
     dtype, columns = key_dtype(gallery.y.dtype), gallery.y.shape[1]
     count, tile = queries.x.shape[:2]
     rows = padded_targets(places.shape[1])
@@ -52,11 +48,10 @@ def key_targets(
     targets = _replicated(targets, mesh)
     state = np.full((mesh.size, count, rows, tile), np.iinfo(dtype).min, dtype)
     state = _sharded(state, mesh)
-    for bounds in _work(ranges, mesh.size, symmetric):
+    for bounds in _work(ranges, mesh.size):
         bounds = _sharded(bounds, mesh)
-        options = {"mesh": mesh, "symmetric": symmetric}
-        state = _tiles.collect(bounds, queries, gallery, targets, state, **options)
-    keys = np.asarray(jnp.max(state, axis=0))
+        state = _tiles.collect(bounds, queries, gallery, targets, state, mesh=mesh)
+    keys = _over_devices(state, np.maximum)
     return _by_query(keys, len(places))[:, : places.shape[1]]
 
 
@@ -84,8 +79,8 @@ def count_before(
     thresholds = _thresholds(keys, items, far, close, front, tile)
     rows = thresholds.keys.shape[1]
     thresholds = _replicated(thresholds, mesh)
-    all_tiles = np.tile([0, len(gallery.y)], (count, 1))
-    work = _work(all_tiles, mesh.size, symmetric)
+    first = np.arange(count) if symmetric else np.zeros(count, int)
+    work = _work(np.stack([first, np.full(count, len(gallery.y))], axis=1), mesh.size)
     state = np.zeros((count, rows, tile), np.int32)
     state = _sharded(np.broadcast_to(state, (mesh.size, *state.shape)), mesh)
     near = np.zeros((min(PARTS, len(gallery.y)), count, tile), np.int32)
@@ -99,13 +94,12 @@ def count_before(
             state,
             mesh=mesh,
             symmetric=symmetric,
-            any_near=any_near,
         )
         number.block_until_ready()  # or the display of progress would run ahead
         if any_near:
             _add_near(near, np.asarray(number), bounds[:, 0], parts)
     before = np.empty(far.shape, np.int32)
-    counts = _by_query(np.asarray(jnp.sum(state, axis=0)), len(far))
+    counts = _by_query(_over_devices(state, np.add), len(far))
     np.put_along_axis(before, front, counts[:, : far.shape[1]], axis=1)
     return before, _by_query(near.transpose(1, 0, 2), len(far))
 
@@ -119,18 +113,21 @@ def _thresholds(
     tile: int,
 ) -> Thresholds:
     """What to count, in blocks; `front` puts the far targets of each query first."""
-    rows = padded_targets(far.shape[1])
+    rows = padded_targets(far.shape[1] + 1)
     lowest = np.iinfo(keys.dtype).min  # no item comes before this key
     keys = np.take_along_axis(np.where(far, keys, lowest), front, axis=1)
     items = np.take_along_axis(items, front, axis=1)
-    targets = far.sum(axis=1)
-    return Thresholds(
-        targets_in_blocks(keys, tile, rows, lowest),
-        targets_in_blocks(items, tile, rows, -1).astype(np.int32),
-        -(-in_blocks(targets, tile, 0).max(axis=1) // TARGETS_PER_PASS),
-        in_blocks(close.keys, tile, lowest),
-        in_blocks(close.any, tile, False).any(axis=1).astype(np.int32),
-    )
+    key_rows: Any = targets_in_blocks(keys, tile, rows, lowest)
+    item_rows: Any = targets_in_blocks(items, tile, rows, -1).astype(np.int32)
+    limited = in_blocks(close.any, tile, False)
+    any_limit = limited.any(axis=1)
+    most = in_blocks(far.sum(axis=1), tile, 0).max(axis=1) + any_limit
+    passes = -(-most // TARGETS_PER_PASS)
+    # The items within a limit: those with its key or a lower one.
+    row, largest = passes[any_limit] * TARGETS_PER_PASS - 1, np.iinfo(np.int32).max
+    key_rows[any_limit, row] = in_blocks(close.keys, tile, lowest)[any_limit]
+    item_rows[any_limit, row] = np.where(limited, largest, -1)[any_limit]
+    return Thresholds(key_rows, item_rows, passes.astype(np.int32))
 
 
 def _add_near(
@@ -162,16 +159,20 @@ def _replicated(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, P()))
 
 
-def _work(
-    ranges: Int[np.ndarray, "b 2"], devices: int, symmetric: bool
-) -> list[Int[np.ndarray, "p 3"]]:
+def _over_devices(state: Array, combine: np.ufunc) -> np.ndarray:
+    """Combines the devices' parts [1, ...] of a state, on the host."""
+    parts = [np.asarray(shard.data)[0] for shard in state.addressable_shards]
+    return reduce(combine, parts)
+
+
+def _work(ranges: Int[np.ndarray, "b 2"], devices: int) -> list[Int[np.ndarray, "p 3"]]:
     """What each device does in each step: a block of queries, and a range of tiles.
 
-    Where the queries are the gallery there are many blocks, and devices take one each.
-    Otherwise there is one, and the devices share its tiles.
+    Where there are several blocks, devices take one each. Otherwise they share the
+    tiles of the only one.
     """
-    if symmetric:
-        parts = [(b, max(b, low), high) for b, (low, high) in enumerate(ranges)]
+    if len(ranges) > 1:
+        parts = [(block, *tiles) for block, tiles in enumerate(ranges)]
     else:
         ((low, high),) = ranges
         edges = np.linspace(low, high, devices + 1).astype(int)

@@ -11,6 +11,16 @@ from ._keys import keys, partial_squares
 from ._layout import TARGETS_PER_PASS, Gallery, Queries, Thresholds
 
 
+def at_block(blocks: Any, block: Any) -> Any:
+    """One block of each array of a tree, without the care for numbers below 0."""
+    return jax.tree.map(
+        lambda a: jax.lax.dynamic_index_in_dim(
+            a, block, keepdims=False, allow_negative_indices=False
+        ),
+        blocks,
+    )
+
+
 def keys_of_tile(
     products: Float[Array, "t s"],
     queries: Queries,
@@ -19,10 +29,12 @@ def keys_of_tile(
     other: Any,
 ) -> Int[Array, "t s"]:
     """The keys of a tile; an item that is left out for a query gets the highest."""
-    tile_keys = keys(partial_squares(products, gallery.offsets[other]))
-    groups = None if queries.groups is None else queries.groups[block]
-    others = None if gallery.groups is None else gallery.groups[other]
-    out = left_out(queries.ids[block], groups, gallery.ids[other], others)
+    ids, groups = at_block((queries.ids, queries.groups), block)
+    offsets, other_ids, other_groups = at_block(
+        (gallery.offsets, gallery.ids, gallery.groups), other
+    )
+    tile_keys = keys(partial_squares(products, offsets))
+    out = left_out(ids, groups, other_ids, other_groups)
     return jnp.where(out, jnp.iinfo(tile_keys.dtype).max, tile_keys)
 
 
@@ -41,32 +53,31 @@ def left_out(
 
 def pick_targets(
     tile_keys: Int[Array, "t s"],
-    places: Int[Array, "b r t"],
-    block: Any,
+    places: Int[Array, "r t"],
     start: Any,
-    state: Int[Array, "b r t"],
-) -> Int[Array, "b r t"]:
+    old: Int[Array, "r t"],
+) -> Int[Array, "r t"]:
     """Picks the keys of the targets in a tile whose first place is `start`."""
-    column = places[block] - start
+    column = places - start
     inside = (column >= 0) & (column < tile_keys.shape[1])
     column = jnp.clip(column, 0, tile_keys.shape[1] - 1)
-    picked = jnp.take_along_axis(tile_keys, column.T, axis=1).T
-    return state.at[block].set(jnp.where(inside, picked, state[block]))
+    picked = jnp.take_along_axis(tile_keys, column.T, axis=1, mode="clip").T
+    return jnp.where(inside, picked, old)
 
 
-def add_counts(
+def count_before(
     tile_keys: Int[Array, "t s"],
     thresholds: Thresholds,
-    block: Any,
     items: Int[Array, " s"],
-    state: Int[Array, "b r t"],
-) -> Int[Array, "b r t"]:
-    """Adds how many items of a tile come before each threshold of a block."""
+) -> Int[Array, "r t"]:
+    """How many items of a tile come before each threshold of one block."""
 
-    def one_pass(number, state):
+    def one_pass(number, counts):
         at = number * TARGETS_PER_PASS
         target_keys, targets = (
-            jax.lax.dynamic_slice_in_dim(a[block], at, TARGETS_PER_PASS)
+            jax.lax.dynamic_slice_in_dim(
+                a, at, TARGETS_PER_PASS, allow_negative_indices=False
+            )
             for a in (thresholds.keys, thresholds.item)
         )
         # At equal keys a lower index comes before: it is compared with the key + 1.
@@ -79,33 +90,13 @@ def add_counts(
         ]
         # One reduction of four arrays reads the tile once, and not four times.
         zeros = [jnp.int32(0)] * TARGETS_PER_PASS
-        counts = jnp.stack(jax.lax.reduce(before, zeros, _add, (1,)))
-        start = [jnp.int32(i) for i in (block, at, 0)]
-        old = jax.lax.dynamic_slice(state, start, (1, *counts.shape))
-        return jax.lax.dynamic_update_slice(state, old + counts[None], start)
+        of_pass = jnp.stack(jax.lax.reduce(before, zeros, _add, (1,)))
+        return jax.lax.dynamic_update_slice_in_dim(
+            counts, of_pass, at, 0, allow_negative_indices=False
+        )
 
-    return jax.lax.fori_loop(0, thresholds.passes[block], one_pass, state)
-
-
-def write_near(
-    tile_keys: Int[Array, "t s"],
-    thresholds: Thresholds,
-    block: Any,
-    at: Any,
-    state: Int[Array, "sides g t"],
-) -> Int[Array, "sides g t"]:
-    """Writes how many items of a tile are within the limit of each query of a block.
-
-    A loop of zero or one turns skips the work where no query has a limit. `lax.cond`
-    would do so, too, but runs its branches on one core of a CPU.
-    """
-
-    def near(_, state):
-        inside = tile_keys <= thresholds.near[block][:, None]
-        number = jnp.sum(inside, axis=1, dtype=jnp.int32)
-        return state.at[at].set(number)
-
-    return jax.lax.fori_loop(0, thresholds.any_near[block], near, state)
+    counts = jnp.zeros(thresholds.keys.shape, jnp.int32)
+    return jax.lax.fori_loop(0, thresholds.passes, one_pass, counts)
 
 
 def _add(one: list, other: list) -> list:

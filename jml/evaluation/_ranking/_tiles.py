@@ -14,54 +14,76 @@ from jaxtyping import Integer as Int
 from jml.distances import inner_products
 
 from ._keys import key_dtype, keys, partial_squares
-from ._layout import Gallery, Queries
-from ._tile_keys import add_counts, keys_of_tile, pick_targets, write_near
+from ._layout import TARGETS_PER_PASS, Gallery, Queries
+from ._tile_keys import at_block, count_before, keys_of_tile, pick_targets
 
 SHARDED = P("device")
 
 
-@partial(jax.jit, static_argnames=("mesh", "symmetric"), donate_argnames="state")
-def collect(bounds, queries, gallery, places, state, *, mesh, symmetric):
+@partial(jax.jit, static_argnames="mesh", donate_argnames="state")
+def collect(bounds, queries, gallery, places, state, *, mesh):
     """Puts the keys of the items at `places` of the sorted gallery into the state.
 
     Each device compares one block of queries with a range of the gallery's blocks.
     """
 
-    def serve(products, block, other, state, side):
-        tile_keys = keys(partial_squares(products, gallery.offsets[other]))
-        return pick_targets(tile_keys, places, block, other * tile_keys.shape[1], state)
+    def serve(products, block, other, state):
+        tile_keys = keys(partial_squares(products, at_block(gallery.offsets, other)))
+        start = other * tile_keys.shape[1]
+        old = at_block(state, block)
+        picked = pick_targets(tile_keys, at_block(places, block), start, old)
+        return _put(state, picked, block)
 
-    return _sweep(serve, bounds, queries, gallery, state, mesh, symmetric)
+    return _sweep(serve, bounds, queries, gallery, state, mesh)
 
 
-@partial(
-    jax.jit, static_argnames=("mesh", "symmetric", "any_near"), donate_argnames="state"
-)
-def count(bounds, queries, gallery, thresholds, state, *, mesh, symmetric, any_near):
+@partial(jax.jit, static_argnames=("mesh", "symmetric"), donate_argnames="state")
+def count(bounds, queries, gallery, thresholds, state, *, mesh, symmetric):
     """Adds to the state how many items come before each threshold.
 
     Each device compares one block of queries with a range of the gallery's blocks.
 
     Returns:
-        The state; and, if `any_near`, how many items are within the limits. These are
-        counts for the queries of the block, in each of the gallery's blocks. Where
-        tiles serve their columns, counts for the queries of each other block, among the
-        items of this one, follow.
+        The state, and how many items are within the limits, where a query of the block
+        has one. These are counts for the queries of the block, in each of the gallery's
+        blocks. Where tiles serve their columns, counts for the queries of each other
+        block, among the items of this one, follow.
     """
     blocks, (_, _, tile) = len(gallery.y), thresholds.keys.shape
 
-    def serve(products, block, other, state, side):
-        before, near = state
+    def counts_of(products, block, other):
         tile_keys = keys_of_tile(products, queries, gallery, block, other)
-        before = add_counts(tile_keys, thresholds, block, gallery.item[other], before)
-        if not any_near:
-            return before, near
-        at = side, other if side == 0 else block
-        return before, write_near(tile_keys, thresholds, block, at, near)
+        return count_before(
+            tile_keys, at_block(thresholds, block), at_block(gallery.item, other)
+        )
 
-    sides = 0 if not any_near else 2 if symmetric else 1
-    near = jnp.zeros((len(bounds), sides, blocks, tile), jnp.int32)
-    return _sweep(serve, bounds, queries, gallery, (state, near), mesh, symmetric)
+    def add(state, block, counts, near_place):
+        before, near = state
+        row = at_block(thresholds.passes, block) * TARGETS_PER_PASS - 1  # of the limits
+        limited = jax.lax.dynamic_slice_in_dim(counts, row, 1)[None]
+        near = jax.lax.dynamic_update_slice(
+            near, limited, (*near_place, jnp.int32(0)), allow_negative_indices=False
+        )
+        total = at_block(before, block) + counts
+        return _put(before, total, block), near
+
+    def serve(products, block, other, state):
+        counts = counts_of(products, block, other)
+        state = add(state, block, counts, (jnp.int32(0), other))
+        if not symmetric:
+            return state
+        # The barrier keeps XLA from fusing the transposition with what follows, which
+        # would then read the tile column by column, across memory.
+        across = jax.lax.optimization_barrier(products.T)
+        counts = jax.lax.cond(
+            other == block,
+            lambda: jnp.zeros(thresholds.keys.shape[1:], jnp.int32),
+            lambda: counts_of(across, other, block),
+        )
+        return add(state, other, counts, (jnp.int32(1), other))
+
+    near = jnp.zeros((len(bounds), 1 + symmetric, blocks, tile), jnp.int32)
+    return _sweep(serve, bounds, queries, gallery, (state, near), mesh)
 
 
 @partial(jax.jit, static_argnames="mesh")
@@ -72,7 +94,7 @@ def rows_of_keys(queries: Queries, gallery: Gallery, *, mesh):
 
     def of_device(queries):
         def step(other, rows):
-            products = inner_products(queries.x[0], gallery.y[other])
+            products = inner_products(queries.x[0], at_block(gallery.y, other))
             tile_keys = keys_of_tile(products, queries, gallery, 0, other)
             start = (jnp.int32(0), jnp.int32(other * columns))
             return jax.lax.dynamic_update_slice(rows, tile_keys, start)
@@ -92,12 +114,8 @@ def _sweep(
     gallery: Gallery,
     state: Any,
     mesh: Mesh,
-    symmetric: bool,
 ) -> Any:
     """Calls `serve` with the products of each tile within a device's bounds.
-
-    With `symmetric` the queries are the gallery, and a tile is served once more,
-    transposed, for the queries of its columns.
 
     All tiles have one shape. So an entry is summed in the same order wherever it
     stands, and equal rows give equal numbers.
@@ -107,19 +125,8 @@ def _sweep(
         block, low, high = bounds[0]
 
         def step(other, state):
-            products = inner_products(queries.x[block], gallery.y[other])
-            state = serve(products, block, other, state, 0)
-            if not symmetric:
-                return state
-            # The barrier keeps XLA from fusing the transposition with what follows,
-            # which would then read the tile column by column, across memory.
-            across = jax.lax.optimization_barrier(products.T)
-            return jax.lax.cond(
-                other == block,
-                lambda state: state,
-                lambda state: serve(across, other, block, state, 1),
-                state,
-            )
+            x, y = at_block(queries.x, block), at_block(gallery.y, other)
+            return serve(inner_products(x, y), block, other, state)
 
         state = jax.tree.map(lambda a: a[0], state)
         state = jax.lax.fori_loop(low, high, step, state)
@@ -133,3 +140,9 @@ def _sweep(
         check_vma=False,
     )
     return run(bounds, state)
+
+
+def _put(blocks: Int[Array, "b r t"], one: Int[Array, "r t"], block: Any) -> Array:
+    return jax.lax.dynamic_update_index_in_dim(
+        blocks, one, block, 0, allow_negative_indices=False
+    )

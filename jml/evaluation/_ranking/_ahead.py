@@ -1,0 +1,152 @@
+"""Compiles the programs of a search before its vectors exist."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
+from jaxtyping import Integer as Int
+
+from . import _tiles
+from ._keys import key_dtype
+from ._layout import (
+    Gallery,
+    Queries,
+    SortedGallery,
+    Thresholds,
+    padded_targets,
+    sort_by_class,
+    tile_rows,
+)
+from ._level import first_dtype, mesh_of_search, width
+from ._ranks import Batch, plan_batches
+from ._search import Search, make_search
+
+WHOLE, SPREAD = P(), P("device")  # how arrays lie on the devices
+
+
+def compile_search(
+    labels: Int[Array | np.ndarray, " n"],
+    gallery_labels: Int[Array | np.ndarray, " m"] | None = None,
+    *,
+    dim: int,
+    dtype: Any = np.float32,
+    ids: Int[Array | np.ndarray, " n"] | None = None,
+    gallery_ids: Int[Array | np.ndarray, " m"] | None = None,
+    groups: Int[Array | np.ndarray, " n"] | None = None,
+    gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
+) -> None:
+    """Compiles what ``recall_at_k`` and the rankings of ``evaluate`` will run.
+
+    It is for a thread, while the embeddings are made: a search of embeddings `dim` wide
+    then compiles nothing, unless it repeats queries in float64. Where JAX has a default
+    device, this thread needs the same one, by ``jax.default_device``.
+    """
+    name, wide = "compile_search", np.dtype(dtype) == np.float64
+    narrow = np.float64 if wide else np.float32
+    items, gallery = np.zeros((len(labels), 1), narrow), None
+    if gallery_labels is not None:
+        gallery = np.zeros((len(gallery_labels), 1), narrow)
+    search = make_search(
+        name,
+        items,
+        labels,
+        gallery,
+        gallery_labels,
+        ids=ids,
+        gallery_ids=gallery_ids,
+        groups=groups,
+        gallery_groups=gallery_groups,
+    )
+    layout, first = sort_by_class(search), first_dtype(np.dtype(narrow))
+    queries, mesh = np.flatnonzero(layout.relevant), mesh_of_search()
+    if not len(queries):
+        return
+    symmetric, batches = plan_batches(search, layout, queries, mesh.size)
+    shapes = _Shapes(search, layout, mesh, first, dim)
+    with width(first):
+        done = set()
+        for batch in batches:
+            size = batch.by_rows or shapes.of_batch(batch)
+            if size not in done:
+                done.add(size)
+                shapes.compile(batch, symmetric)
+
+
+class _Shapes:
+    """The shapes of the arrays that a search puts on the devices."""
+
+    def __init__(
+        self,
+        search: Search,
+        layout: SortedGallery,
+        mesh: Mesh,
+        dtype: np.dtype,
+        dim: int,
+    ) -> None:
+        self.search, self.layout, self.mesh = search, layout, mesh
+        self.dtype, self.dim = dtype, dim
+        self.integer = np.dtype(key_dtype(dtype))
+
+    def of_batch(self, batch: Batch) -> tuple[int, int, int, int]:
+        """Blocks of queries, rows of a tile; targets of the first and second sweep."""
+        most = int(self.layout.relevant[batch.queries].max())
+        blocks = -(-len(batch.queries) // batch.tile)
+        return blocks, batch.tile, padded_targets(most), padded_targets(most + 1)
+
+    def compile(self, batch: Batch, symmetric: bool) -> None:
+        """Compiles what ranks a batch, without running it."""
+        mesh, devices, gallery = self.mesh, self.mesh.size, self._gallery()
+        if batch.by_rows:
+            queries = self._queries(devices, batch.tile, SPREAD)
+            _tiles.rows_of_keys.lower(queries, gallery, mesh=mesh).compile()
+            return
+        blocks, tile, rows, with_limit = self.of_batch(batch)
+        queries = self._queries(blocks, tile, WHOLE)
+        bounds = self._array(np.int32, devices, 3, lies=SPREAD)
+
+        def state(dtype: Any, rows: int) -> Any:
+            return self._array(dtype, devices, blocks, rows, tile, lies=SPREAD)
+
+        places = self._array(np.int32, blocks, rows, tile)
+        keys = state(self.integer, rows)
+        _tiles.collect.lower(
+            bounds, queries, gallery, places, keys, mesh=mesh
+        ).compile()
+        thresholds = Thresholds(
+            self._array(self.integer, blocks, with_limit, tile),
+            self._array(np.int32, blocks, with_limit, tile),
+            self._array(np.int32, blocks),
+        )
+        counts = state(np.int32, with_limit)
+        _tiles.count.lower(
+            bounds, queries, gallery, thresholds, counts, mesh=mesh, symmetric=symmetric
+        ).compile()
+
+    def _gallery(self) -> Gallery:
+        size = len(self.layout.order)
+        columns = tile_rows(size)
+        shape = -(-size // columns), columns
+        numbers = self._array(np.int32, *shape)
+        return Gallery(
+            self._array(self.dtype, *shape, self.dim),
+            self._array(self.dtype, *shape),
+            numbers,
+            numbers,
+            None if self.search.excluded.gallery_groups is None else numbers,
+        )
+
+    def _queries(self, blocks: int, tile: int, lies: P) -> Queries:
+        numbers = self._array(np.int32, blocks, tile, lies=lies)
+        return Queries(
+            self._array(self.dtype, blocks, tile, self.dim, lies=lies),
+            numbers,
+            None if self.search.excluded.groups is None else numbers,
+        )
+
+    def _array(self, dtype: Any, *shape: int, lies: P = WHOLE) -> Any:
+        return jax.ShapeDtypeStruct(
+            shape, dtype, sharding=NamedSharding(self.mesh, lies)
+        )

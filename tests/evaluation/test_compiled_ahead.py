@@ -1,0 +1,62 @@
+"""The programs of a ranking can be compiled before there are embeddings."""
+
+from threading import Thread
+
+import jax
+import numpy as np
+import pytest
+
+from jml.evaluation import evaluate, recall_at_k
+from jml.evaluation._ranking import _layout, compile_search
+
+
+@pytest.fixture
+def programs():
+    """Names of the programs that JAX compiles."""
+    names, listening = [], [True]
+
+    def listen(event, seconds, **about):
+        if listening and event == "/jax/core/compile/backend_compile_duration":
+            names.append(about.get("fun_name"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    listening.clear()
+
+
+@pytest.mark.parametrize(
+    ("n", "queries", "per_class", "grouped", "expected"),
+    [
+        (150, None, 3, True, {"collect", "count"}),
+        (150, 60, 5, False, {"collect", "count"}),
+        (540, None, 270, False, {"rows_of_keys"}),
+    ],
+    ids=["among themselves, groups", "gallery", "large classes"],
+)
+def test_a_search_that_was_compiled_ahead_compiles_nothing(
+    programs, monkeypatch, n, queries, per_class, grouped, expected
+):
+    monkeypatch.setattr(_layout, "TILE", 48)
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(n) % (n // per_class))
+    x = rng.normal(size=(n, 11)).astype(np.float32)
+    options = {"groups": np.arange(n) // 2} if grouped else {}
+    both = (labels, None) if queries is None else (labels[:queries], labels[queries:])
+    parts = (x, None) if queries is None else (x[:queries], x[queries:])
+
+    compiling = Thread(
+        target=compile_search, args=both, kwargs={"dim": x.shape[1], **options}
+    )
+    compiling.start()
+    compiling.join()
+    assert {name[4:-1] for name in programs} == expected  # jit(...)
+    programs.clear()
+    arguments = parts[0], both[0], parts[1], both[1]
+    recall_at_k(*arguments, **options)
+    evaluate(*arguments, clusterings=0, resamples=0, **options)
+    assert programs == []
+
+
+def test_a_search_without_relevant_items_has_nothing_to_compile(programs):
+    compile_search(np.arange(40), dim=3)
+    assert programs == []
