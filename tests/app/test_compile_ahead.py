@@ -100,6 +100,7 @@ def test_a_run_compiles_its_step_and_its_network_once(
     again = ["--resume", "--maxiter=4", "--profile=1:2"]
     assert main([*SMALL_RUN, *flags[:3], *again]) == 0
     assert "have been taken before" in capsys.readouterr().err
+    assert compiled.count("jit(step)") == compiled.count("jit(embed_batch)") == 2
 
 
 @pytest.mark.parametrize("steps", ["5", "5:", "a:b", "0:2", "4:3", "1:9999"])
