@@ -27,19 +27,19 @@ class Ahead:
         self._notify = notify
         self._threads: dict[str, threading.Thread] = {}
 
-    def begin(self, what: str, lower: Callable[[], jax.stages.Lowered]) -> None:
-        """Begins to compile what `lower` returns.
+    def begin(self, what: str, compile_it: Callable[[], object]) -> None:
+        """Begins to compile a program: `compile_it` runs in a thread.
 
         Errors are not reported: the function raises them again when it is called.
         """
         device = CONFIG.jax_default_device  # threads have their own
 
-        def compile_it() -> None:
+        def work() -> None:
             with suppress(Exception), jax.default_device(device):
-                lower().compile()
+                compile_it()
 
         # No thread that is still compiling keeps a failed run from ending.
-        thread = threading.Thread(target=compile_it, name=COMPILES, daemon=True)
+        thread = threading.Thread(target=work, name=COMPILES, daemon=True)
         self._threads[what] = thread
         thread.start()
 
@@ -47,12 +47,13 @@ class Ahead:
         """Returns a function that waits for a program at first, and then calls."""
 
         def waiting(*arguments: Any) -> Result:
-            self._wait(what)
+            self.wait(what)
             return call(*arguments)
 
         return waiting
 
-    def _wait(self, what: str) -> None:
+    def wait(self, what: str) -> None:
+        """Waits until a program is compiled, and says so."""
         thread = self._threads.pop(what, None)
         if thread is None or not thread.is_alive():
             return

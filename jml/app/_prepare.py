@@ -5,6 +5,7 @@ and the step follow, and threads compile them while the images are decoded.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -110,11 +111,11 @@ def _begin_programs(
         jax.ShapeDtypeStruct((config.batch_size,), np.int32, sharding=by_rows),
     )
     network, step = "the network", "the training step"
-    ahead.begin(
-        network,
-        lambda: embed_all.lower(params["model"], batch_stats, (tested, *square), size),
-    )
-    ahead.begin(step, lambda: training.step.lower(state, batch, training.key, hyper))
+    images = tested, *square
+    embed_images = partial(embed_all.lower, params["model"], batch_stats, images, size)
+    take_step = partial(training.step.lower, state, batch, training.key, hyper)
+    ahead.begin(network, lambda: embed_images().compile())
+    ahead.begin(step, lambda: take_step().compile())
     training = training._replace(
         state=state, hyper=hyper, step=ahead.before(step, training.step)
     )

@@ -34,8 +34,8 @@ def test_a_program_compiled_ahead_is_not_compiled_again(compiled):
     def double(x):
         return 2 * x
 
-    ahead = Ahead(lambda line: None)
-    ahead.begin("it", lambda: double.lower(jax.ShapeDtypeStruct((3,), np.float32)))
+    ahead, kind = Ahead(lambda line: None), jax.ShapeDtypeStruct((3,), np.float32)
+    ahead.begin("it", lambda: double.lower(kind).compile())
     waiting = ahead.before("it", double)
     x = jnp.asarray(np.ones(3, np.float32))
     compiled_before = len(compiled)
@@ -50,7 +50,7 @@ def test_what_fails_ahead_fails_again_when_it_is_called():
         raise ValueError("not so")
 
     ahead = Ahead(lambda line: None)
-    ahead.begin("it", lambda: fails.lower(1.0))
+    ahead.begin("it", lambda: fails.lower(1.0).compile())
     with pytest.raises(ValueError, match="not so"):
         ahead.before("it", fails)(1.0)
 
@@ -59,7 +59,7 @@ def test_a_long_wait_is_told_once(monkeypatch):
     monkeypatch.setattr(_compile_ahead, "LONG", 0)
     end, lines = threading.Event(), []
 
-    def lower():
+    def compile_it():
         end.wait(20)
         raise ValueError("enough")
 
@@ -68,7 +68,7 @@ def test_a_long_wait_is_told_once(monkeypatch):
         end.set()
 
     ahead = Ahead(notify)
-    ahead.begin("the step", lower)
+    ahead.begin("the step", compile_it)
     assert ahead.before("the step", lambda: 5)() == 5
     assert lines == ["compiling the step ..."]
 
