@@ -1,7 +1,5 @@
 """Lloyd's algorithm on the device, from a k-means++ start, in blocks of items."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,8 @@ from jaxtyping import Array, Bool, Float
 from jaxtyping import Integer as Int
 
 from jml.distances import inner_products
+
+from ._draws import draw_start
 
 BLOCK = 2048  # items whose distances to all centres are in memory at once
 
@@ -31,38 +31,38 @@ def lloyd(
     padding = -len(x) % block
     valid = np.arange(len(x) + padding) < len(x)
     blocks = np.pad(x, ((0, padding), (0, 0))).reshape(-1, block, x.shape[1])
+    first, shots = draw_start(seed, len(x), (k, 2 + int(np.log(k))), np.dtype(dtype))
+    least = tolerance * float(np.mean(np.var(x, axis=0)))
     clusters, centres, iterations = map(
         np.asarray,
-        _kmeans(
-            blocks,
-            valid,
-            jax.random.key(seed),
-            tolerance * float(np.mean(np.var(x, axis=0))),
-            max_iterations,
-            k=k,
-        ),
+        _kmeans(blocks, valid, np.int32(first), shots, least, max_iterations),
     )
     centres = np.ldexp(centres + mean, exponent).astype(items.dtype)
     return clusters[: len(x)], centres, int(iterations)
 
 
-@partial(jax.jit, static_argnames="k")
-def _kmeans(blocks, valid, key, tolerance, max_iterations, *, k):
+@jax.jit
+def _kmeans(blocks, valid, first, shots, tolerance, max_iterations):
     """Clusters blocks of items; those that are not `valid` only fill up the last."""
     items = blocks.reshape(-1, blocks.shape[2])
 
     def refine(state):
-        centres, _, iteration = state
+        centres, _, movement, iteration, _ = state
         clusters, squares = _assign(blocks, centres)
+        goes_on = (movement > tolerance) & (iteration < max_iterations)
         moved = _means(items, clusters, squares, valid, centres)
-        return moved, jnp.sum((moved - centres) ** 2), iteration + 1
+        moved = jnp.where(goes_on, moved, centres)
+        movement = jnp.sum((moved - centres) ** 2)
+        return moved, clusters, movement, iteration + goes_on, goes_on
 
-    def goes_on(state):
-        return (state[1] > tolerance) & (state[2] < max_iterations)
-
-    start = _plus_plus(items, valid, key, k), jnp.asarray(jnp.inf, items.dtype), 0
-    centres, _, iterations = jax.lax.while_loop(goes_on, refine, start)
-    clusters, _ = _assign(blocks, centres)
+    # One loop body serves the last assignment, too: a second would be compiled anew.
+    centres = _plus_plus(items, valid, first, shots)
+    clusters = jnp.zeros(len(items), int)
+    movement = jnp.asarray(jnp.inf, items.dtype)
+    start = centres, clusters, movement, jnp.int32(0), jnp.bool_(True)
+    centres, clusters, _, iterations, _ = jax.lax.while_loop(
+        lambda state: state[-1], refine, start
+    )
     return clusters, centres, iterations
 
 
@@ -112,12 +112,13 @@ def _means(
 
 
 def _plus_plus(
-    items: Float[Array, "n d"], valid: Bool[Array, " n"], key: Array, k: int
+    items: Float[Array, "n d"],
+    valid: Bool[Array, " n"],
+    first: Int[Array, ""],
+    shots: Float[Array, "k t"],
 ) -> Float[Array, "k d"]:
-    """The first centres."""
-    trials = 2 + int(np.log(k))
-    first_key, key = jax.random.split(key)
-    shots = jax.random.uniform(key, (k, trials), items.dtype)
+    """The first centres: the item `first`, then items that the shots hit."""
+    k = len(shots)
     norms = jnp.sum(items * items, axis=1)
 
     def squared_distances(chosen):
@@ -134,7 +135,6 @@ def _plus_plus(
         best = jnp.argmin(jnp.sum(with_each, axis=1))
         return centres.at[number].set(items[drawn[best]]), with_each[best]
 
-    first = jax.random.randint(first_key, (1,), 0, jnp.sum(valid))
-    centres = jnp.zeros((k, items.shape[1]), items.dtype).at[0].set(items[first[0]])
-    start = centres, squared_distances(first)[0]
+    centres = jnp.zeros((k, items.shape[1]), items.dtype).at[0].set(items[first])
+    start = centres, squared_distances(first[None])[0]
     return jax.lax.fori_loop(1, k, choose, start)[0]
