@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from jml.app._config import Config
 from jml.data import Dataset, Images, Split, center_crop_normalize
 from jml.errors import UserError
-from jml.evaluation import count_relevant, recall_at_k
+from jml.evaluation import compile_search, count_relevant, recall_at_k
 
 from ._embedder import Embedder
 
@@ -111,6 +111,13 @@ def recalls_of(metrics: Mapping[str, Any]) -> Recalls:
         for name, value in metrics.items()
         if name.startswith("recall@")
     }
+
+
+def compile_recalls(dataset: Dataset, dim: int) -> None:
+    """Compiles what `recalls` and `evaluate` run for embeddings `dim` wide."""
+    query, gallery = dataset.query, dataset.gallery
+    searched = None if gallery is None else gallery.labels
+    compile_search(query.labels, searched, dim=dim, **ids_and_groups(query, gallery))
 
 
 def ids_and_groups(

@@ -20,7 +20,7 @@ from jml.training import batch_sharding, replicate_rest
 
 from ._build import Training, build
 from ._compile_ahead import Ahead
-from ._embed import EmbedAll, Embedded, make_embed_test, make_embedder
+from ._embed import EmbedAll, Embedded, compile_recalls, make_embed_test, make_embedder
 from ._inputs import (
     Batches,
     drawn,
@@ -68,8 +68,16 @@ def prepare(config: Config, mesh: Mesh, *, initial_weights: bool) -> Prepared:
     if built is None or (_has_classes(config) and expected != batches.num_classes):
         built = build_for(batches.num_classes)
     training, embed_all = built
+    ranking = "the ranking"
+    ahead.begin(ranking, partial(compile_recalls, dataset, config.embedding_dim))
     embed_test = make_embed_test(embed_all, dataset, config.batch_size_test)
-    return Prepared(dataset, batches, training, embed_test)
+
+    def embed_for_ranking(params: Any, batch_stats: Any) -> Embedded:
+        embedded = embed_test(params, batch_stats)
+        ahead.wait(ranking)
+        return embedded
+
+    return Prepared(dataset, batches, training, embed_for_ranking)
 
 
 def _has_classes(config: Config) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._evaluate import evaluate as evaluate
     from ._evaluation import Evaluation as Evaluation
     from ._neighbours import nearest_neighbours as nearest_neighbours
+    from ._ranking import compile_search as compile_search
     from ._recall import recall_at_k as recall_at_k
 
 import_on_first_use(
@@ -30,6 +31,7 @@ import_on_first_use(
         "Evaluation": "_evaluation",
         "add_clustering": "_add_clustering",
         "adjusted_mutual_information": "_clustering",
+        "compile_search": "_ranking",
         "count_neighbours": "_counts",
         "count_relevant": "_counts",
         "evaluate": "_evaluate",

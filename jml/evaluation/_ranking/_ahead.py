@@ -40,9 +40,30 @@ def compile_search(
 ) -> None:
     """Compiles what ``recall_at_k`` and the rankings of ``evaluate`` will run.
 
-    It is for a thread, while the embeddings are made: a search of embeddings `dim` wide
-    then compiles nothing, unless it repeats queries in float64. Where JAX has a default
-    device, this thread needs the same one, by ``jax.default_device``.
+    Call it in a thread, while the embeddings are made: a search of embeddings of width
+    `dim` then compiles nothing, unless it repeats queries in float64. Where JAX has a
+    default device, the thread needs the same one, by ``jax.default_device``.
+
+    Args:
+        labels: class of each query.
+        gallery_labels: class of each gallery item; None where the queries are searched
+            for among themselves.
+        dim: width of the embeddings.
+        dtype: float64 for embeddings of float64; all others are searched in float32.
+        ids: as in ``evaluate``.
+        gallery_ids: as in ``evaluate``.
+        groups: as in ``evaluate``.
+        gallery_groups: as in ``evaluate``.
+
+    Raises:
+        ValueError: wrong shape or dtype, or an argument without its counterpart.
+
+    Example:
+        >>> from threading import Thread
+        >>> labels = np.array([0, 0, 1, 1])
+        >>> thread = Thread(target=lambda: compile_search(labels, dim=8))
+        >>> thread.start()  # meanwhile the embeddings are made
+        >>> thread.join()
     """
     name, wide = "compile_search", np.dtype(dtype) == np.float64
     narrow = np.float64 if wide else np.float32
