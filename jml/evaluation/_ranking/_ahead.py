@@ -134,7 +134,7 @@ class _Shapes:
         places = self._array(np.int32, blocks, rows, tile)
         keys = state(self.integer, rows)
         _tiles.collect.lower(
-            bounds, queries, gallery, places, keys, mesh=mesh
+            bounds, queries, gallery, places, keys, mesh=mesh, symmetric=symmetric
         ).compile()
         thresholds = Thresholds(
             self._array(self.integer, blocks, with_limit, tile),

@@ -36,7 +36,7 @@ def ranks_by_counting(
     blocks = jax.device_put(blocks, NamedSharding(level.mesh, P()))
     places = relevant_places(search, layout, queries)
     valid, items = places >= 0, layout.order[places]
-    keys = key_targets(blocks, level.gallery, places, level.mesh)
+    keys = key_targets(blocks, level.gallery, places, level.mesh, symmetric)
     close = find_close(
         level.products, queries, keys, valid, nearest_only=level.nearest_only
     )

@@ -34,8 +34,12 @@ def key_targets(
     gallery: Gallery,
     places: Int[np.ndarray, "q r"],
     mesh: Mesh,
+    symmetric: bool,
 ) -> Int[np.ndarray, "q r"]:
-    """The keys of the items at these places of the sorted gallery; -1 is no place."""
+    """The keys of the items at these places of the sorted gallery; -1 is no place.
+
+    With `symmetric` the queries are the sorted gallery.
+    """
     dtype, columns = key_dtype(gallery.y.dtype), gallery.y.shape[1]
     count, tile = queries.x.shape[:2]
     rows = padded_targets(places.shape[1])
@@ -43,14 +47,16 @@ def key_targets(
     low = np.where(places >= 0, places, len(gallery.y) * columns).min(axis=1)
     low = in_blocks(low, tile, len(gallery.y) * columns).min(axis=1)
     high = in_blocks(places.max(axis=1), tile, -1).max(axis=1)
-    ranges = np.stack([low // columns, high // columns + 1], axis=1)
+    low = np.maximum(low // columns, np.arange(count) if symmetric else 0)
+    ranges = np.stack([low, high // columns + 1], axis=1)
     targets = targets_in_blocks(places.astype(np.int32), tile, rows, -1)
     targets = _replicated(targets, mesh)
     state = np.full((mesh.size, count, rows, tile), np.iinfo(dtype).min, dtype)
     state = _sharded(state, mesh)
     for bounds in _work(ranges, mesh.size):
         bounds = _sharded(bounds, mesh)
-        state = _tiles.collect(bounds, queries, gallery, targets, state, mesh=mesh)
+        options = {"mesh": mesh, "symmetric": symmetric}
+        state = _tiles.collect(bounds, queries, gallery, targets, state, **options)
     keys = _over_devices(state, np.maximum)
     return _by_query(keys, len(places))[:, : places.shape[1]]
 

@@ -52,17 +52,27 @@ def left_out(
 
 
 def pick_targets(
-    tile_keys: Int[Array, "t s"],
-    places: Int[Array, "r t"],
+    products: Float[Array, "t s"],
+    offsets: Float[Array, " s"],
+    places: Int[Array, "r q"],
     start: Any,
-    old: Int[Array, "r t"],
-) -> Int[Array, "r t"]:
-    """Picks the keys of the targets in a tile whose first place is `start`."""
+    old: Int[Array, "r q"],
+    axis: int,
+) -> Int[Array, "r q"]:
+    """Picks the targets in a tile whose first place is `start`, and makes their keys.
+
+    Items are along the `axis` of the tile, queries along the other. The keys are those
+    of ``keys_of_tile``, bit for bit.
+    """
     column = places - start
-    inside = (column >= 0) & (column < tile_keys.shape[1])
-    column = jnp.clip(column, 0, tile_keys.shape[1] - 1)
-    picked = jnp.take_along_axis(tile_keys, column.T, axis=1, mode="clip").T
-    return jnp.where(inside, picked, old)
+    inside = (column >= 0) & (column < len(offsets))
+    column = jnp.clip(column, 0, len(offsets) - 1)
+    at = column.T if axis else column
+    picked = jnp.take_along_axis(products, at, axis=axis, mode="clip")
+    picked = picked.T if axis else picked
+    of_items = jnp.take(offsets, column.ravel(), mode="clip")
+    picked_keys = keys(partial_squares(picked.reshape(1, -1), of_items))
+    return jnp.where(inside, picked_keys.reshape(old.shape), old)
 
 
 def count_before(

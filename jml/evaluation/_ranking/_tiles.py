@@ -13,26 +13,30 @@ from jaxtyping import Integer as Int
 
 from jml.distances import inner_products
 
-from ._keys import key_dtype, keys, partial_squares
+from ._keys import key_dtype
 from ._layout import TARGETS_PER_PASS, Gallery, Queries
 from ._tile_keys import at_block, count_before, keys_of_tile, pick_targets
 
 SHARDED = P("device")
 
 
-@partial(jax.jit, static_argnames="mesh", donate_argnames="state")
-def collect(bounds, queries, gallery, places, state, *, mesh):
+@partial(jax.jit, static_argnames=("mesh", "symmetric"), donate_argnames="state")
+def collect(bounds, queries, gallery, places, state, *, mesh, symmetric):
     """Puts the keys of the items at `places` of the sorted gallery into the state.
 
     Each device compares one block of queries with a range of the gallery's blocks.
     """
 
-    def serve(products, block, other, state):
-        tile_keys = keys(partial_squares(products, at_block(gallery.offsets, other)))
-        start = other * tile_keys.shape[1]
-        old = at_block(state, block)
-        picked = pick_targets(tile_keys, at_block(places, block), start, old)
+    def pick(products, block, other, state, axis):
+        offsets, of_block = at_block(gallery.offsets, other), at_block(places, block)
+        start, old = other * len(offsets), at_block(state, block)
+        picked = pick_targets(products, offsets, of_block, start, old, axis)
         return _put(state, picked, block)
+
+    def serve(products, block, other, state):
+        if symmetric:  # for the queries of the columns
+            state = pick(products, other, block, state, 0)
+        return pick(products, block, other, state, 1)
 
     return _sweep(serve, bounds, queries, gallery, state, mesh)
 
