@@ -6,8 +6,8 @@ plane, $q_{ij} = t_{ij} / Z$ with $t_{ij} = 1 / (1 + |y_i - y_j|^2)$ and
 $Z = \sum_{i \ne j} t_{ij}$. Its gradient is
 $4 \sum_j (p_{ij} - q_{ij}) t_{ij} (y_i - y_j)$.
 
-Of 2,000 points this takes a third of the time of scikit-learn's approximate gradients,
-and less on a GPU. `benchmarks/embedding_map.py` compares both.
+Of 2,000 points this takes a third of the processor time of scikit-learn's approximate
+gradients, on two cores; `benchmarks/embedding_map.py` compares both.
 """
 
 from functools import partial
