@@ -1,4 +1,4 @@
-"""Programs that threads compile while the run does something else.
+"""Programs are compiled in threads while the run does other work.
 
 XLA compiles without Python's lock. A jitted function finds what was compiled for the
 same kinds of arguments, so it is called as ever, once its program is there.
@@ -16,7 +16,7 @@ from jml.app._command import COMPILES
 
 Result = TypeVar("Result")
 CONFIG: Any = jax.config  # its attributes are not declared
-LONG = 10  # seconds of waiting that a log tells of
+LONG = 10  # seconds after which a log mentions the wait
 
 
 class Ahead:
@@ -38,7 +38,7 @@ class Ahead:
             with suppress(Exception), jax.default_device(device):
                 compile_it()
 
-        # No thread that is still compiling keeps a failed run from ending.
+        # A daemon: a run that fails does not wait for the compiler.
         thread = threading.Thread(target=work, name=COMPILES, daemon=True)
         self._threads[what] = thread
         thread.start()

@@ -44,6 +44,8 @@ def keep_programs(device: Any = None) -> None:
         device: one that will run the programs; by default JAX's first.
     """
     device = jax.local_devices()[0] if device is None else device
+    if jax.process_count() > 1:
+        return  # JAX keeps those of the first alone: others would wait for each other
     config: Any = jax.config  # its attributes are not declared
     chosen = config.jax_compilation_cache_dir is not None
     if chosen or not config.jax_enable_compilation_cache:
@@ -85,13 +87,21 @@ def _problem_of(folder: Path, device: Any) -> str | None:
     """
     if problem := missing("filelock"):
         return f"this needs {problem}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # What lies in it runs as this user.
-    about = folder.stat()
-    if hasattr(os, "getuid") and about.st_uid != os.getuid():
-        return f"{quoted(folder)} belongs to another user"
-    if os.name == "posix" and about.st_mode & 0o022:
-        return f"other users may write in {quoted(folder)}; run chmod go-w on it"
+    folder.parent.parent.mkdir(parents=True, exist_ok=True)
+    for made in (folder.parent, folder):
+        made.mkdir(mode=0o700, exist_ok=True)
+    # What lies in it runs as this user. The group may write in the cache folder itself:
+    # it is the user's own wherever folders are made so.
+    for place, writable in (
+        (folder, 0o022),
+        (folder.parent, 0o022),
+        (folder.parent.parent, 0o002),
+    ):
+        about = place.stat()
+        if hasattr(os, "getuid") and about.st_uid != os.getuid():
+            return f"{quoted(place)} belongs to another user"
+        if os.name == "posix" and about.st_mode & writable:
+            return f"other users may write in {quoted(place)}; run chmod go-w on it"
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         if file.write(bytes(PROBE)) < PROBE:
             return f"no space is left for {quoted(folder)}"
@@ -120,7 +130,8 @@ def _can_lock(folder: Path) -> bool:
 def _reads_its_own_programs() -> bool:
     """Whether XLA takes back a program that it has just compiled.
 
-    On some processors it prints that features are missing, and compiles anew.
+    On some processors it prints that features are missing, and compiles anew. Call it
+    before there are threads: what these print meanwhile comes late.
     """
     compiled = jax.jit(lambda x: x + 1).lower(0.0).compile()
     problems = []
@@ -132,4 +143,7 @@ def _reads_its_own_programs() -> bool:
             problems.append(error)
 
     printed = captured_stderr(read_back)
-    return not problems and "machine" not in printed.lower()
+    rejected = bool(problems) or "machine" in printed.lower()
+    if printed and not rejected:
+        os.write(2, printed.encode())
+    return not rejected

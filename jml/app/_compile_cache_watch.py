@@ -86,20 +86,27 @@ def _remove(folder: Path, unwanted: Callable[[bytes], bool]) -> int:
     """Removes programs, and files without their other half; returns how many."""
     from filelock import FileLock, Timeout
 
+    def is_unwanted(path: Path) -> bool:
+        if path.name.endswith(TIME):
+            return not _other(path, TIME, PROGRAM).exists()
+        return not _other(path, PROGRAM, TIME).exists() or unwanted(path.read_bytes())
+
     removed = 0
-    with suppress(OSError, Timeout), FileLock(folder / LOCK, timeout=PATIENCE):
-        for path in folder.glob(f"*{PROGRAM}"):
-            time = path.with_name(path.name.removesuffix(PROGRAM) + TIME)
-            if not time.exists() or unwanted(path.read_bytes()):
-                path.unlink()
-                time.unlink(missing_ok=True)
-                removed += 1
-        for time in folder.glob(f"*{TIME}"):
-            path = time.with_name(time.name.removesuffix(TIME) + PROGRAM)
-            if not path.exists():
-                time.unlink()
-                removed += 1
+    with suppress(OSError, Timeout):
+        paths = [*folder.glob(f"*{PROGRAM}"), *folder.glob(f"*{TIME}")]
+        paths = [path for path in paths if is_unwanted(path)]  # others may write on
+        with FileLock(folder / LOCK, timeout=PATIENCE):
+            for path in paths:
+                if path.exists() and is_unwanted(path):  # still, with none writing
+                    path.unlink()
+                    removed += path.name.endswith(PROGRAM)
+                    _other(path, PROGRAM, TIME).unlink(missing_ok=True)
     return removed
+
+
+def _other(path: Path, end: str, other_end: str) -> Path:
+    """The file beside another whose name ends differently."""
+    return path.with_name(path.name.removesuffix(end) + other_end)
 
 
 def _is_damaged(program: bytes) -> bool:

@@ -87,13 +87,10 @@ def _has_classes(config: Config) -> bool:
 
 
 def _expected_classes(config: Config, listing: Listing | None) -> int | None:
-    """The number of classes, where it can be known before the images are decoded.
-
-    An image that cannot be read may yet be left out.
-    """
+    """The number of classes, where it is known before the images are decoded."""
     if not _has_classes(config):
         return 0  # it does not matter
-    if listing is None:
+    if listing is None or config.on_bad_image == "skip":  # images may be left out
         return None
     labels = listing.labels[listing.train]
     return len(np.unique(labels[drawn(config, labels)]))

@@ -45,7 +45,7 @@ def profiled(
         return step
     first, last = map(int, config.profile.split(":"))
     if done >= last:
-        write_err(f"--profile: the steps {config.profile} have been taken before")
+        write_err(f"note: --profile: steps {config.profile} are over; none is traced")
         return step
     begun, tracing = False, ExitStack()
     stack.push(tracing)
@@ -59,7 +59,7 @@ def profiled(
     def end() -> None:
         with attempts.at(FOLDER):
             jax.profiler.stop_trace()
-            write_err(f"the steps to {done} are traced in {quoted(run.path / FOLDER)}")
+            write_err(f"a trace to step {done} is in {quoted(run.path / FOLDER)}")
 
     def traced(state: Any, *arguments: Any) -> tuple[Any, Any]:
         nonlocal begun, done

@@ -1,7 +1,7 @@
 """The evaluations during a run: each measures the network and saves its weights."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,25 +46,25 @@ class RunEvaluations:
     def evaluate(self, step: int, state: TrainState) -> dict[str, float]:
         """Embeds the test images and returns their Recall@K.
 
-        After the last step all metrics of retrieval are measured: the report has them,
-        and ranks nothing again. A failure is then only noted: it must not cost the
-        weights.
+        After the last step of a single process all metrics of retrieval are measured:
+        the report has them, and ranks nothing again. A failure there is only noted: it
+        must not cost the weights.
         """
         self.embedded, self.retrieval, self._recalls = None, None, {}
         params, batch_stats = state.to_evaluate
         attempts, alone = self._journal.attempts, jax.process_count() == 1
-        is_last = step == self._config.maxiter
-        part = attempts.at("evaluation and report")
-        with part if is_last and alone else nullcontext():
-            embedded = self._embed_test(params["model"], batch_stats)
+        is_last = step == self._config.maxiter and alone
+        with attempts.at("evaluation and report") if is_last else nullcontext():
+            self.embedded = self._embed_test(params["model"], batch_stats)
             if is_last:
-                self.retrieval = measure_retrieval(
-                    embedded, self._dataset, self._config
-                )
+                with suppress(Exception):  # Recall@K takes less, and may yet succeed
+                    self.retrieval = measure_retrieval(
+                        self.embedded, self._dataset, self._config
+                    )
+            if self.retrieval is not None:
                 self._recalls = recalls_of(self.retrieval.metrics)
             else:
-                self._recalls = recalls(embedded, self._dataset)
-            self.embedded = embedded
+                self._recalls = recalls(self.embedded, self._dataset)
         return {f"recall@{k}": recall for k, recall in self._recalls.items()}
 
     def after_evaluation(self, step: int, state: TrainState) -> None:

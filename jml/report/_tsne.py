@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# At once: on a CPU, what is made of them stays in its cache. Points are padded to a
-# multiple, so that maps of other sizes need no other program.
+# Rows computed at once: on a CPU, what is made of them stays in its cache. Points are
+# padded to a multiple, so that maps of other sizes need no other program.
 ROWS = 500
 NEIGHBOURS = 3  # of a point, times the perplexity: p of the others is 0
 BISECTIONS = 50

@@ -1,4 +1,4 @@
-"""An optimizer's first state, compiled as one program and not as one a shape."""
+"""An optimizer's first state, made by one program instead of one per shape."""
 
 import jax
 import optax
@@ -16,7 +16,7 @@ def first_opt_state(
     if all(map(_may_lie_anywhere, jax.tree.leaves(params))):
         try:
             return _apart(jax.jit(init)(params), params)
-        except TypeError:  # it needs values, or its state has more than arrays
+        except (TypeError, jax.errors.JAXIndexError):  # it needs values, or more
             pass
     # Operation by operation: what is made like a parameter lies where that lies.
     return _apart(init(params), params)

@@ -172,11 +172,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(home, monkeypatch, capsys, com
     assert "Not a directory" in err and err.count("\n") == 1
 
 
-def test_a_folder_that_others_can_write_is_not_read(home, capsys):
+@pytest.mark.parametrize("above", [0, 1, 2])
+def test_a_folder_that_others_can_write_is_not_read(home, capsys, above):
     keep_programs()
-    folder = folder_of(home)
     jax.config.update("jax_compilation_cache_dir", None)
-    folder.chmod(0o777)
+    [folder_of(home), *folder_of(home).parents][above].chmod(0o777)
     keep_programs()
     assert jax.config.jax_compilation_cache_dir is None
     assert "other users may write" in capsys.readouterr().err

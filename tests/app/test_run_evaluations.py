@@ -76,6 +76,10 @@ def test_the_report_ranks_nothing_that_the_last_evaluation_has_ranked(
     state = SimpleNamespace(to_evaluate=({"model": {}}, {}))
     scores = evaluations.evaluate(2, state)
     assert evaluations.retrieval is None
+    with monkeypatch.context() as patch:
+        patch.setattr("jml.app._run_evaluations.measure_retrieval", None)  # it fails
+        assert evaluations.evaluate(4, state) == scores
+        assert evaluations.retrieval is None and evaluations.embedded is embedded
     assert evaluations.evaluate(4, state) == scores  # by `evaluate`, and the same
     journal.close()
     run.release()
