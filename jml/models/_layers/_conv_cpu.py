@@ -65,17 +65,13 @@ def _dkernel(x: Array, kernel: Array, g: Array, stride: int) -> Array:
 def _tap_gradients(views: list[Array], g: Array) -> Array:
     """The products ``view^T g`` as one array."""
     fence = lax.optimization_barrier  # or XLA would undo what follows
-    # A product that contracts the first axes.
-    product = partial(lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))
-    if len(g) < g.shape[1]:
-        # With few pixels the result is the largest array: none may be transposed, not
-        # even by what reads it, such as the optimizer.
-        return fence(jnp.stack([product(view, g) for view in views]))
     if len(views) > 1:
         # Transposes once, not in every product.
         g = fence(fence(g).T)
         return fence(jnp.stack([g @ view for view in views])).transpose(0, 2, 1)
-    (view,) = views  # the product is faster with the narrower matrix first
+    # A product that contracts the first axes is faster with the narrower matrix first.
+    product = partial(lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))
+    (view,) = views
     if view.shape[1] < g.shape[1]:
         return product(view, g)
     return fence(product(g, view)).T
