@@ -89,15 +89,8 @@ def test_config_fills_in_every_default():
             unset = {f.name for f in fields(Config) if getattr(config, f.name) is None}
             absent = {name for name, value in BY_LOSS[loss].items() if value is None}
             chosen_later = {"name", "cuda", "cache", "cache_folder", "microbatch"}
-            chosen_later |= {
-                "clip_norm",
-                "ema",
-                "freeze",
-                "head_lr",
-                "profile",
-                "wandb",
-            }
-            chosen_later |= {"coordinator", "processes", "process", "memory"}
+            chosen_later |= {"clip_norm", "ema", "freeze", "head_lr", "wandb"}
+            chosen_later |= {"coordinator", "processes", "process", "profile", "memory"}
             chosen_later |= {"sample_classes", "miner", *BY_MINER[None]}
             assert unset - {"dataroot"} == absent | chosen_later
             for name, value in BY_DATASET[kind].items():
