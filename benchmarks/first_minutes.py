@@ -25,10 +25,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tables import padded
+
 ROOT = Path(__file__).parents[1]
 PHOTOS, CLASSES, SIZE = 4000, 200, (500, 375)
 HEAD = ("run", "first step, s", "in all, s", "XLA, s", "programs", "images/s")
-WIDTHS = (8, 15, 11, 9, 10, 10)
+WIDTHS = (6, 13, 9, 6, 8, 8)
 FLAGS = {
     "glyphs": ["--loss", "contrastive"],
     "photos": [
@@ -135,10 +137,7 @@ def line_of(name: str, seen: dict[str, Any]) -> str:
     speed = seen["speed"]
     cells = [name, *(f"{seen[key]:.1f}" for key in ("first", "all", "xla"))]
     cells += [str(seen["programs"]), "" if speed is None else f"{speed:,.0f}"]
-    return "".join(
-        c.ljust(w) if i == 0 else c.rjust(w)
-        for i, (c, w) in enumerate(zip(cells, WIDTHS, strict=True))
-    )
+    return padded(cells, WIDTHS)
 
 
 def main() -> None:
@@ -158,7 +157,8 @@ def main() -> None:
             make_photos(photos)
         trees = {"before": tree_of(args.before, stack)} if args.before else {}
         trees |= {"cold": ROOT, "warm": ROOT}
-        print("".join(h.rjust(w) for h, w in zip(HEAD, WIDTHS, strict=True)))
+        print(padded(HEAD, WIDTHS))
+        print(padded(["---"] * len(WIDTHS), WIDTHS))
         for _ in range(args.turns):
             with tempfile.TemporaryDirectory() as caches:
                 for name, tree in trees.items():

@@ -51,7 +51,7 @@ def prepare(config: Config, mesh: Mesh, *, initial_weights: bool) -> Prepared:
     Raises:
         UserError: a flag or a file is wrong.
     """
-    ahead, built = Ahead(write_err), None
+    ahead = Ahead(write_err)
     listing = list_images(config, to_train=True)
     expected = _expected_classes(config, listing)
 
@@ -61,13 +61,10 @@ def prepare(config: Config, mesh: Mesh, *, initial_weights: bool) -> Prepared:
         )
         return _begin_programs(ahead, config, training, listing, mesh)
 
-    if expected is not None:
-        built = build_for(expected)
+    built = None if expected is None else build_for(expected)
     dataset = load_dataset(config, listing)
     batches = make_batches(config, dataset.train, mesh)
-    if built is None or (_has_classes(config) and expected != batches.num_classes):
-        built = build_for(batches.num_classes)
-    training, embed_all = built
+    training, embed_all = built or build_for(batches.num_classes)
     ranking = "the ranking"
     ahead.begin(ranking, partial(compile_recalls, dataset, config.embedding_dim))
     embed_test = make_embed_test(embed_all, dataset, config.batch_size_test)
