@@ -10,12 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import jax
-
+from jml._threads import as_here
 from jml.app._command import COMPILES
 
 Result = TypeVar("Result")
-CONFIG: Any = jax.config  # its attributes are not declared
 LONG = 10  # seconds after which a log mentions the wait
 
 
@@ -32,11 +30,11 @@ class Ahead:
 
         Errors are not reported: the function raises them again when it is called.
         """
-        device = CONFIG.jax_default_device  # threads have their own
+        compile_here = as_here(compile_it)
 
         def work() -> None:
-            with suppress(Exception), jax.default_device(device):
-                compile_it()
+            with suppress(Exception):
+                compile_here()
 
         # A daemon: a run that fails does not wait for the compiler.
         thread = threading.Thread(target=work, name=COMPILES, daemon=True)

@@ -84,8 +84,8 @@ def clustered(
     if not clusterings:
         return evaluation
     metrics, intervals = dict(evaluation.metrics), dict(evaluation.intervals)
-    seeds = progress(range(seed, seed + clusterings))
-    for name, scores in clustering_scores(search, seeds).items():
+    seeds = range(seed, seed + clusterings)
+    for name, scores in clustering_scores(search, seeds, progress).items():
         metrics[name] = float(np.mean(scores))
         intervals[name] = min(scores), max(scores)
     return evaluation._replace(metrics=metrics, intervals=intervals)

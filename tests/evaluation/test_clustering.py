@@ -1,3 +1,6 @@
+import time
+
+import jax
 import numpy as np
 import pytest
 import sklearn.metrics as peer
@@ -11,6 +14,7 @@ from jml.evaluation import (
     kmeans,
     normalized_mutual_information,
 )
+from jml.evaluation._clustering import _scores
 
 from .cases import clusters
 
@@ -27,6 +31,11 @@ def partitions(draw):
     others = st.integers(-5, draw(st.integers(-5, 9)))
     one = draw(st.lists(parts, min_size=n, max_size=n))
     return np.array(one), np.array(draw(st.lists(others, min_size=n, max_size=n)))
+
+
+def evaluated_early():
+    x, labels = clusters(9, 2, 2)
+    return evaluate(x, labels, clusterings=0), x, labels
 
 
 def same(n):
@@ -75,6 +84,39 @@ def test_evaluate_scores_the_clusters_of_kmeans():
         assert found.metrics[name] == pytest.approx(np.mean(scores), abs=1e-9)
         assert found.intervals[name] == pytest.approx((min(scores), max(scores)))
         assert 0.2 < min(scores) < max(scores) < 0.95
+
+
+def test_after_an_error_in_the_progress_no_further_clustering_begins(monkeypatch):
+    begun = []
+
+    def clusters_slowly(x, k, seed):
+        begun.append(seed)
+        time.sleep(0.02)
+        return kmeans(x, k, seed=seed)
+
+    def progress(seeds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_scores, "kmeans", clusters_slowly)
+    early, x, labels = evaluated_early()
+    with pytest.raises(KeyboardInterrupt):
+        add_clustering(early, x, labels, clusterings=300, progress=progress)
+    assert len(begun) < 300
+
+
+def test_seeds_are_clustered_with_the_settings_of_the_caller(monkeypatch):
+    early, x, labels = evaluated_early()
+    seen = []
+
+    def kmeans_seen(x, k, seed):
+        seen.append((jax.config.jax_enable_x64, jax.config.jax_default_device))
+        return kmeans(x, k, seed=seed)
+
+    monkeypatch.setattr(_scores, "kmeans", kmeans_seen)
+    device = jax.devices()[0]
+    with jax.enable_x64(True), jax.default_device(device):
+        add_clustering(early, x, labels, clusterings=2)
+    assert seen == [(True, device)] * 2
 
 
 def test_evaluate_clusters_directions_for_the_cosine():

@@ -1,16 +1,19 @@
 """How well k-means clusters of the queries agree with their classes."""
 
-from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from jml._evaluation_limits import CLUSTERINGS
-from jml.evaluation._ranking import Search
+from jml._threads import as_here, cores
+from jml.evaluation._ranking import Progress, Search
 
 from ._agreement import adjusted_mutual_information, normalized_mutual_information
 from ._kmeans import kmeans
 
 CLUSTERING_WORK = 2e10  # multiplications of one iteration of k-means
+LARGEST_SHARED = 2**28  # bytes of embeddings that are clustered by several threads
 
 
 def default_clusterings(search: Search) -> int:
@@ -19,13 +22,31 @@ def default_clusterings(search: Search) -> int:
     return CLUSTERINGS if work <= CLUSTERING_WORK else 0
 
 
-def clustering_scores(search: Search, seeds: Iterable[int]) -> dict[str, list[float]]:
-    """NMI and AMI of the classes and of as many clusters, for each seed of k-means."""
+def clustering_scores(
+    search: Search, seeds: range, progress: Progress
+) -> dict[str, list[float]]:
+    """NMI and AMI of the classes and of as many clusters, for each seed of k-means.
+
+    On a CPU, k-means keeps one core busy. So as many seeds are clustered at once as
+    there are cores, unless their copies of the embeddings would fill the memory.
+    """
     classes, vectors = len(np.unique(search.classes)), search.vectors
     x = vectors.rows(0, slice(None)).astype(vectors.x.dtype)
-    scores: dict[str, list[float]] = {"nmi": [], "ami": []}
-    for seed in seeds:
+
+    def score(seed: int) -> tuple[float, float]:
         clusters = kmeans(x, classes, seed=seed).clusters
-        scores["nmi"].append(normalized_mutual_information(search.classes, clusters))
-        scores["ami"].append(adjusted_mutual_information(search.classes, clusters))
-    return scores
+        partitions = search.classes, clusters
+        return (
+            normalized_mutual_information(*partitions),
+            adjusted_mutual_information(*partitions),
+        )
+
+    threads = cores() if x.nbytes <= LARGEST_SHARED else 1
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="k-means")
+    try:
+        begun = {seed: pool.submit(as_here(partial(score, seed))) for seed in seeds}
+        scores = [begun[seed].result() for seed in progress(seeds)]
+    finally:  # after an error or a signal the other seeds do not begin
+        pool.shutdown(cancel_futures=True)
+    nmi, ami = zip(*scores, strict=True)
+    return {"nmi": list(nmi), "ami": list(ami)}

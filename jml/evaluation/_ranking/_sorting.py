@@ -1,10 +1,11 @@
 """Ranks in whole rows of keys: the row is sorted, and the targets are looked up."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Integer as Int
+
+from jml._threads import cores
 
 ROWS = 16  # that a thread sorts in one task
 
@@ -39,16 +40,9 @@ def ranks_by_sorting(
             _order_ties(row, sorted_row, items, columns, targets, before)
             out[: len(before)], out[len(before) :] = before, none
 
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(work, range(0, len(keys), ROWS)))
     return ranks
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def nearest_rank(
