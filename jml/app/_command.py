@@ -50,10 +50,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def leave(code: int) -> NoReturn:
     """Ends the process, after a mistake or a signal without waiting for threads."""
-    compiling = [t for t in threading.enumerate() if t.name == COMPILES]
-    if code < 2:
-        for thread in compiling:  # Python must not end below them
-            thread.join()
+    compiling = any(t.name == COMPILES for t in threading.enumerate())
     if code < 2 or (code < 128 and not compiling):
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):

@@ -4,6 +4,7 @@ XLA compiles without Python's lock. A jitted function finds what was compiled fo
 same kinds of arguments, so it is called as ever, once its program is there.
 """
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -36,8 +37,9 @@ class Ahead:
             with suppress(Exception):
                 compile_here()
 
-        # A daemon: a run that fails does not wait for the compiler.
+        # A daemon: a run that fails leaves without it. Python must not end below it.
         thread = threading.Thread(target=work, name=COMPILES, daemon=True)
+        atexit.register(thread.join)
         self._threads[what] = thread
         thread.start()
 

@@ -9,9 +9,9 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from jml.app._config import Config
-from jml.data import Dataset, Images, Split, center_crop_normalize
+from jml.data import Dataset, Images, Listing, Split, center_crop_normalize
 from jml.errors import UserError
-from jml.evaluation import compile_search, count_relevant, recall_at_k
+from jml.evaluation import count_relevant, recall_at_k
 
 from ._embedder import Embedder
 
@@ -26,6 +26,21 @@ class ItemFacts(NamedTuple):
     labels: Int[np.ndarray, " n"]
     ids: Int[np.ndarray, " n"] | None
     groups: Int[np.ndarray, " n"] | None
+
+
+def tested_facts(listing: Listing) -> tuple[ItemFacts, ItemFacts | None]:
+    """What evaluation needs of listed queries and of their gallery, if there is one."""
+    ids, groups = listing.ids, listing.groups
+
+    def facts_of(rows: Int[np.ndarray, " n"]) -> ItemFacts:
+        return ItemFacts(
+            listing.labels[rows],
+            None if ids is None else ids[rows],
+            None if groups is None else groups[rows],
+        )
+
+    gallery = listing.gallery
+    return facts_of(listing.query), None if gallery is None else facts_of(gallery)
 
 
 class Embedded(NamedTuple):
@@ -111,13 +126,6 @@ def recalls_of(metrics: Mapping[str, Any]) -> Recalls:
         for name, value in metrics.items()
         if name.startswith("recall@")
     }
-
-
-def compile_recalls(dataset: Dataset, dim: int) -> None:
-    """Compiles what `recalls` and `evaluate` run for embeddings `dim` wide."""
-    query, gallery = dataset.query, dataset.gallery
-    searched = None if gallery is None else gallery.labels
-    compile_search(query.labels, searched, dim=dim, **ids_and_groups(query, gallery))
 
 
 def ids_and_groups(

@@ -49,7 +49,7 @@ def _run(words: list[str], program: str) -> None:
     try:
         if of_run:
             with loading():
-                from jml.app._report import evaluate_run
+                from jml.app._evaluate_run import evaluate_run
             with of_finished_run():
                 evaluate_run(
                     folder, dataroot=options.dataroot, notify=write_err, show=show

@@ -33,7 +33,7 @@ from jml.data import (
 )
 from jml.training import batch_sharding, local_rows, replicate, split_batch
 
-from ._embed import ItemFacts, check_findable
+from ._embed import check_findable, tested_facts
 
 READERS = {
     "folder": folder,
@@ -76,11 +76,7 @@ def list_images(config: Config, *, to_train: bool = False) -> Listing | None:
     if to_train:  # an error comes now, before the images are decoded
         with flags_for(labels="--dataroot"):
             make_sampler(config, listing.labels[listing.train])(step=0)
-    check_findable(
-        listing.name,
-        _facts_of(listing, listing.query),
-        None if listing.gallery is None else _facts_of(listing, listing.gallery),
-    )
+    check_findable(listing.name, *tested_facts(listing))
     return listing
 
 
@@ -108,15 +104,6 @@ def load_dataset(config: Config, listing: Listing | None) -> Dataset:
     if config.on_bad_image == "skip":
         check_findable(dataset.name, dataset.query, dataset.gallery)  # what is left
     return dataset
-
-
-def _facts_of(listing: Listing, rows: Int[np.ndarray, " n"]) -> ItemFacts:
-    ids, groups = listing.ids, listing.groups
-    return ItemFacts(
-        listing.labels[rows],
-        None if ids is None else ids[rows],
-        None if groups is None else groups[rows],
-    )
 
 
 class Batches(NamedTuple):

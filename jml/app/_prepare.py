@@ -20,7 +20,8 @@ from jml.training import batch_sharding, replicate_rest
 
 from ._build import Training, build
 from ._compile_ahead import Ahead
-from ._embed import EmbedAll, Embedded, compile_recalls, make_embed_test, make_embedder
+from ._compile_evaluation import begin_network, begin_ranking, embed_to_rank
+from ._embed import EmbedAll, Embedded, make_embedder
 from ._inputs import (
     Batches,
     drawn,
@@ -65,16 +66,9 @@ def prepare(config: Config, mesh: Mesh, *, initial_weights: bool) -> Prepared:
     dataset = load_dataset(config, listing)
     batches = make_batches(config, dataset.train, mesh)
     training, embed_all = built or build_for(batches.num_classes)
-    ranking = "the ranking"
-    ahead.begin(ranking, partial(compile_recalls, dataset, config.embedding_dim))
-    embed_test = make_embed_test(embed_all, dataset, config.batch_size_test)
-
-    def embed_for_ranking(params: Any, batch_stats: Any) -> Embedded:
-        embedded = embed_test(params, batch_stats)
-        ahead.wait(ranking)
-        return embedded
-
-    return Prepared(dataset, batches, training, embed_for_ranking)
+    begin_ranking(ahead, dataset.query, dataset.gallery, config)
+    embed_test = embed_to_rank(ahead, embed_all, dataset, config)
+    return Prepared(dataset, batches, training, embed_test)
 
 
 def _has_classes(config: Config) -> bool:
@@ -102,23 +96,21 @@ def _begin_programs(
 ) -> tuple[Training, EmbedAll]:
     """Begins to compile the step and the network; both then wait for their programs."""
     state, hyper = replicate_rest(mesh, (training.state, training.hyper))
-    embed_all = make_embedder(training.graphdef, config, mesh)
-    params, batch_stats = state.to_evaluate
     square = (side_of(config),) * 2 + (3,)
-    size = config.batch_size_test
-    tested = size if listing is None else len(listing.query)
     by_rows = batch_sharding(mesh)
     batch = (
         jax.ShapeDtypeStruct((config.batch_size, *square), np.uint8, sharding=by_rows),
         jax.ShapeDtypeStruct((config.batch_size,), np.int32, sharding=by_rows),
     )
-    network, step = "the network", "the training step"
-    images = tested, *square
-    embed_images = partial(embed_all.lower, params["model"], batch_stats, images, size)
+    step = "the training step"
     take_step = partial(training.step.lower, state, batch, training.key, hyper)
-    ahead.begin(network, lambda: embed_images().compile())
+    embedder = make_embedder(training.graphdef, config, mesh)
+    params, batch_stats = state.to_evaluate
+    embed_all = begin_network(
+        ahead, embedder, params["model"], batch_stats, config, listing
+    )
     ahead.begin(step, lambda: take_step().compile())
     training = training._replace(
         state=state, hyper=hyper, step=ahead.before(step, training.step)
     )
-    return training, ahead.before(network, embed_all)
+    return training, embed_all

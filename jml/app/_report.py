@@ -1,9 +1,9 @@
-"""The report of a run: at its end, or later from its folder."""
+"""The report of a run."""
 
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,11 @@ from jml import __version__
 from jml._names import shell_line
 from jml._optional import progress_bar
 from jml.app._config import Config
-from jml.app._run_folder import load_model, read_config, read_records
 from jml.data import Dataset, Split
 from jml.evaluation import Evaluation, add_clustering, evaluate
 from jml.report import EmbeddedImages, missing_packages, write_report
 
-from ._embed import Embedded, ids_and_groups, make_embed_test, make_embedder
-from ._flags_of_arguments import on_finished_run
-from ._inputs import list_images, load_dataset
+from ._embed import Embedded, ids_and_groups
 
 
 def report_run(
@@ -111,39 +108,6 @@ def _items(embeddings: np.ndarray, split: Split) -> EmbeddedImages:
     return EmbeddedImages(
         embeddings, split.labels, split.images, split.ids, split.groups
     )
-
-
-def evaluate_run(
-    folder: Path,
-    *,
-    dataroot: str | None,
-    notify: Callable[[str], None],
-    show: Callable[[Evaluation], None],
-) -> None:
-    """Evaluates the weights in a run's folder and writes its report there.
-
-    Args:
-        folder: folder of the run.
-        dataroot: where the data set is now; None if it is where it was.
-        notify: called with lines about the progress.
-        show: called with the evaluation before the report is begun.
-
-    Raises:
-        UserError: the folder holds no finished run, or its data set is not there.
-    """
-    config = read_config(folder)
-    if dataroot is not None:
-        config = replace(config, dataroot=dataroot)
-    graphdef, params, batch_stats = load_model(folder, config)
-    notify("loading the images")
-    dataset = load_dataset(config, list_images(config))
-    for note in dataset.notes:
-        notify(on_finished_run(note, names=[dataset.name]))
-    notify(f"embedding {len(dataset.query.labels):,} images")
-    embed_all, size = make_embedder(graphdef, config), config.batch_size_test
-    embedded = make_embed_test(embed_all, dataset, size)(params, batch_stats)
-    records = read_records(folder)
-    report_run(folder, config, dataset, embedded, records, notify=notify, show=show)
 
 
 def command_of(config: Config) -> str:

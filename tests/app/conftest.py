@@ -1,10 +1,12 @@
 """The command in this process, and a small folder of images to run it on."""
 
 import importlib.util
+import threading
 from pathlib import Path
 
 import pytest
 
+from jml.app._command import COMPILES
 from jml.models import _resnet
 from tests.app.striped_images import draw
 
@@ -31,6 +33,15 @@ def short_network(quick_compilation):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 1, 0, 0)))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def finish_compiling():
+    """What a command that failed had begun to compile does not go on below others."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == COMPILES:
+            thread.join()
 
 
 @pytest.fixture(scope="session")

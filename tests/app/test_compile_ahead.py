@@ -3,14 +3,19 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jml.app import _compile_ahead
+from jml.app import _compile_ahead, _inputs
 from jml.app._compile_ahead import Ahead
+from jml.app._compile_evaluation import known_facts
+from jml.app._config import Config
+from jml.app._evaluate import main as evaluate
+from jml.app._inputs import list_images
 from tests.app.runs import SMALL_RUN
 
 
@@ -26,6 +31,24 @@ def compiled():
     jax.monitoring.register_event_duration_secs_listener(listen)
     yield names
     jax.monitoring.clear_event_listeners()
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """What commands begin to compile, in order, and when they begin to decode."""
+    names, begin, decode = [], Ahead.begin, _inputs.decode
+
+    def begin_noted(ahead, what, compile_it):
+        names.append(what)
+        begin(ahead, what, compile_it)
+
+    def decode_noted(*arguments, **options):
+        names.append("decoding")
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(Ahead, "begin", begin_noted)
+    monkeypatch.setattr(_inputs, "decode", decode_noted)
+    return names
 
 
 def test_a_program_compiled_ahead_is_not_compiled_again(compiled):
@@ -75,8 +98,8 @@ def test_a_command_that_failed_does_not_wait_for_the_compiler():
 
 
 @pytest.mark.usefixtures("short_network")
-def test_a_run_compiles_its_step_and_its_network_once(
-    main, images, tmp_path, compiled, capsys
+def test_a_run_and_its_evaluation_compile_step_and_network_once(
+    main, images, tmp_path, compiled, capsys, begun
 ):
     flags = [f"--dataroot={images}", f"--checkpoints_path={tmp_path}", "--name=a"]
     flags += ["--maxiter=3", "--eval_interval=2", "--profile=2:3"]
@@ -91,6 +114,19 @@ def test_a_run_compiles_its_step_and_its_network_once(
     assert main([*SMALL_RUN, *flags[:3], *again]) == 0
     assert "steps 1:2 are over" in capsys.readouterr().err
     assert compiled.count("jit(step)") == compiled.count("jit(embed_batch)") == 2
+    begun.clear()
+    assert evaluate([str(tmp_path / "a"), "--no_compile_cache"]) == 0
+    assert compiled.count("jit(embed_batch)") == 3
+    assert begun == ["the network", "the ranking", "decoding"]
+
+
+def test_images_that_may_be_left_out_are_ranked_once_they_are_decoded(images):
+    config = Config(dataset="folder", dataroot=str(images), image_size=16)
+    listing = list_images(config)
+    query, gallery = known_facts(config, listing)
+    assert (len(query.labels), gallery) == (len(listing.query), None)
+    assert known_facts(replace(config, on_bad_image="skip"), listing) is None
+    assert known_facts(config, None) is None
 
 
 @pytest.mark.parametrize("steps", ["5", "5:", "a:b", "0:2", "4:3", "1:9999"])

@@ -186,7 +186,7 @@ def test_only_files_name_the_flag_of_a_folder_that_is_full(files, capsys, monkey
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jml.app._report.evaluate_run", full)
+    monkeypatch.setattr("jml.app._evaluate_run.evaluate_run", full)
     assert main(["run"]) == 2
     error = "cannot write 'run': No space left on device; free space there"
     assert f": error: {error}, and try again.\n" in capsys.readouterr().err
