@@ -9,21 +9,27 @@ from jax._src import compiler  # JAX takes XLA's options for one `jit` only
 
 # For one `jit`: how far LLVM optimises.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-# For all: XLA makes machine code of a fusion in two ways, the older of which takes a
-# fifth of the time. JAX 0.12 no longer has it.
-OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+OPTIONS = {  # for all
+    # XLA makes machine code of a fusion in two ways, the older of which takes a fifth
+    # of the time. JAX 0.12 no longer has it.
+    "xla_cpu_use_fusion_emitters": False,
+    # A program is not divided for several cores, each of which repeats a part of the
+    # work: the tests' processes keep the cores busy.
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 
 
 @cache
-def known_options() -> dict[str, bool]:
-    """`OPTIONS`, or none if the JAX or XLA at hand does not take them."""
-    if not hasattr(compiler, "get_compile_options"):
-        return {}
-    try:
-        jax.jit(lambda: 0, compiler_options=OPTIONS)()
-    except jax.errors.JaxRuntimeError:
-        return {}
-    return OPTIONS
+def known_options() -> dict[str, bool | int]:
+    """Those of `OPTIONS` that the JAX and the XLA at hand take."""
+    known = {}
+    for name, value in OPTIONS.items():
+        try:
+            jax.jit(lambda: 0, compiler_options={name: value})()
+        except jax.errors.JaxRuntimeError:
+            continue
+        known[name] = value
+    return known if hasattr(compiler, "get_compile_options") else {}
 
 
 @contextmanager
