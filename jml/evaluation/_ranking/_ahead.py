@@ -1,5 +1,7 @@
 """Compiles the programs of a search before its vectors exist."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -87,13 +89,10 @@ def compile_search(
         return
     symmetric, batches = plan_batches(search, layout, queries, mesh.size)
     shapes = _Shapes(search, layout, mesh, first, dim)
-    with width(first):
-        done = set()
-        for batch in batches:
-            size = batch.by_rows or shapes.of_batch(batch)
-            if size not in done:
-                done.add(size)
-                shapes.compile(batch, symmetric)
+    with width(first), ThreadPoolExecutor() as threads:
+        for batch in {b.targets: b for b in batches}.values():  # one of each kind
+            for program in shapes.lower(batch, symmetric):
+                threads.submit(program.compile)
 
 
 class _Shapes:
@@ -111,20 +110,16 @@ class _Shapes:
         self.dtype, self.dim = dtype, dim
         self.integer = np.dtype(key_dtype(dtype))
 
-    def of_batch(self, batch: Batch) -> tuple[int, int, int, int]:
-        """Blocks of queries, rows of a tile; targets of the first and second sweep."""
-        most = int(self.layout.relevant[batch.queries].max())
-        blocks = -(-len(batch.queries) // batch.tile)
-        return blocks, batch.tile, padded_targets(most), padded_targets(most + 1)
-
-    def compile(self, batch: Batch, symmetric: bool) -> None:
-        """Compiles what ranks a batch, without running it."""
+    def lower(self, batch: Batch, symmetric: bool) -> Iterator[jax.stages.Lowered]:
+        """The programs that rank a batch, to be compiled."""
         mesh, devices, gallery = self.mesh, self.mesh.size, self._gallery()
-        if batch.by_rows:
-            queries = self._queries(devices, batch.tile, SPREAD)
-            _tiles.rows_of_keys.lower(queries, gallery, mesh=mesh).compile()
+        tile = batch.tile
+        if batch.targets is None:
+            queries = self._queries(devices, tile, SPREAD)
+            yield _tiles.rows_of_keys.lower(queries, gallery, mesh=mesh)
             return
-        blocks, tile, rows, with_limit = self.of_batch(batch)
+        blocks, rows = -(-len(batch.queries) // tile), padded_targets(batch.targets)
+        with_limit = padded_targets(batch.targets + 1)
         queries = self._queries(blocks, tile, WHOLE)
         bounds = self._array(np.int32, devices, 3, lies=SPREAD)
 
@@ -133,18 +128,18 @@ class _Shapes:
 
         places = self._array(np.int32, blocks, rows, tile)
         keys = state(self.integer, rows)
-        _tiles.collect.lower(
+        yield _tiles.collect.lower(
             bounds, queries, gallery, places, keys, mesh=mesh, symmetric=symmetric
-        ).compile()
+        )
         thresholds = Thresholds(
             self._array(self.integer, blocks, with_limit, tile),
             self._array(np.int32, blocks, with_limit, tile),
             self._array(np.int32, blocks),
         )
         counts = state(np.int32, with_limit)
-        _tiles.count.lower(
+        yield _tiles.count.lower(
             bounds, queries, gallery, thresholds, counts, mesh=mesh, symmetric=symmetric
-        ).compile()
+        )
 
     def _gallery(self) -> Gallery:
         size = len(self.layout.order)

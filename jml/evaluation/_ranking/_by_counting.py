@@ -14,7 +14,11 @@ from ._sweeps import Progress, count_before, key_targets
 
 
 def ranks_by_counting(
-    level: Level, queries: Int[np.ndarray, " q"], tile: int, progress: Progress | None
+    level: Level,
+    queries: Int[np.ndarray, " q"],
+    tile: int,
+    targets: int,
+    progress: Progress | None,
 ) -> tuple[Int[np.ndarray, "q r"], Bool[np.ndarray, " q"]]:
     """Ranks the targets of some queries.
 
@@ -22,6 +26,7 @@ def ranks_by_counting(
         level: the search.
         queries: which queries; with `progress`, all items of the sorted gallery.
         tile: rows of a tile.
+        targets: room for the targets of a query.
         progress: None unless each tile is to serve its rows and its columns; then it
             wraps the loop over tiles.
 
@@ -36,7 +41,7 @@ def ranks_by_counting(
     blocks = jax.device_put(blocks, NamedSharding(level.mesh, P()))
     places = relevant_places(search, layout, queries)
     valid, items = places >= 0, layout.order[places]
-    keys = key_targets(blocks, level.gallery, places, level.mesh, symmetric)
+    keys = key_targets(blocks, level.gallery, places, targets, level.mesh, symmetric)
     close = find_close(
         level.products, queries, keys, valid, nearest_only=level.nearest_only
     )
@@ -44,11 +49,11 @@ def ranks_by_counting(
     if level.nearest_only:
         far &= _only_nearest(keys, items, valid) & ~close.any[:, None]
     counts, near = count_before(
-        blocks, level.gallery, keys, items, far, close, level.mesh, progress
+        blocks, level.gallery, keys, items, far, close, targets, level.mesh, progress
     )
     ranks = np.where(far, counts, size)
-    rows, targets = np.nonzero(close.inside)
-    np.subtract.at(near, (rows, places[rows, targets] // level.part_rows), 1)
+    rows, slots = np.nonzero(close.inside)
+    np.subtract.at(near, (rows, places[rows, slots] // level.part_rows), 1)
 
     def find(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts, part_rows = (near > 0) & rows[:, None], level.part_rows

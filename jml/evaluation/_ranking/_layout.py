@@ -117,8 +117,16 @@ def tile_rows(size: int) -> int:
     return -(-size // (16 * tiles)) * 16
 
 
+def padded_rows(size: int) -> int:
+    """`tile_rows` of few sizes: powers of two up to 128, and multiples of 128."""
+    needed, rows = tile_rows(size), 16
+    while rows < needed:
+        rows += min(rows, 128)
+    return min(rows, max(TILE, needed))
+
+
 def padded_targets(most: int) -> int:
-    """A power of two, so that blocks of similar classes share a compiled program."""
+    """A power of two, so that searches of similar classes share a compiled program."""
     rows = TARGETS_PER_PASS
     while rows < most:
         rows *= 2

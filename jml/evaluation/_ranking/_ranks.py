@@ -24,7 +24,7 @@ from jaxtyping import Integer as Int
 
 from ._by_counting import ranks_by_counting
 from ._by_rows import ranks_by_rows
-from ._layout import SortedGallery, sort_by_class, tile_rows
+from ._layout import SortedGallery, padded_rows, sort_by_class, tile_rows
 from ._level import Level, first_dtype, make_level, width
 from ._search import Search
 from ._sweeps import Progress
@@ -33,6 +33,7 @@ MAX_TARGETS = 2**25  # kept at once; with more, tiles serve their rows alone
 MAX_KEYS = 2**26  # of whole rows, kept at once
 # Relevant items of a query, from which sorting a row is faster than counting in it.
 SORT_ABOVE = 256
+FEW = 31  # as many targets and the limit fill eight passes, which cost next to nothing
 
 
 def relevant_ranks(
@@ -67,13 +68,13 @@ def _ranks_of_level(
     symmetric, batches = plan_batches(
         level.search, level.layout, queries, level.mesh.size
     )
-    for batch, tile, by_rows in batches if symmetric else progress(batches):
+    for batch, tile, targets in batches if symmetric else progress(batches):
         with width(level.products.x.dtype):
-            if by_rows:
+            if targets is None:
                 ranks, left = ranks_by_rows(level, batch, tile)
             else:
                 of_tiles = progress if symmetric else None
-                ranks, left = ranks_by_counting(level, batch, tile, of_tiles)
+                ranks, left = ranks_by_counting(level, batch, tile, targets, of_tiles)
         if symmetric:
             keep = np.isin(batch, queries)
             batch, ranks, left = batch[keep], ranks[keep], left[keep]
@@ -88,7 +89,8 @@ class Batch(NamedTuple):
 
     queries: Int[np.ndarray, " q"]
     tile: int  # rows of a tile
-    by_rows: bool  # whether whole rows are made and sorted
+    # Room for the targets of a query; None where whole rows are made and sorted.
+    targets: int | None
 
 
 def plan_batches(
@@ -99,35 +101,44 @@ def plan_batches(
 ) -> tuple[bool, list[Batch]]:
     """Cuts queries into batches.
 
+    Batches that count have one shape or, where some queries have more than `FEW`
+    targets, two. So they share their programs. Queries that are repeated in float64 are
+    not the same number each time: their tiles have one of few sizes.
+
     Returns:
         Whether each tile is made once, for its rows and its columns: then the whole
         sorted gallery is the one batch. And the batches: queries with few targets
         first, then those with many.
     """
-    size, many = len(layout.order), layout.relevant[queries] > SORT_ABOVE
+    size, relevant = len(layout.order), layout.relevant
+    many = relevant[queries] > SORT_ABOVE
     if (
         search.among_themselves
         and 2 * len(queries) > size
         and size * layout.class_sizes.max() <= MAX_TARGETS
         and many.mean() < 0.1
     ):
-        return True, [Batch(layout.order, tile_rows(size), False)]
+        return True, [Batch(layout.order, tile_rows(size), int(relevant.max()))]
     by_class = np.argsort(layout.first[queries], kind="stable")
     few, rest = (queries[by_class[part[by_class]]] for part in (~many, many))
     keys_at_once = MAX_KEYS // devices // len(layout.order)
     targets_at_once = MAX_TARGETS // 4 // devices // layout.class_sizes.max()
     most = max(16, min(keys_at_once, targets_at_once) // 16 * 16)
-    rows = min(tile_rows(len(rest)), most)
-    batches = _cut(few, tile_rows(len(few)), 1, by_rows=False)
-    return False, batches + _cut(rest, rows, devices, by_rows=True)
+    repeated = len(queries) < np.count_nonzero(relevant)
+    rows_of = padded_rows if repeated else tile_rows
+    counted = _cut(few, rows_of(len(few)), 1)
+    largest = int(relevant[relevant <= SORT_ABOVE].max(initial=0))
+    for number, batch in enumerate(counted):
+        narrow = relevant[batch.queries].max() <= FEW
+        room = min(FEW, largest) if narrow else largest
+        counted[number] = batch._replace(targets=room)
+    return False, counted + _cut(rest, min(rows_of(len(rest)), most), devices)
 
 
-def _cut(
-    queries: Int[np.ndarray, " n"], tile: int, devices: int, *, by_rows: bool
-) -> list[Batch]:
+def _cut(queries: Int[np.ndarray, " n"], tile: int, devices: int) -> list[Batch]:
     """Batches of a tile a device. All tiles have one shape, and so one program."""
     step = max(1, tile * devices)
     return [
-        Batch(queries[at : at + step], tile, by_rows)
+        Batch(queries[at : at + step], tile, None)
         for at in range(0, len(queries), step)
     ]

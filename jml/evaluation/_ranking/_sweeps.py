@@ -33,16 +33,18 @@ def key_targets(
     queries: Queries,
     gallery: Gallery,
     places: Int[np.ndarray, "q r"],
+    room: int,
     mesh: Mesh,
     symmetric: bool,
 ) -> Int[np.ndarray, "q r"]:
     """The keys of the items at these places of the sorted gallery; -1 is no place.
 
-    With `symmetric` the queries are the sorted gallery.
+    There is `room` for as many places of a query, at least. With `symmetric` the
+    queries are the sorted gallery.
     """
     dtype, columns = key_dtype(gallery.y.dtype), gallery.y.shape[1]
     count, tile = queries.x.shape[:2]
-    rows = padded_targets(places.shape[1])
+    rows = padded_targets(room)
     # For each block of queries, the range of the gallery's blocks that hold targets.
     low = np.where(places >= 0, places, len(gallery.y) * columns).min(axis=1)
     low = in_blocks(low, tile, len(gallery.y) * columns).min(axis=1)
@@ -68,12 +70,14 @@ def count_before(
     items: Int[np.ndarray, "q r"],
     far: Bool[np.ndarray, "q r"],
     close: Close,
+    room: int,
     mesh: Mesh,
     progress: Progress | None,
 ) -> tuple[Int[np.ndarray, "q r"], Int[np.ndarray, "q p"]]:
     """Counts the items before each far target, and those within each query's limit.
 
-    With a `progress` the queries are the sorted gallery.
+    There is `room` for as many targets of a query, at least. With a `progress` the
+    queries are the sorted gallery.
 
     Returns:
         The first count for each target, the second for each part of the gallery.
@@ -82,7 +86,7 @@ def count_before(
     count, tile = queries.x.shape[:2]
     # Targets that are counted for stand first, so that few passes reach them all.
     front = np.argsort(~far, axis=1, kind="stable")
-    thresholds = _thresholds(keys, items, far, close, front, tile)
+    thresholds = _thresholds(keys, items, far, close, front, room, tile)
     rows = thresholds.keys.shape[1]
     thresholds = _replicated(thresholds, mesh)
     first = np.arange(count) if symmetric else np.zeros(count, int)
@@ -116,10 +120,11 @@ def _thresholds(
     far: Bool[np.ndarray, "q r"],
     close: Close,
     front: Int[np.ndarray, "q r"],
+    room: int,
     tile: int,
 ) -> Thresholds:
     """What to count, in blocks; `front` puts the far targets of each query first."""
-    rows = padded_targets(far.shape[1] + 1)
+    rows = padded_targets(room + 1)
     lowest = np.iinfo(keys.dtype).min  # no item comes before this key
     keys = np.take_along_axis(np.where(far, keys, lowest), front, axis=1)
     items = np.take_along_axis(items, front, axis=1)
