@@ -182,6 +182,10 @@ if __name__ == "__main__":
         what, began, out, *words = sys.argv[2:]
         seen = measure_here(what, float(began), words)
         Path(out).write_text(json.dumps(seen))
+        if "code" in seen:
+            from jml.app._command import leave
+
+            leave(seen["code"])  # as the command ends
     else:
         from arguments import run
 

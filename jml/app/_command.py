@@ -5,6 +5,7 @@ follows it failed (a report, a plot, a tracker), which the last line names; 2 af
 mistake, which the last line says how to fix; 130 after Ctrl-C, and 143 after SIGTERM.
 """
 
+import gc
 import os
 import sys
 import threading
@@ -52,6 +53,7 @@ def leave(code: int) -> NoReturn:
     """Ends the process, after a mistake or a signal without waiting for threads."""
     compiling = any(t.name == COMPILES for t in threading.enumerate())
     if code < 2 or (code < 128 and not compiling):
+        gc.freeze()  # or Python looks through all objects as it ends, for a second
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, AttributeError):

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Int
@@ -178,4 +177,4 @@ def keeps_on_device(cache: str | None, images: Images) -> bool:
 
 def default_device() -> Any:  # jax.Device, which pyright takes for a variable
     """Returns the device on which JAX makes arrays."""
-    return jnp.zeros(()).devices().pop()
+    return jax.device_put(np.zeros(())).devices().pop()  # jnp.zeros: a program

@@ -1,5 +1,7 @@
 """A map of embeddings in the plane, where near embeddings are near points."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -7,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jml._attempts import Attempts
+from jml._threads import as_here
 
 from ._contents import EmbeddedImages, SearchResults
 from ._tsne import tsne
@@ -15,24 +18,38 @@ from ._tsne import tsne
 class Map(NamedTuple):
     """A map of some of the queries of ``SearchResults``."""
 
-    drawn: Int[np.ndarray, " p"]  # which of the results
-    points: Float[np.ndarray, "p 2"]  # coordinates from 0 to 1
+    points: Float[np.ndarray, "p 2"]  # coordinates from 0 to 1, with four digits
     method: str
 
 
-def draw_map(
+def begin_map(
     query: EmbeddedImages,
     results: SearchResults,
     drawn: Int[np.ndarray, " p"],
     metric: str,
     attempts: Attempts,
-) -> Map:
-    """Maps the queries of these results; without t-SNE if that fails."""
+) -> Callable[[], Map]:
+    """Begins to map the queries of these results; without t-SNE if that fails.
+
+    Returns:
+        A function that waits for the map: a thread computes it, mostly in XLA, while
+        this one draws what needs no map.
+    """
     embeddings = np.asarray(query.embeddings)[results.queries[drawn]]
     points_of = partial(embedding_map, embeddings, metric=metric)
-    with attempts.at("the map by t-SNE"):
-        return Map(drawn, *points_of())
-    return Map(drawn, *points_of(by_tsne=False))
+
+    def draw() -> Map:
+        with attempts.at("the map by t-SNE"):
+            return rounded(*points_of())
+        return rounded(*points_of(by_tsne=False))
+
+    def rounded(points: np.ndarray, method: str) -> Map:
+        return Map(points.round(4).astype(np.float64), method)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="map")
+    map_of = pool.submit(as_here(draw))
+    pool.shutdown(wait=False)  # the thread ends with the map
+    return map_of.result
 
 
 def embedding_map(

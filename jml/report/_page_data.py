@@ -33,17 +33,18 @@ def item_table(
     results: SearchResults,
     shown: Int[np.ndarray, " s"],
     confused: Sequence[Confusion],
-    map_of: Map,
+    mapped: Int[np.ndarray, " p"],
     classes: Int[np.ndarray, " n"],
     queries: int,
 ) -> tuple[dict[str, Any], Int[np.ndarray, " m"]]:
     """The parts of the data that refer to items, and the items.
 
-    The data number these items alone, from 0.
+    The data number these items alone, from 0. The points of the map are not there yet:
+    `add_map` adds them.
     """
     examples = [item for pair in confused for item in pair.example]
     near, rows = results.neighbours[shown], results.queries
-    used = [rows[shown], near.ravel(), np.array(examples, int), rows[map_of.drawn]]
+    used = [rows[shown], near.ravel(), np.array(examples, int), rows[mapped]]
     items = np.unique(np.concatenate(used))
 
     def place(numbers: Any) -> list:
@@ -62,10 +63,10 @@ def item_table(
             "right": results.right[shown].astype(int).tolist(),
         },
         "map": {
-            "method": map_of.method,
-            "item": place(rows[map_of.drawn]),
-            "points": map_of.points.round(4).tolist(),
-            "right": results.right[map_of.drawn, 0].astype(int).tolist(),
+            "method": "",
+            "item": place(rows[mapped]),
+            "points": [],
+            "right": results.right[mapped, 0].astype(int).tolist(),
         },
         "confusions": [
             {
@@ -78,6 +79,12 @@ def item_table(
         ],
     }
     return data, items
+
+
+def add_map(data: Mapping[str, Any], map_of: Map) -> None:
+    """Adds the points of the map."""
+    data["map"]["method"] = map_of.method
+    data["map"]["points"] = map_of.points.tolist()
 
 
 def metric_rows(evaluation: Evaluation) -> list[tuple[str, float, float, float, str]]:

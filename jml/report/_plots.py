@@ -10,10 +10,12 @@ from jaxtyping import UInt8
 
 from jml._attempts import Attempts
 
+from ._embedding_map import Map
 from ._training_plot import BLUE, new_figure, save_plot
 
 RIGHT, WRONG = "#1a7f4b", "#c22f3d"
-PLOTS = ("cmc.png", "map.png", "queries.png", "confusions.png", "training.png")
+# The map is last: its points are computed meanwhile.
+PLOTS = ("cmc.png", "queries.png", "confusions.png", "training.png", "map.png")
 BEST_AND_WORST = 5  # queries of each kind
 
 
@@ -22,6 +24,7 @@ def save_plots(
     data: Mapping[str, Any],
     small: UInt8[np.ndarray, "n s s 3"] | None,
     records: Sequence[Mapping[str, Any]],
+    map_of: Callable[[], Map],
     attempts: Attempts,
 ) -> None:
     """Draws what the page shows into PNG files of a folder, which is made if need be.
@@ -32,10 +35,10 @@ def save_plots(
     folder.mkdir(parents=True, exist_ok=True)
     draw: tuple[Callable[[Path], None] | None, ...] = (
         lambda path: _cmc(data).savefig(path),
-        lambda path: _map(data).savefig(path),
         lambda path: _queries(data, small).savefig(path),
         (lambda path: _confusions(data).savefig(path)) if data["confusions"] else None,
         (lambda path: save_plot(path, records)) if records else None,
+        lambda path: _map(data, map_of()).savefig(path),
     )
     with warnings.catch_warnings():
         # matplotlib draws boxes for letters that its fonts lack.
@@ -61,23 +64,27 @@ def _cmc(data: Mapping[str, Any]) -> Any:
     return figure
 
 
-def _map(data: Mapping[str, Any]) -> Any:
+def _map(data: Mapping[str, Any], map_of: Map) -> Any:
     import matplotlib
 
     figure = new_figure(7, 7)
     axes = figure.subplots()
-    points = np.array(data["map"]["points"])
     classes = np.array(data["items"]["class"])[data["map"]["item"]]
     colours = matplotlib.colormaps["hsv"](classes * 0.381966 % 1)
     right = np.array(data["map"]["right"], bool)
     faces = np.where(right[:, None], colours, 0)
     axes.scatter(
-        *points.T, s=14, facecolors=faces, edgecolors=colours, linewidths=0.8, alpha=0.8
+        *map_of.points.T,
+        s=14,
+        facecolors=faces,
+        edgecolors=colours,
+        linewidths=0.8,
+        alpha=0.8,
     )
     axes.set_aspect("equal")
     axes.invert_yaxis()  # as on the page
     axes.set_axis_off()
-    axes.set_title(f"{data['map']['method']}; hollow: the first neighbour is wrong")
+    axes.set_title(f"{map_of.method}; hollow: the first neighbour is wrong")
     return figure
 
 

@@ -24,9 +24,10 @@ from ._contents import (
     confusions,
     search_neighbours,
 )
-from ._embedding_map import draw_map
+from ._embedding_map import Map, begin_map
 from ._page import render
 from ._page_data import (
+    add_map,
     class_table,
     cmc_points,
     item_table,
@@ -105,11 +106,11 @@ def write_report(
     chosen = choose_shown(results, classes)
     drawn = np.random.default_rng(seed).permutation(len(results.queries))[:MAX_POINTS]
     notify(f"report: a map of {len(drawn):,} embeddings")
-    map_of = draw_map(query, results, drawn, metric, attempts)
+    map_of = begin_map(query, results, drawn, metric, attempts)
 
     notify("report: the page and the plots")
     confused, queries = confusions(results, classes), len(query.labels)
-    data, items = item_table(results, chosen, confused, map_of, classes, queries)
+    data, items = item_table(results, chosen, confused, drawn, classes, queries)
     small, encoded = None, []
     with attempts.at("the images in the report"):
         small = thumbnails(sides, items)
@@ -121,7 +122,7 @@ def write_report(
         "classes": class_table(evaluation, distinct, class_names or {}),
         "reproduce": [(heading, shown(text)) for heading, text in reproduce.items()],
     }
-    _write_files(folder, data, small, encoded, records, attempts)
+    _write_files(folder, data, small, encoded, records, map_of, attempts)
     attempts.check()
     return folder / PAGE
 
@@ -132,6 +133,7 @@ def _write_files(
     small: np.ndarray | None,
     encoded: Sequence[str],
     records: Sequence[Mapping[str, Any]],
+    map_of: Callable[[], Map],
     attempts: Attempts,
 ) -> None:
     """Writes page and plots beside an earlier report's, and then in their place.
@@ -141,12 +143,13 @@ def _write_files(
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:
         unfinished = Path(place)
-        with attempts.at(PAGE):
-            page = render(data, encoded)
-            (unfinished / PAGE).write_text(page, encoding="utf-8")
         with attempts.at(FOLDER):
             (folder / FOLDER).mkdir(exist_ok=True)
-            save_plots(unfinished / FOLDER, data, small, records, attempts)
+            save_plots(unfinished / FOLDER, data, small, records, map_of, attempts)
+        with attempts.at(PAGE):
+            add_map(data, map_of())
+            page = render(data, encoded)
+            (unfinished / PAGE).write_text(page, encoding="utf-8")
         failed = attempts.problems
         for name in FILES:
             if name in failed or (name != PAGE and FOLDER in failed):
@@ -186,12 +189,8 @@ def _facts(
     facts.append(("classes" if classes > 1 else "class", f"{classes:,}"))
     facts.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
     if evaluation.left_out:
-        facts.append(
-            (
-                "left out, without another item of their class",
-                f"{evaluation.left_out:,}",
-            )
-        )
+        what = "left out, without another item of their class"
+        facts.append((what, f"{evaluation.left_out:,}"))
     if query.groups is not None:
         excluded = "items of the query's class and group"
         facts.append(("left out of each ranking", excluded))
