@@ -25,6 +25,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from compile_events import listen
 from tables import padded
 
 ROOT = Path(__file__).parents[1]
@@ -57,16 +58,13 @@ def make_photos(folder: Path) -> None:
 
 def measure_here(what: str, began: float, words: list[str]) -> dict[str, Any]:
     """Does in this process what is measured, and returns what was seen."""
-    import jax
-
     seen: dict[str, Any] = {"xla": 0.0, "programs": 0, "first": None, "speed": None}
 
-    def listen(event: str, seconds: float, **about: Any) -> None:
-        if event.endswith("backend_compile_duration"):
-            seen["xla"] += seconds
-            seen["programs"] += 1
+    def add(name: str, seconds: float) -> None:
+        seen["xla"] += seconds
+        seen["programs"] += 1
 
-    jax.monitoring.register_event_duration_secs_listener(listen)
+    listen(add)
     if what == "metrics":
         seen["numbers"] = measure_metrics()
         seen["first"] = time.time() - began

@@ -18,9 +18,9 @@ from functools import partial
 
 import numpy as np
 from arguments import positive, run
+from compile_events import listen
 from tables import machine, padded
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 LOSSES = {
     "contrastive": {},
     "triplet": {"mining": "semi"},
@@ -125,11 +125,7 @@ def measure(case: str, options: argparse.Namespace) -> dict:
     programs: list[list] = []
     seconds = []
 
-    def listen(event: str, seconds: float, **about: object) -> None:
-        if event == COMPILED:
-            programs[-1].append((about.get("fun_name", "?"), seconds))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
+    listen(lambda name, seconds: programs[-1].append((name, seconds)))
     for _ in range(2):
         programs.append([])
         begin = time.perf_counter()

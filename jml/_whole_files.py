@@ -1,14 +1,20 @@
 """Files that are complete at any moment, and one line for what cannot be written."""
 
 import os
+import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from jml._names import quoted
 from jml.errors import UserError
+
+ABANDONED = 86_400  # after a day nobody is still writing a file or a folder
 
 
 def replace(path: Path, write: Callable[[Path], Any]) -> None:
@@ -34,6 +40,34 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def partial_of(path: Path) -> Path:
+    """Returns a free name beside `path`, for what will be moved there once it is whole.
+
+    What killed runs have left of it is removed: of this machine where the process is
+    gone, of others, which may share the folder, after `ABANDONED` seconds.
+    """
+    with suppress(OSError):
+        for partial in path.parent.glob(f"{escape(path.name)}.partial-*"):
+            with suppress(OSError):
+                if _is_abandoned(partial):
+                    remove(partial)
+    name = f"{os.getpid()}-{uuid4().hex[:8]}@{platform.node()}"
+    return path.with_name(f"{path.name}.partial-{name}")
+
+
+def _is_abandoned(partial: Path) -> bool:
+    name, _, machine = partial.name.rpartition(".partial-")[2].partition("@")
+    if machine not in ("", platform.node()):
+        return partial.stat().st_mtime < time.time() - ABANDONED
+    try:
+        os.kill(int(name.partition("-")[0]), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return True
+    except PermissionError:  # another user's run is still writing
+        pass
+    return False
 
 
 @contextmanager

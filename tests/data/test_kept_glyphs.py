@@ -1,6 +1,11 @@
 """Drawn glyphs in a file: read where it is whole, drawn where it is not."""
 
 import errno
+import os
+import platform
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -22,6 +27,14 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(_glyphs, "_draw", noted)
     return calls
+
+
+@pytest.fixture(scope="module")
+def ended_process():
+    """The number of a process that is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
 
 
 def load(folder, **options):
@@ -105,14 +118,31 @@ def test_glyphs_without_a_place_on_disk_are_drawn(tmp_path, drawn, monkeypatch):
     assert len(drawn) == 4
 
 
-def test_what_killed_runs_left_of_glyphs_is_removed(tmp_path, drawn, monkeypatch):
+def test_what_killed_runs_left_of_glyphs_is_removed(tmp_path, drawn, ended_process):
     load(tmp_path)
     (file,) = tmp_path.iterdir()
-    (tmp_path / f"{file.name}.partial-a").write_text("begun")
     file.unlink()
+    alive, gone = os.getppid(), ended_process
+    left = {
+        name: tmp_path / f"{file.name}.partial-{name}"
+        for name in (
+            f"{alive}-0a",
+            f"{gone}-0a",
+            f"{alive}-0a@{platform.node()}",
+            f"{gone}-0a@{platform.node()}",
+            f"{gone}-0a@another-machine",
+            f"{alive}-0b@another-machine",
+            "no number",
+        )
+    }
+    for path in left.values():
+        path.write_text("begun")
+    day_before = time.time() - 90_000
+    os.utime(left[f"{alive}-0b@another-machine"], (day_before, day_before))
     load(tmp_path)
-    assert len([*tmp_path.iterdir()]) == 2  # it may still be written
-    monkeypatch.setattr(_kept, "ABANDONED", -1)
-    file.unlink()
-    load(tmp_path)
-    assert [*tmp_path.iterdir()] == [file]
+    stay = [
+        f"{alive}-0a",
+        f"{alive}-0a@{platform.node()}",
+        f"{gone}-0a@another-machine",
+    ]
+    assert {*tmp_path.iterdir()} == {file, *(left[name] for name in stay)}

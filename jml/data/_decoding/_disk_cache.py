@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from jml._names import name_bytes, quoted
 from jml._output import write_err
+from jml._whole_files import partial_of
 from jml.data._types import Listing
 from jml.errors import UserError
 
@@ -53,10 +54,9 @@ def disk_cache(
     loaded = _load(path, shape)
     if loaded is not None:
         return *loaded, path
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = partial_of(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
         if path.exists():
             write_err(f"{quoted(path)} is damaged: decoding anew")
             shutil.rmtree(path)
@@ -129,14 +129,3 @@ def _state(path: Path) -> list[int]:
     """Size and time of the last change, which differ once a file is changed."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Removes the parts of this cache that killed runs have left."""
-    for partial in path.parent.glob(f"{path.name}.partial-*"):
-        try:
-            os.kill(int(partial.name.rpartition("-")[2]), 0)
-        except (ProcessLookupError, ValueError):
-            shutil.rmtree(partial, ignore_errors=True)
-        except PermissionError:  # another user's run is still writing
-            pass

@@ -8,17 +8,15 @@ goes wrong with files is an error: the characters are drawn, as without them.
 import hashlib
 import os
 import platform
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
-ABANDONED = 3600  # seconds after which nobody is still writing a part of a file
+from jml._whole_files import partial_of
 
 
 class Drawn(NamedTuple):
@@ -89,11 +87,7 @@ def _read(path: Path, image_size: int) -> Drawn | None:
 
 def _write(path: Path, drawn: Drawn) -> None:
     """Writes the file beside its place and then moves it there, whole."""
-    for partial in path.parent.glob(f"{path.name}.partial-*"):
-        with suppress(OSError):  # what a killed run has left
-            if partial.stat().st_mtime < time.time() - ABANDONED:
-                partial.unlink()
-    partial = path.with_name(f"{path.name}.partial-{uuid4().hex}")
+    partial = partial_of(path)
     try:
         with open(partial, "xb") as file:
             np.savez(file, **drawn._asdict())

@@ -89,10 +89,12 @@ def compile_search(
         return
     symmetric, batches = plan_batches(search, layout, queries, mesh.size)
     shapes = _Shapes(search, layout, mesh, first, dim)
+    kinds = {batch.targets: batch for batch in batches}.values()  # one of each
     with width(first), ThreadPoolExecutor() as threads:
-        for batch in {b.targets: b for b in batches}.values():  # one of each kind
-            for program in shapes.lower(batch, symmetric):
-                threads.submit(program.compile)
+        programs = (p for batch in kinds for p in shapes.lower(batch, symmetric))
+        compiling = [threads.submit(program.compile) for program in programs]
+    for program in compiling:
+        program.result()  # or its error
 
 
 class _Shapes:
