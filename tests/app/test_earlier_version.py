@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ARCHIVE = Path(__file__).parents[1] / "fixtures" / "earlier_run.tar.xz"
 MEASURED = ("loss", "grad_norm", "active", "positive_distance", "negative_distance")
 

@@ -13,6 +13,8 @@ from jml.app._embed import make_embedder
 from jml.data import center_crop_normalize
 from jml.models import create, embed, with_bfloat16_kernels
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def losses():

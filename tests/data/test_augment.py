@@ -8,6 +8,8 @@ from torchvision.transforms import functional
 from jml.data import augment, center_crop_normalize, strong_augment
 from jml.data._augment import change_colours, resize_boxes
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
 KEY = jax.random.key(0)

@@ -9,7 +9,8 @@ import torch
 from jml.models._layers import _conv, _pool
 from jml.models._layers._conv_cpu import by_taps
 
-QUICK = {"xla_backend_optimization_level": 0}
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 # Height, width, channels in and out: one for every way a choice by shape can go, odd
 # and even sides, images smaller than the kernel.
 SHAPES = [
@@ -31,7 +32,7 @@ def with_gradients(function, *arguments, weights):
         y, vjp = jax.vjp(function, *arguments)
         return y, vjp(weights)
 
-    return jax.jit(run, compiler_options=QUICK)(*arguments)
+    return jax.jit(run)(*arguments)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
