@@ -16,6 +16,8 @@ from jml.errors import UserError
 from jml.models import Model
 from tests.training.one_layer import HYPER, make_params
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def test_a_batch_that_devices_do_not_divide_is_refused():
     config = Config(batch_size=96, microbatch=12)
