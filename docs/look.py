@@ -9,8 +9,12 @@ sideways, or has a formula that was not drawn.
 
 import argparse
 import itertools
+import os
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -55,29 +59,37 @@ def main() -> int:
     if not paths:
         print(f"no pages in {site}")
         return 1
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    problems: set[str] = set()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for width, scheme in itertools.product(WIDTHS, SCHEMES):
-            context = browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=scheme
-            )
-            for path in paths:
-                name = path.relative_to(site).with_suffix("")
-                found = look(page := context.new_page(), path, site, scheme)
-                problems |= {f"{name} at {width} px, {scheme}: {p}" for p in found}
-                if options.screenshots:
-                    file = f"{name}-{width}-{scheme}.png".replace("/", "-")
-                    file = options.screenshots / file
-                    page.screenshot(path=file, full_page=True)
-                page.close()
-            context.close()
-        browser.close()
+    views = list(itertools.product(WIDTHS, SCHEMES))
+    look_so = partial(look_at_all, site, paths, options.screenshots)
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as processes:
+        problems = set().union(*processes.map(look_so, *zip(*views, strict=True)))
     print(
         "\n".join([*sorted(problems), f"{len(paths)} pages: {len(problems)} problems"])
     )
     return bool(problems)
+
+
+def look_at_all(
+    site: Path, paths: list[Path], screenshots: Path | None, width: int, scheme: str
+) -> set[str]:
+    """Opens all pages at one width, in a browser of its own; returns what is wrong."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    problems: set[str] = set()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        for path in paths:
+            name = path.relative_to(site).with_suffix("")
+            found = look(page := context.new_page(), path, site, scheme)
+            problems |= {f"{name} at {width} px, {scheme}: {p}" for p in found}
+            if screenshots:
+                file = f"{name}-{width}-{scheme}.png".replace("/", "-")
+                page.screenshot(path=screenshots / file, full_page=True)
+            page.close()
+        browser.close()
+    return problems
 
 
 def look(page: Page, path: Path, site: Path, scheme: str) -> list[str]:
