@@ -50,7 +50,7 @@ def partial_of(path: Path) -> Path:
     """
     with suppress(OSError):
         for partial in path.parent.glob(f"{escape(path.name)}.partial-*"):
-            with suppress(OSError):
+            with suppress(OSError):  # another user's process may have it
                 if _is_abandoned(partial):
                     remove(partial)
     name = f"{os.getpid()}-{uuid4().hex[:8]}@{platform.node()}"
@@ -65,8 +65,6 @@ def _is_abandoned(partial: Path) -> bool:
         os.kill(int(name.partition("-")[0]), 0)
     except (ProcessLookupError, ValueError, OverflowError):
         return True
-    except PermissionError:  # another user's run is still writing
-        pass
     return False
 
 

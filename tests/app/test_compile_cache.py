@@ -203,8 +203,22 @@ def test_a_lock_that_is_held_costs_the_cache(home, capsys, monkeypatch, compiled
         pass
 
 
-def test_a_processor_whose_programs_xla_rejects_keeps_none(home, monkeypatch, capsys):
+def test_warnings_of_several_threads_are_one_line(home, capsys):
+    keep_programs()
+    for name in ("one", "another"):  # JAX has begun both before the first is answered
+        begin = f"Error writing persistent compilation cache entry for '{name}'"
+        warnings.warn(f"{begin}: OSError: [Errno 28] No space left", stacklevel=1)
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not jax.config.jax_enable_compilation_cache
+
+
+@pytest.mark.parametrize("by_error", [False, True])
+def test_a_processor_whose_programs_xla_rejects_keeps_none(
+    home, monkeypatch, capsys, by_error
+):
     def rejects(*arguments):
+        if by_error:
+            raise ValueError("no such feature")
         line = b"Loading XLA:CPU AOT result. Machine type used does not match\n"
         os.write(2, line)
 

@@ -146,3 +146,17 @@ def test_what_killed_runs_left_of_glyphs_is_removed(tmp_path, drawn, ended_proce
         f"{gone}-0a@another-machine",
     ]
     assert {*tmp_path.iterdir()} == {file, *(left[name] for name in stay)}
+
+
+def test_what_other_users_are_writing_stays(tmp_path, drawn, monkeypatch):
+    def not_allowed(process, signal):
+        raise PermissionError
+
+    load(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    begun = tmp_path / f"{file.name}.partial-1-0a"
+    begun.write_text("begun")
+    monkeypatch.setattr(os, "kill", not_allowed)
+    load(tmp_path)
+    assert {*tmp_path.iterdir()} == {file, begun}

@@ -55,3 +55,5 @@ def test_a_map_of_copies_is_finite():
     x = np.repeat(np.eye(2, 4), 25, axis=0)
     y = tsne(x, x[:, :2] - 0.5, perplexity=PERPLEXITY)
     assert np.isfinite(y).all() and (y[0] != y[-1]).any()
+    same = tsne(np.ones((50, 4)), np.zeros((50, 2)), perplexity=PERPLEXITY)
+    assert np.isfinite(same).all()

@@ -53,12 +53,15 @@ def test_zeros_for_committed_parameters_lie_like_them():
     assert state.opt_state[0].mu["scale"].sharding == rows
 
 
-def test_a_step_takes_an_optimizer_that_keeps_the_parameters():
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_step_takes_an_optimizer_that_keeps_the_parameters(committed):
     def loss_of(params, batch_stats, batch, key, hyper):
         return jnp.sum((params["scale"] - batch) ** 2), (batch_stats, {})
 
     optimizer = optax.contrib.prodigy()  # its state has the first parameters
-    state = init_state({"scale": jnp.ones(3)}, {}, optimizer)
+    device = jax.devices()[0] if committed else None
+    params = {"scale": jax.device_put(np.ones(3, np.float32), device)}
+    state = init_state(params, {}, optimizer)
     step = make_step(loss_of, optimizer)
     state, measured = step(state, jnp.zeros(3), jax.random.key(0))
     assert measured["loss"] == 3
