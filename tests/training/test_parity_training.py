@@ -13,12 +13,11 @@ import pytest
 import torch
 import torchvision
 from pytorch_metric_learning.losses import MultiSimilarityLoss
-from torchvision.models.resnet import BasicBlock
 
 import torch_ref
 from jml.app._config import Config
 from jml.app._objective import Hyper, objective_of
-from jml.models import _resnet, create
+from jml.models import create
 from jml.training import (
     Rates,
     init_state,
@@ -32,9 +31,6 @@ from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-# A ResNet-18 with fewer blocks, of each kind one: the others are more of the same, and
-# tests/models/test_parity.py has them all.
-DEPTHS = (2, 1, 1, 1)
 STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 32, 16, 4
 TOPIC = "ten training steps'"
 LR, PROXIES_LR, DECAY_EVERY, GAMMA = 1e-4, 1e-2, 4, 0.5
@@ -64,24 +60,19 @@ def torch_loss(name, margin):
     return losses[name](margin)
 
 
-def torch_network():
-    network = torchvision.models.ResNet(BasicBlock, list(DEPTHS))
-    network.fc = torch.nn.Linear(512, DIM)
-    return network.double()
-
-
 @pytest.fixture(scope="module")
 def start():
     """The initial network of both sides, the initial proxies, and the batches."""
     torch.manual_seed(0)
-    network = torch_network()
+    network = torchvision.models.resnet18()
+    network.fc = torch.nn.Linear(512, DIM)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(STEPS, BATCH, SIDE, SIDE, 3))
     labels = np.stack(
         [rng.permutation(np.arange(BATCH) % CLASSES) for _ in range(STEPS)]
     )
     proxies = rng.uniform(-0.5, 0.5, size=(CLASSES, DIM))
-    state = {k: v.clone() for k, v in network.state_dict().items()}
+    state = {k: v.clone() for k, v in network.double().state_dict().items()}
     for name in ("fc.weight", "fc.bias"):
         state[name] *= 0.05
     return state, proxies, images, labels
@@ -90,8 +81,9 @@ def start():
 def torch_run(name, margin, start):
     """Losses, and the network's tensors after the last step, under PyTorch."""
     state, proxies, images, labels = start
-    network = torch_network()
-    network.load_state_dict(state)
+    network = torchvision.models.resnet18()
+    network.fc = torch.nn.Linear(512, DIM)
+    network.double().load_state_dict(state)
     criterion = torch_loss(name, margin)
     if name == "proxy_nca":
         criterion.proxies.data = torch.tensor(proxies)
@@ -154,11 +146,8 @@ def jax_run(start):
         choice = hyper.loss["choice"]
         return jax.lax.switch(choice, objectives, embeddings, labels, proxies, hyper)
 
-    block, _ = _resnet.DEPTHS["resnet18"]
     with jax.enable_x64(True):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(_resnet.DEPTHS, "resnet18", (block, DEPTHS))
-            model = create("resnet18", embedding_dim=DIM)
+        model = create("resnet18", embedding_dim=DIM)
         params = {"model": model.params, "proxies": jnp.array(proxies)}
         groups = label_groups(params)
         optimizer = make_optimizer(groups)
