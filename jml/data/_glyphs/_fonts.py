@@ -34,7 +34,6 @@ TILES = range(0x2500, 0x25A0)
 # (Serif Bold), two pairs of Cyrillic letters swapped (Mono Oblique), and an Iota that
 # lacks its breve.
 MISDRAWN = {0x1D40, 0x1D41, 0x1D42, 0x4CB, 0x4CC, 0x4F6, 0x4F7, 0x1FD8}
-SHEET = 256  # characters drawn on one image, below each other
 STEPS = 16  # a character too large for the square shrinks to k / STEPS of its size
 
 
@@ -80,21 +79,11 @@ def draw(
     underscore and a small o from a capital O. Sideways, the ink is in the middle. The
     few characters that reach beyond the square are drawn smaller, about its middle.
     """
-    from PIL import Image
-
     font = _Font(file, side)
-    squares = np.empty((len(code_points), side, side), np.uint8)
-    for at in range(0, len(squares), SHEET):
-        part = code_points[at : at + SHEET]
-        sheet = Image.new("L", (side, len(part) * side))
-        paste = sheet.im.paste
-        for number, code_point in enumerate(part):
-            ink, x, y = font.placed(chr(code_point))
-            y += number * side
-            if ink is not None:
-                width, height = ink.size
-                paste(ink, (x, y, x + width, y + height))
-        squares[at : at + SHEET] = np.asarray(sheet).reshape(-1, side, side)
+    squares = np.zeros((len(code_points), side, side), np.uint8)
+    for square, code_point in zip(squares, code_points, strict=True):
+        ink, x, y = font.placed(chr(code_point))
+        square[y : y + ink.shape[0], x : x + ink.shape[1]] = ink
     return squares
 
 
@@ -107,29 +96,21 @@ class _Font:
         self.drop = side * BASELINE / FRAME - self.middle
         self.sizes: dict[float, Any] = {}  # by scale
 
-    def placed(self, text: str) -> tuple[Any, int, int]:
-        """The ink of a character, or None, and where it stands in its square."""
+    def placed(self, text: str) -> tuple[UInt8[np.ndarray, "h w"], int, int]:
+        """The ink of a character, which may be empty, and where it is in its square."""
         middle, drop = self.middle, self.drop
         ink, top = self.ink(text, 1.0)
-        if ink is None:
-            return None, 0, 0
-        width, height = ink.size
-        reach = max(-(drop + top), drop + top + height, width / 2)
+        reach = max(-(drop + top), drop + top + len(ink), ink.shape[1] / 2)
         if reach > middle:
             scale = int(STEPS * (middle - 1) / reach) / STEPS
             ink, top = self.ink(text, scale)
-            width, height = (0, 0) if ink is None else ink.size
             top += drop * (scale - 1)
         # Hinting may draw a pixel more than the scale promises.
-        y = min(max(round(middle + drop + top), 0), self.side - height)
-        return ink, round(middle - width / 2), y
+        y = min(max(round(middle + drop + top), 0), self.side - len(ink))
+        return ink, round(middle - ink.shape[1] / 2), y
 
-    def ink(self, text: str, scale: float) -> tuple[Any, int]:
-        """The ink of a text, or None, and its distance below the baseline.
-
-        The ink is an image of Pillow's core, as ``getmask2`` returns it: to make a
-        ``PIL.Image`` of it would take as long as drawing.
-        """
+    def ink(self, text: str, scale: float) -> tuple[UInt8[np.ndarray, "h w"], int]:
+        """The ink of a text, and its distance below the baseline; it may be empty."""
         if scale not in self.sizes:
             from PIL import ImageFont
 
@@ -138,5 +119,9 @@ class _Font:
             em = self.side / FRAME * scale
             self.sizes[scale] = ImageFont.truetype(self.file, em, layout_engine=basic)
         mask, (_, top) = self.sizes[scale].getmask2(text, mode="L", anchor="ls")
+        width, height = mask.size
         box = mask.getbbox()
-        return (None, 0) if box is None else (mask.crop(box), top + box[1])
+        if box is None:
+            return np.zeros((0, 0), np.uint8), 0
+        pixels = np.frombuffer(bytes(mask), np.uint8).reshape(height, width)
+        return pixels[box[1] : box[3], box[0] : box[2]], top + box[1]

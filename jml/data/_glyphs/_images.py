@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from ._fonts import SHEET, draw
+from ._fonts import draw
 
 # How far the images vary. The largest small o stays smaller than the smallest capital
 # O, and a hyphen above an underscore: what tells characters apart survives.
@@ -39,21 +39,16 @@ def _distort(
     from PIL import Image
 
     n, side = len(drawings), drawings.shape[1] // 2
-    maps = _affine_maps(n, side, rng).tolist()
+    maps = _affine_maps(n, side, rng)
     out = np.empty((n, side, side), np.uint8)
-    affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
-    for at in range(0, n, SHEET):
-        part = drawings[at : at + SHEET]
-        # Images of Pillow's core: to make a ``PIL.Image`` of each would take longer.
-        large = Image.fromarray(part.reshape(-1, 2 * side)).im
-        small = Image.new("L", (side, len(part) * side))
-        transform = small.im.transform
-        for number in range(len(part)):
-            top, y = 2 * side * number, side * number
-            drawing = large.crop((0, top, 2 * side, top + 2 * side))
-            box, to_drawing = (0, y, side, y + side), maps[at + number]
-            transform(box, drawing, affine, to_drawing, bilinear, 1)
-        out[at : at + SHEET] = np.asarray(small).reshape(-1, side, side)
+    for i in range(n):
+        image = Image.fromarray(drawings[i]).transform(
+            (side, side),
+            Image.Transform.AFFINE,
+            maps[i].tolist(),
+            resample=Image.Resampling.BILINEAR,
+        )
+        out[i] = np.asarray(image)
     return out
 
 
