@@ -1,7 +1,8 @@
-"""Threads that compute as the thread that starts them would."""
+"""Threads that compute on the device and in the width of the one that starts them."""
 
 import os
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import jax
@@ -18,15 +19,16 @@ def cores() -> int:
 
 
 def as_here(call: Callable[[], Result]) -> Callable[[], Result]:
-    """A function for another thread that computes as `call` does in this one.
+    """A function for another thread that calls on the device and in the width of this.
 
     JAX keeps the default device, and whether there are numbers of 64 bits, for each
-    thread.
+    thread. NumPy's treatment of overflow goes along, too.
     """
     device, wide = CONFIG.jax_default_device, CONFIG.jax_enable_x64
+    context = copy_context()
 
     def there() -> Result:
         with jax.default_device(device), jax.enable_x64(wide):
-            return call()
+            return context.run(call)
 
     return there

@@ -46,20 +46,29 @@ def partial_of(path: Path) -> Path:
     """Returns a free name beside `path`, for what will be moved there once it is whole.
 
     What killed runs have left of it is removed: of this machine where the process is
-    gone, of others, which may share the folder, after `ABANDONED` seconds.
+    gone, of others, which may share the folder, after `ABANDONED` seconds. A container
+    counts as a machine: its processes have numbers of their own.
     """
     with suppress(OSError):
         for partial in path.parent.glob(f"{escape(path.name)}.partial-*"):
             with suppress(OSError):  # another user's process may have it
                 if _is_abandoned(partial):
                     remove(partial)
-    name = f"{os.getpid()}-{uuid4().hex[:8]}@{platform.node()}"
+    name = f"{os.getpid()}-{uuid4().hex[:8]}@{_machine()}"
     return path.with_name(f"{path.name}.partial-{name}")
+
+
+def _machine() -> str:
+    """Where a process is the only one with its number."""
+    name = platform.node()
+    with suppress(OSError):  # only Linux has it
+        name += f"-{os.stat('/proc/self/ns/pid').st_ino}"
+    return name
 
 
 def _is_abandoned(partial: Path) -> bool:
     name, _, machine = partial.name.rpartition(".partial-")[2].partition("@")
-    if machine not in ("", platform.node()):
+    if machine not in ("", _machine()):
         return partial.stat().st_mtime < time.time() - ABANDONED
     try:
         os.kill(int(name.partition("-")[0]), 0)

@@ -52,15 +52,19 @@ def options_of_all():
 @contextmanager
 def programs():
     """Gives the names of the programs that XLA compiles or reads, in order."""
-    names, listening = [], [True]  # JAX goes on calling a listener
+    names = []
 
     def listen(event, seconds, **about):
-        if listening and event == "/jax/core/compile/backend_compile_duration":
-            names.append(about["fun_name"].removeprefix("jit(").removesuffix(")"))
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(
+                about.get("fun_name", "?").removeprefix("jit(").removesuffix(")")
+            )
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    yield names
-    listening.clear()
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @contextmanager

@@ -50,7 +50,10 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process, after a mistake or a signal without waiting for threads."""
+    """Ends the process.
+
+    After a signal, or a mistake while programs are compiled, no thread is waited for.
+    """
     compiling = any(t.name == COMPILES for t in threading.enumerate())
     if code < 2 or (code < 128 and not compiling):
         gc.freeze()  # or Python looks through all objects as it ends, for a second

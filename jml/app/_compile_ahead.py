@@ -39,9 +39,9 @@ class Ahead:
 
         # A daemon: a run that fails leaves without it. Python must not end below it.
         thread = threading.Thread(target=work, name=COMPILES, daemon=True)
+        thread.start()
         atexit.register(thread.join)
         self._threads[what] = thread
-        thread.start()
 
     def before(self, what: str, call: Callable[..., Result]) -> Callable[..., Result]:
         """Returns a function that waits for a program at first, and then calls."""

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from jml._names import quoted
 from jml.app._run_folder import load_model, read_config, read_records
+from jml.errors import UserError
 from jml.evaluation import Evaluation
 
 from ._compile_ahead import Ahead
@@ -42,6 +44,11 @@ def evaluate_run(
     """
     config = read_config(folder)
     if dataroot is not None:
+        if config.dataset == "glyphs":
+            raise UserError(
+                f"--dataroot: {quoted(dataroot)} is not used, as the run is of drawn"
+                " characters; leave it out."
+            )
         config = replace(config, dataroot=dataroot)
     graphdef, params, batch_stats = load_model(folder, config)
     notify("loading the images")

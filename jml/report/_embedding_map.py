@@ -44,7 +44,7 @@ def begin_map(
         return rounded(*points_of(by_tsne=False))
 
     def rounded(points: np.ndarray, method: str) -> Map:
-        return Map(points.round(4).astype(np.float64), method)
+        return Map(points.astype(np.float64).round(4), method)
 
     pool = ThreadPoolExecutor(1, thread_name_prefix="map")
     map_of = pool.submit(as_here(draw))

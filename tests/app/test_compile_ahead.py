@@ -91,6 +91,19 @@ def test_a_command_that_failed_does_not_wait_for_the_compiler():
     assert time.monotonic() - began < 30
 
 
+def test_a_command_that_succeeded_waits_for_the_compiler(tmp_path):
+    """Python must not end below a thread in which XLA runs."""
+    work = (
+        "import sys, time; from pathlib import Path;"
+        "from jml.app._command import leave;"
+        "from jml.app._compile_ahead import Ahead;"
+        "Ahead(print).begin('it', lambda: (time.sleep(1), Path('done').touch()));"
+        "leave(0)"
+    )
+    subprocess.run([sys.executable, "-c", work], check=True, cwd=tmp_path)
+    assert (tmp_path / "done").exists()
+
+
 @pytest.mark.usefixtures("short_network")
 def test_a_run_and_its_evaluation_compile_step_and_network_once(
     main, images, tmp_path, compiled, capsys, begun

@@ -83,3 +83,12 @@ def test_what_stops_the_evaluation_of_a_run_names_flags_and_whose_they_are(
     assert words in error
     others = {*re.findall("--[a-z_]+", error)} - {"--dataroot"}
     assert all(f"Only jml train takes {flag}" in error for flag in others)
+
+
+def test_a_run_of_drawn_characters_has_no_place_for_them(tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(asdict(Config())))
+    assert main(["evaluate", str(folder), "--dataroot=elsewhere"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "--dataroot: 'elsewhere' is not used" in error

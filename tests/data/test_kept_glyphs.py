@@ -2,7 +2,6 @@
 
 import errno
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ import time
 import numpy as np
 import pytest
 
+from jml import _whole_files
+from jml._user_cache import user_cache_folder
 from jml.data import glyphs
 from jml.data._glyphs import _glyphs, _kept
 
@@ -65,6 +66,9 @@ def test_glyphs_are_kept_in_the_cache_of_the_user(tmp_path, drawn, monkeypatch):
     assert len(drawn) == 2
     (file,) = (tmp_path / "jml").iterdir()
     assert file.name.startswith("glyphs-16px-")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # no path, by the specification
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_cache_folder() == tmp_path / ".cache" / "jml"
 
 
 def test_other_fonts_and_programs_have_other_files(tmp_path, monkeypatch):
@@ -122,14 +126,14 @@ def test_what_killed_runs_left_of_glyphs_is_removed(tmp_path, drawn, ended_proce
     load(tmp_path)
     (file,) = tmp_path.iterdir()
     file.unlink()
-    alive, gone = os.getppid(), ended_process
+    alive, gone, here = os.getppid(), ended_process, _whole_files._machine()
     left = {
         name: tmp_path / f"{file.name}.partial-{name}"
         for name in (
             f"{alive}-0a",
             f"{gone}-0a",
-            f"{alive}-0a@{platform.node()}",
-            f"{gone}-0a@{platform.node()}",
+            f"{alive}-0a@{here}",
+            f"{gone}-0a@{here}",
             f"{gone}-0a@another-machine",
             f"{alive}-0b@another-machine",
             "no number",
@@ -142,7 +146,7 @@ def test_what_killed_runs_left_of_glyphs_is_removed(tmp_path, drawn, ended_proce
     load(tmp_path)
     stay = [
         f"{alive}-0a",
-        f"{alive}-0a@{platform.node()}",
+        f"{alive}-0a@{here}",
         f"{gone}-0a@another-machine",
     ]
     assert {*tmp_path.iterdir()} == {file, *(left[name] for name in stay)}

@@ -1,3 +1,4 @@
+import threading
 import time
 
 import jax
@@ -102,6 +103,25 @@ def test_after_an_error_in_the_progress_no_further_clustering_begins(monkeypatch
     with pytest.raises(KeyboardInterrupt):
         add_clustering(early, x, labels, clusterings=300, progress=progress)
     assert len(begun) < 300
+
+
+def test_an_interrupt_does_not_wait_for_a_clustering(monkeypatch):
+    release = threading.Event()
+
+    def clusters_for_long(x, k, seed):
+        release.wait(60)
+        return kmeans(x, k, seed=seed)
+
+    def progress(seeds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_scores, "kmeans", clusters_for_long)
+    early, x, labels = evaluated_early()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        add_clustering(early, x, labels, clusterings=2, progress=progress)
+    assert time.monotonic() - began < 30
+    release.set()
 
 
 def test_seeds_are_clustered_with_the_settings_of_the_caller(monkeypatch):

@@ -57,6 +57,7 @@ def test_a_search_that_was_compiled_ahead_compiles_nothing(
 
 def test_a_search_without_relevant_items_has_nothing_to_compile(programs):
     compile_search(np.arange(40), dim=3)
+    compile_search(np.arange(4), np.arange(10, 14), dim=3)
     assert programs == []
 
 

@@ -142,10 +142,11 @@ class Journal:
         write_out(f"\n{self.table()}\n")
         if self.skipped:
             write_out(f"{self.skipped} steps were not finite and have been skipped")
-        steps = self._config.maxiter
+        steps, speed = self._config.maxiter, self.images_per_second
         write_out(
-            f"{steps} step{'s' * (steps != 1)}, {self.images_per_second:.0f} images/s,"
-            f" {seconds:.0f} s in all; written to {self._run.path}"
+            f"{steps} step{'s' * (steps != 1)}"
+            + f", {speed:.0f} images/s" * (speed > 0)  # none of the steps was timed
+            + f", {seconds:.0f} s in all; written to {self._run.path}"
         )
 
     def close(self) -> None:

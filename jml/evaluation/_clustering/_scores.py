@@ -13,7 +13,7 @@ from ._agreement import adjusted_mutual_information, normalized_mutual_informati
 from ._kmeans import kmeans
 
 CLUSTERING_WORK = 2e10  # multiplications of one iteration of k-means
-LARGEST_SHARED = 2**28  # bytes of embeddings that are clustered by several threads
+AT_ONCE = 2**28  # bytes of embeddings that all threads cluster together
 
 
 def default_clusterings(search: Search) -> int:
@@ -28,7 +28,7 @@ def clustering_scores(
     """NMI and AMI of the classes and of as many clusters, for each seed of k-means.
 
     On a CPU, k-means keeps one core busy. So as many seeds are clustered at once as
-    there are cores, unless their copies of the embeddings would fill the memory.
+    there are cores, or fewer where the embeddings are large: each has copies of them.
     """
     classes, vectors = len(np.unique(search.classes)), search.vectors
     x = vectors.rows(0, slice(None)).astype(vectors.x.dtype)
@@ -41,12 +41,12 @@ def clustering_scores(
             adjusted_mutual_information(*partitions),
         )
 
-    threads = cores() if x.nbytes <= LARGEST_SHARED else 1
+    threads = min(cores(), max(1, AT_ONCE // x.nbytes))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="k-means")
     try:
         begun = {seed: pool.submit(as_here(partial(score, seed))) for seed in seeds}
         scores = [begun[seed].result() for seed in progress(seeds)]
-    finally:  # after an error or a signal the other seeds do not begin
-        pool.shutdown(cancel_futures=True)
+    finally:  # after an error or a signal no seed begins, nor is one waited for
+        pool.shutdown(wait=False, cancel_futures=True)
     nmi, ami = zip(*scores, strict=True)
     return {"nmi": list(nmi), "ami": list(ami)}

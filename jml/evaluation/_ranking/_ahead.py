@@ -85,6 +85,8 @@ def compile_search(
     )
     layout, first = sort_by_class(search), first_dtype(np.dtype(narrow))
     queries, mesh = np.flatnonzero(layout.relevant), mesh_of_search()
+    if not len(queries):
+        return
     symmetric, batches = plan_batches(search, layout, queries, mesh.size)
     shapes = _Shapes(search, layout, mesh, first, dim)
     kinds = {batch.targets: batch for batch in batches}.values()  # one of each

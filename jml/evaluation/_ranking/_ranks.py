@@ -33,7 +33,7 @@ MAX_TARGETS = 2**25  # kept at once; with more, tiles serve their rows alone
 MAX_KEYS = 2**26  # of whole rows, kept at once
 # Relevant items of a query, from which sorting a row is faster than counting in it.
 SORT_ABOVE = 256
-FEW = 31  # as many targets and the limit fill eight passes, which cost next to nothing
+FEW = 31  # targets, and the limit: eight passes of four, which cost next to nothing
 
 
 def relevant_ranks(
