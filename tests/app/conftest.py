@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jml.app._command import COMPILES
+from jml.app._compile_ahead import Ahead
 from jml.models import _resnet
 from tests.app.striped_images import draw
 
@@ -33,6 +34,12 @@ def short_network(quick_compilation):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 1, 0, 0)))
         yield
+
+
+@pytest.fixture
+def nothing_ahead(monkeypatch):
+    """Commands that fail begin to compile nothing, which nobody would use."""
+    monkeypatch.setattr(Ahead, "begin", lambda *_: None)
 
 
 @pytest.fixture(scope="module", autouse=True)

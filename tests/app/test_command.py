@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("nothing_ahead")
+
 
 def contents(path):
     return {
