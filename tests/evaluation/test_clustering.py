@@ -87,6 +87,18 @@ def test_evaluate_scores_the_clusters_of_kmeans():
         assert 0.2 < min(scores) < max(scores) < 0.95
 
 
+def interrupt_clusterings(monkeypatch, cluster, clusterings):
+    """Begins clusterings by this function, with a progress that is interrupted."""
+
+    def progress(seeds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_scores, "kmeans", cluster)
+    early, x, labels = evaluated_early()
+    with pytest.raises(KeyboardInterrupt):
+        add_clustering(early, x, labels, clusterings=clusterings, progress=progress)
+
+
 def test_after_an_error_in_the_progress_no_further_clustering_begins(monkeypatch):
     begun = []
 
@@ -95,13 +107,7 @@ def test_after_an_error_in_the_progress_no_further_clustering_begins(monkeypatch
         time.sleep(0.02)
         return kmeans(x, k, seed=seed)
 
-    def progress(seeds):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_scores, "kmeans", clusters_slowly)
-    early, x, labels = evaluated_early()
-    with pytest.raises(KeyboardInterrupt):
-        add_clustering(early, x, labels, clusterings=300, progress=progress)
+    interrupt_clusterings(monkeypatch, clusters_slowly, 300)
     assert len(begun) < 300
 
 
@@ -112,14 +118,8 @@ def test_an_interrupt_does_not_wait_for_a_clustering(monkeypatch):
         release.wait(60)
         return kmeans(x, k, seed=seed)
 
-    def progress(seeds):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_scores, "kmeans", clusters_for_long)
-    early, x, labels = evaluated_early()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        add_clustering(early, x, labels, clusterings=2, progress=progress)
+    interrupt_clusterings(monkeypatch, clusters_for_long, 2)
     assert time.monotonic() - began < 30
     release.set()
 

@@ -79,46 +79,42 @@ def draw(
     underscore and a small o from a capital O. Sideways, the ink is in the middle. The
     few characters that reach beyond the square are drawn smaller, about its middle.
     """
-    font = _Font(file, side)
+    sizes = _Sizes(file, side / FRAME)
+    middle = side / 2
+    drop = side * BASELINE / FRAME - middle  # from the middle to the baseline
     squares = np.zeros((len(code_points), side, side), np.uint8)
     for square, code_point in zip(squares, code_points, strict=True):
-        ink, x, y = font.placed(chr(code_point))
+        ink, top = sizes.ink(chr(code_point), 1.0)
+        reach = max(-(drop + top), drop + top + len(ink), ink.shape[1] / 2)
+        if reach > middle:
+            scale = int(STEPS * (middle - 1) / reach) / STEPS
+            ink, top = sizes.ink(chr(code_point), scale)
+            top += drop * (scale - 1)
+        # Hinting may draw a pixel more than the scale promises.
+        y = min(max(round(middle + drop + top), 0), side - len(ink))
+        x = round(middle - ink.shape[1] / 2)
         square[y : y + ink.shape[0], x : x + ink.shape[1]] = ink
     return squares
 
 
-class _Font:
-    """One font, to draw characters in squares of one side."""
+class _Sizes:
+    """One font at the few sizes that are needed."""
 
-    def __init__(self, file: Path, side: int) -> None:
-        self.file, self.side, self.middle = file, side, side / 2
-        # From the middle to the baseline.
-        self.drop = side * BASELINE / FRAME - self.middle
-        self.sizes: dict[float, Any] = {}  # by scale
+    def __init__(self, file: Path, em: float) -> None:
+        self.file, self.em = file, em
+        self.fonts: dict[float, Any] = {}
 
-    def placed(self, text: str) -> tuple[UInt8[np.ndarray, "h w"], int, int]:
-        """The ink of a character, which may be empty, and where it is in its square."""
-        middle, drop = self.middle, self.drop
-        ink, top = self.ink(text, 1.0)
-        reach = max(-(drop + top), drop + top + len(ink), ink.shape[1] / 2)
-        if reach > middle:
-            scale = int(STEPS * (middle - 1) / reach) / STEPS
-            ink, top = self.ink(text, scale)
-            top += drop * (scale - 1)
-        # Hinting may draw a pixel more than the scale promises.
-        y = min(max(round(middle + drop + top), 0), self.side - len(ink))
-        return ink, round(middle - ink.shape[1] / 2), y
-
-    def ink(self, text: str, scale: float) -> tuple[UInt8[np.ndarray, "h w"], int]:
+    def ink(self, text: str, scale: float) -> tuple[np.ndarray, int]:
         """The ink of a text, and its distance below the baseline; it may be empty."""
-        if scale not in self.sizes:
+        if scale not in self.fonts:
             from PIL import ImageFont
 
             # The basic layout: one glyph for one character, with or without Raqm.
             basic = ImageFont.Layout.BASIC
-            em = self.side / FRAME * scale
-            self.sizes[scale] = ImageFont.truetype(self.file, em, layout_engine=basic)
-        mask, (_, top) = self.sizes[scale].getmask2(text, mode="L", anchor="ls")
+            self.fonts[scale] = ImageFont.truetype(
+                self.file, self.em * scale, layout_engine=basic
+            )
+        mask, (_, top) = self.fonts[scale].getmask2(text, mode="L", anchor="ls")
         width, height = mask.size
         box = mask.getbbox()
         if box is None:
