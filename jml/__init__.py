@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import distances as distances
     from . import errors as errors
     from . import evaluation as evaluation
+    from . import inference as inference
     from . import losses as losses
     from . import miners as miners
     from . import models as models
@@ -30,6 +31,7 @@ import_on_first_use(
         "distances": None,
         "errors": None,
         "evaluation": None,
+        "inference": None,
         "losses": None,
         "miners": None,
         "models": None,

@@ -9,6 +9,7 @@ DISTRIBUTION = "jax-metric-learning"
 # What pip calls a package that is imported by another name.
 NAMES = {
     "PIL": "pillow",
+    "faiss": "faiss-cpu",
     "fontTools": "fonttools",
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
@@ -22,7 +23,11 @@ EXTRAS = {
         ("array_record", "importlib_resources", "tensorflow_datasets"), "tfds"
     ),
     **dict.fromkeys(("torch", "torchvision"), "torch"),
+    "faiss": "faiss",
     "flatbuffers": "export",
+    "pyarrow": "parquet",
+    "ray": "ray",
+    "usearch": "usearch",
 }
 
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("losses",),
     ("models", "data", "evaluation"),
     ("training",),
-    ("report",),
+    ("report", "inference"),
     ("jml",),  # the package itself: each public sub-package, on first use
     ("app",),
 )
