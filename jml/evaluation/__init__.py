@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._counts import count_relevant as count_relevant
     from ._evaluate import evaluate as evaluate
     from ._evaluation import Evaluation as Evaluation
+    from ._neighbours import Neighbours as Neighbours
     from ._neighbours import nearest_neighbours as nearest_neighbours
     from ._ranking import compile_search as compile_search
     from ._recall import recall_at_k as recall_at_k
@@ -29,6 +30,7 @@ import_on_first_use(
     {
         "Clustering": "_clustering",
         "Evaluation": "_evaluation",
+        "Neighbours": "_neighbours",
         "add_clustering": "_add_clustering",
         "adjusted_mutual_information": "_clustering",
         "compile_search": "_ranking",

@@ -1,6 +1,6 @@
 """The nearest items themselves."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -8,6 +8,13 @@ from jaxtyping import Integer as Int
 
 from ._inputs import check_neighbour_count, to_numpy
 from ._ranking import checked_classes, make_excluded, make_vectors, nearest_items
+
+
+class Neighbours(NamedTuple):
+    """The nearest items of each query, the nearest first."""
+
+    indices: Int[np.ndarray, "q k"]  # in the gallery, int32
+    distances: Float[np.ndarray, "q k"]  # Euclidean, or 1 - cosine; float64
 
 
 def nearest_neighbours(
@@ -24,11 +31,16 @@ def nearest_neighbours(
     gallery_labels: Int[Array | np.ndarray, " m"] | None = None,
     groups: Int[Array | np.ndarray, " n"] | None = None,
     gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
-) -> Int[np.ndarray, "q k"]:
-    """Gallery indices of each query's k nearest items, the nearest first.
+) -> Neighbours:
+    r"""Each query's k nearest items and their distances, the nearest first.
 
-    Items at equal distances come in the order of their indices. Without a gallery the
-    queries are searched among themselves, each without itself. Distances are as exact
+    The distance of a query $x$ and an item $y$ is $|x - y|$, or with the cosine
+    $1 - x \cdot y / (|x| |y|)$, which is 1 for a row of zeros. It is computed in
+    float64, from the difference of the two vectors, so that small distances are exact.
+
+    Items at equal distances come in the order of their indices; distances that differ
+    by less than the precision of the vectors count as equal. Without a gallery the
+    queries are searched among themselves, each without itself. The order is as exact
     as in ``evaluate``.
 
     Args:
@@ -47,17 +59,23 @@ def nearest_neighbours(
         gallery_groups: group of each gallery item.
 
     Returns:
-        A row of indices for each query.
+        The items' indices in the gallery, int32, and their distances, float64: a row of
+        each for each query.
 
     Raises:
         ValueError: wrong shape or dtype, a number out of range, or an entry that is NaN
             or infinite.
 
     Example:
-        >>> nearest_neighbours(np.float32([[0], [1], [3]]), k=2)
+        >>> indices, distances = nearest_neighbours(np.float32([[0], [1], [3]]), k=2)
+        >>> indices
         array([[1, 2],
                [0, 2],
                [1, 0]], dtype=int32)
+        >>> distances
+        array([[1., 3.],
+               [1., 2.],
+               [2., 3.]])
     """
     name = "nearest_neighbours"
     vectors = make_vectors(name, embeddings, gallery, metric)
@@ -79,7 +97,9 @@ def nearest_neighbours(
     queries = np.arange(n) if rows is None else _checked_rows(name, rows, n)
     most = len(vectors.y) - int(excluded.count_all()[queries].max())
     check_neighbour_count(name, "`k`", k, most)
-    return nearest_items(vectors, excluded, queries, k)
+    indices = nearest_items(vectors, excluded, queries, k)
+    pairs = np.repeat(queries, k), indices.ravel()
+    return Neighbours(indices, vectors.distances(*pairs).reshape(indices.shape))
 
 
 def _checked_rows(name: str, rows: Any, queries: int) -> Int[np.ndarray, " q"]:

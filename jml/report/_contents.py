@@ -83,7 +83,7 @@ def search_neighbours(
         if query.groups is not None:
             excluded |= {"gallery_groups": gallery.groups}
     fewest = count_neighbours(**excluded)[measured].min()
-    neighbours = nearest_neighbours(
+    neighbours, _ = nearest_neighbours(
         query.embeddings,
         None if gallery is None else gallery.embeddings,
         k=int(min(NEIGHBOURS, fewest)),

@@ -83,7 +83,7 @@ def check(x, labels, y, others, out, **arguments):
         if "groups" in arguments:
             arguments |= {"labels": labels}
             arguments |= {} if y is x else {"gallery_labels": others}
-        near = nearest_neighbours(x, *gallery[:1], k=k, **arguments)
+        near, _ = nearest_neighbours(x, *gallery[:1], k=k, **arguments)
         np.testing.assert_array_equal(near, [order[:k] for order in orders])
 
 

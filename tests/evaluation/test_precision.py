@@ -126,7 +126,7 @@ def test_neighbours_are_those_of_float64(name, metric, k):
     x = INPUTS[name].astype(np.float32)
     truth = squared(x, x, metric)
     np.fill_diagonal(truth, np.inf)
-    found = nearest_neighbours(x, k=k, metric=metric)
+    found, _ = nearest_neighbours(x, k=k, metric=metric)
     actual = np.take_along_axis(truth, found, axis=1)
     np.testing.assert_allclose(actual, np.sort(truth, axis=1)[:, :k], rtol=1e-5)
     assert (np.sort(found)[:, 1:] != np.sort(found)[:, :-1]).all()
@@ -171,7 +171,7 @@ def test_copies_tie_in_rankings_whichever_way_they_are_compared():
     x = INPUTS["copies"].astype(np.float32)
     truth = squared(x, x)
     np.fill_diagonal(truth, np.inf)
-    found = nearest_neighbours(x, k=N - 1)
+    found, _ = nearest_neighbours(x, k=N - 1)
     for query in range(0, N, 7):
         _, copy = np.unique(x[found[query]], axis=0, return_inverse=True)
         edges = np.flatnonzero(np.diff(copy)) + 1

@@ -93,6 +93,24 @@ class Vectors:
             squares[zero[0][queries] | zero[-1][items]] = 2
         return squares
 
+    def distances(
+        self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
+    ) -> Float[np.ndarray, " k"]:
+        """Distances of single pairs in the caller's units: Euclidean, or 1 - cosine."""
+        if self.metric == "cosine":
+            return self.squared_distances(queries, items) / 2
+        distances = np.empty(len(queries))
+        for at in _slices(len(queries), self.x.shape[1]):
+            x, y = self.x[queries[at]], self.y[items[at]]
+            with np.errstate(over="ignore"):  # distances beyond float64 are infinite
+                difference = np.subtract(x, y, dtype=np.float64)
+                # Squares of the smallest and the largest numbers would not be numbers.
+                exponents = np.frexp(np.abs(difference).max(axis=1))[1]
+                difference = np.ldexp(difference, -exponents[:, None])
+                squares = np.einsum("ij,ij->i", difference, difference)
+                distances[at] = np.ldexp(np.sqrt(squares), exponents)
+        return distances
+
     def exact_keys(
         self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
     ) -> Int[np.ndarray, " k"]:
