@@ -21,13 +21,13 @@ def render(data: Mapping[str, Any], sheets: Sequence[str]) -> str:
     markup all the same, the policy in the page's head allows only the script whose
     digest it names.
     """
-    script = "\n".join(_asset(name) for name in SCRIPTS)
+    script = "\n".join(asset(name) for name in SCRIPTS)
     digest = b64encode(sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline';"
         f" script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    style = _asset("page.css") + "".join(
+    style = style_sheet(dark=':root[data-theme="dark"] {{ {} }}') + "".join(
         f"\n.sheet{i} {{ background-image: url({uri}); }}"
         for i, uri in enumerate(sheets)
     )
@@ -38,8 +38,21 @@ def render(data: Mapping[str, Any], sheets: Sequence[str]) -> str:
         "data": as_json({**data, "images": bool(sheets), "columns": COLUMNS}),
         "script": script,
     }
-    # One pass replaces all marks, so that inserted text with marks stays as it is.
-    return re.sub(r"\{\{(\w+)\}\}", lambda mark: pieces[mark[1]], _asset("page.html"))
+    return filled(asset("page.html"), pieces)
+
+
+def filled(template: str, pieces: Mapping[str, str]) -> str:
+    """The template with a piece in place of each ``{{name}}``.
+
+    One pass replaces all marks, so that inserted text with marks stays as it is.
+    """
+    return re.sub(r"\{\{(\w+)\}\}", lambda mark: pieces[mark[1]], template)
+
+
+def style_sheet(*, dark: str) -> str:
+    """The style of all pages; `dark` is the rule for the dark colours, ``{}`` them."""
+    light = f":root {{ {asset('light.css')} }}"
+    return "\n".join([light, dark.format(asset("dark.css")), asset("page.css")])
 
 
 def as_json(data: Any) -> str:
@@ -48,5 +61,6 @@ def as_json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file in ``assets``."""
     return (files("jml.report") / "assets" / name).read_text(encoding="utf-8")
