@@ -6,10 +6,16 @@ from jml._first_use import import_on_first_use
 
 if TYPE_CHECKING:
     from ._embeddings import Embeddings as Embeddings
+    from ._embeddings_file import Part as Part
+    from ._embeddings_file import read_embeddings as read_embeddings
+    from ._embeddings_file import write_embeddings as write_embeddings
 
 import_on_first_use(
     __name__,
     {
         "Embeddings": "_embeddings",
+        "Part": "_embeddings_file",
+        "read_embeddings": "_embeddings_file",
+        "write_embeddings": "_embeddings_file",
     },
 )
