@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ._counts import count_relevant as count_relevant
     from ._evaluate import evaluate as evaluate
     from ._evaluation import Evaluation as Evaluation
+    from ._near_pairs import NearPairs as NearPairs
+    from ._near_pairs import near_pairs as near_pairs
     from ._neighbours import Neighbours as Neighbours
     from ._neighbours import nearest_neighbours as nearest_neighbours
     from ._ranking import compile_search as compile_search
@@ -30,6 +32,7 @@ import_on_first_use(
     {
         "Clustering": "_clustering",
         "Evaluation": "_evaluation",
+        "NearPairs": "_near_pairs",
         "Neighbours": "_neighbours",
         "add_clustering": "_add_clustering",
         "adjusted_mutual_information": "_clustering",
@@ -38,6 +41,7 @@ import_on_first_use(
         "count_relevant": "_counts",
         "evaluate": "_evaluate",
         "kmeans": "_clustering",
+        "near_pairs": "_near_pairs",
         "nearest_neighbours": "_neighbours",
         "normalized_mutual_information": "_clustering",
         "recall_at_k": "_recall",

@@ -11,6 +11,7 @@ The modules, from the bottom up:
 - `_close`: the order of items that products cannot order;
 - `_by_counting`, `_by_rows` and `_ranks`: ranks of the relevant items;
 - `_nearest`: the nearest items;
+- `_near_tiles` and `_near`: all pairs within a distance;
 - `_ahead`: the programs, compiled before there are vectors.
 """
 
@@ -19,6 +20,8 @@ from ._excluded import Excluded as Excluded
 from ._excluded import make_excluded as make_excluded
 from ._level import first_dtype as first_dtype
 from ._level import width as width
+from ._near import Reach as Reach
+from ._near import pairs_within as pairs_within
 from ._nearest import nearest_item as nearest_item
 from ._nearest import nearest_items as nearest_items
 from ._numbering import checked_classes as checked_classes
@@ -33,6 +36,7 @@ from ._vectors import Vectors as Vectors
 __all__ = [
     "Excluded",
     "Progress",
+    "Reach",
     "Search",
     "Vectors",
     "checked_classes",
@@ -44,6 +48,7 @@ __all__ = [
     "make_vectors",
     "nearest_item",
     "nearest_items",
+    "pairs_within",
     "relevant_ranks",
     "width",
 ]
