@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml.errors import UserError
-from jml.inference import Embeddings, Part, read_embeddings, write_embeddings
+from jml.inference import (
+    EmbeddingParts,
+    Embeddings,
+    Part,
+    read_embeddings,
+    write_embeddings,
+)
 from jml.inference._embeddings_file._names_in_tables import from_table, to_table
 
 pa = pytest.importorskip("pyarrow")
@@ -73,24 +79,17 @@ def test_ordinary_names_stand_as_they_are(tmp_path):
     assert json.loads(table.schema.metadata[b"jml"]) == MODEL
 
 
-def write_parts(folder, embeddings, *, shards=3, size=4, bad=(), **facts):
+def write_parts(folder, embeddings, *, shards=3, size=4, bad=()):
     """The parts of a collection of which the rows `bad` cannot be read."""
-    total = len(embeddings.paths)
+    vectors, paths, labels, model = embeddings
     for shard in range(shards):
-        part = Part(total, size=size, shard=shard, shards=shards, **facts)
-        for number in range(part.of_shard()):
-            part = part._replace(number=number, unreadable={})
-            part = part._replace(
-                unreadable={row: "bad" for row in part.rows() if row in bad}
-            )
-            rows = part.readable()
-            piece = Embeddings(
-                embeddings.vectors[rows],
-                [embeddings.paths[row] for row in rows],
-                [embeddings.labels[row] for row in rows],
-                embeddings.model,
-            )
-            write_embeddings(folder, piece, part=part)
+        numbers = {"shard": shard, "shards": shards, "size": size}
+        parts = EmbeddingParts(folder, paths, labels, model, **numbers)
+        for part in parts.begin():
+            rows = part.rows()
+            readable = [row for row in rows if row not in bad]
+            reasons = {row: "bad" for row in rows if row in bad}
+            parts.write(part, vectors[readable], reasons)
 
 
 @pytest.mark.parametrize("shards, size", [(1, 4), (3, 4), (7, 1), (40, 9)])
@@ -137,16 +136,17 @@ def test_parts_of_different_models_or_lists_do_not_mix(tmp_path):
     folder, other = tmp_path / "x.parquet", tmp_path / "y.parquet"
     write_parts(folder, some(8), shards=2, size=2)
     name = Part(8, shard=1, shards=2, number=1).file_name()
-    for embeddings, facts, word in (
-        (some(8, digest="cd" * 32), {}, "digest"),
-        (some(8, precision="bfloat16"), {}, "precision"),
-        (some(8, columns=4), {}, "columns"),
-        (some(8), {"listing": "0"}, "collection"),
+    for embeddings, word in (
+        (some(8, digest="cd" * 32), "digest"),
+        (some(8, precision="bfloat16"), "precision"),
+        (some(8, columns=4), "columns"),
+        (some(8)._replace(paths=["a"] * 8), "collection"),
     ):
-        write_parts(other, embeddings, shards=2, size=2, **facts)
+        write_parts(other, embeddings, shards=2, size=2)
         shutil.copy(other / name, folder / name)
         one_line(folder, word, name)
         shutil.rmtree(other)
+        (tmp_path / "y.parquet.json").unlink()
     write_parts(other, some(8, model="/elsewhere"), shards=2, size=2)
     shutil.copy(other / name, folder / name)  # the same model by another path
     assert len(read_embeddings(folder).paths) == 8
@@ -270,8 +270,6 @@ def test_what_does_not_fit_is_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match="write_embeddings: `"):
             write_embeddings(tmp_path / "x.parquet", wrong)
-    with pytest.raises(ValueError, match="of 2 images"):
-        write_embeddings(tmp_path / "x.parquet", good, part=Part(2))
     with pytest.raises(UserError, match="neither"):
         write_embeddings(tmp_path / "x.txt", good)
 

@@ -10,8 +10,9 @@ from jml.errors import UserError
 from ._part import Part, from_json, to_json
 
 KEY = b"jml"  # of the schema's metadata
-# Two machines may see one model by different paths, and have different versions.
-NOT_COMPARED = {"model", "version"}
+# Two machines may see one model by different paths, and have different versions; and
+# a model may have embedded several collections.
+NOT_COMPARED = {"model", "version", "root", "images", "listing", "unreadable"}
 
 
 def encoded(model: Mapping[str, Any], part: Part | None = None) -> bytes:

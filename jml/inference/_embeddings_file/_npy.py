@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from jml._names import quoted
 from jml._whole_files import replace
 from jml.errors import UserError, reason_of
-from jml.inference._embeddings import Embeddings
 
 from ._metadata import decoded, encoded
-from ._parquet import flush, known
+from ._table import Contents, Names, Table
+from ._write_parquet import flush
 
 HEADER = ["path", "label"]
 
@@ -29,31 +30,51 @@ def beside(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(".csv"), path.with_suffix(".json")
 
 
-def read_npy(path: Path) -> Embeddings:
-    """Reads a .npy file of embeddings with its list; UserError where it is none."""
-    listed, about = beside(path)
+def npy_is_there(path: Path) -> bool:
+    """Whether any of the three files is there."""
+    return any(map(os.path.lexists, (path, *beside(path))))
+
+
+def npy_is_whole(path: Path) -> bool:
+    """Whether the file that is written last is there."""
+    return beside(path)[1].exists()
+
+
+def head(path: Path) -> Table:
+    """What a .npy file and its .json say; UserError where they are none."""
+    about = beside(path)[1]
     with _reported(path):
-        # A damaged header may ask for any memory; a map does not get it.
-        mapped = np.lib.format.open_memmap(path, mode="r")
-        if mapped.dtype != np.float32 or mapped.ndim != 2 or not mapped.shape[1]:
-            raise UserError(
-                f"{quoted(path)} is {mapped.dtype} {mapped.shape}, and no float32 [n,"
-                " D]; write it with jml embed."
-            )
-        vectors = np.array(mapped)
+        rows, columns = _mapped(path).shape
     with _reported(about):
-        model, _ = decoded(about.read_bytes())
+        return Table(path, rows, columns, *decoded(about.read_bytes()))
+
+
+def _mapped(path: Path) -> Float32[np.ndarray, "n d"]:
+    # A damaged header may ask for any memory; a map does not get it.
+    mapped = np.lib.format.open_memmap(path, mode="r")
+    if mapped.dtype != np.float32 or mapped.ndim != 2 or not mapped.shape[1]:
+        raise UserError(
+            f"{quoted(path)} is {mapped.dtype} {mapped.shape}, and no float32 [n, D]"
+        )
+    return mapped
+
+
+def read_rows(table: Table, vectors: Float32[np.ndarray, "n d"]) -> Names:
+    """Reads a file's vectors into an array, and their list."""
+    listed = beside(table.path)[0]
+    with _reported(table.path):
+        vectors[:] = _mapped(table.path)
     with _reported(listed):
         paths, labels = _read_list(listed)
-    if len(paths) != len(vectors):
-        raise UserError(
-            f"{quoted(listed)} has {len(paths):,} paths for the {len(vectors):,}"
-            f" vectors of {quoted(path)}; write them anew with jml embed."
-        )
-    return Embeddings(vectors, paths, known(labels), model)
+        if len(paths) != table.rows:
+            raise UserError(
+                f"it has {len(paths):,} paths for the {table.rows:,} vectors of"
+                f" {quoted(table.path)}"
+            )
+    return paths, labels
 
 
-def _read_list(path: Path) -> tuple[list[str], list[str | None]]:
+def _read_list(path: Path) -> Names:
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.reader(file)
         if next(rows, None) != HEADER:
@@ -72,43 +93,41 @@ def _read_list(path: Path) -> tuple[list[str], list[str | None]]:
 def _reported(path: Path) -> Iterator[None]:
     try:
         yield
+        return
     except UserError as error:
-        if quoted(path) in str(error):
-            raise
-        problem = f"{quoted(path)}: {error}"
+        problem = str(error)
+        if quoted(path) not in problem:
+            problem = f"{quoted(path)}: {problem}"
     except Exception as error:  # a file may hold anything
         problem = f"cannot read {quoted(path)}: {reason_of(error)}"
-    else:
-        return
     raise UserError(
         f"{problem}; pass a .npy file with the .csv and the .json that jml embed writes"
         " beside it."
     )
 
 
-def write_npy(path: Path, embeddings: Embeddings) -> None:
+def write_npy(path: Path, contents: Contents) -> None:
     """Writes the three files; an earlier .json goes first, and the new comes last."""
     listed, about = beside(path)
+    shape = (contents.rows, contents.columns)
 
-    def write_list(unfinished: Path) -> None:
+    def write_both(array_path: Path, list_path: Path) -> None:
         options: Any = {"newline": "", "encoding": "utf-8"}
-        with open(unfinished, "w", errors="surrogateescape", **options) as file:
-            rows = csv.writer(file, lineterminator="\n")
+        with (
+            open(array_path, "wb") as array,
+            open(list_path, "w", errors="surrogateescape", **options) as names,
+        ):
+            header = np.lib.format.header_data_from_array_1_0(np.empty(0, np.float32))
+            np.lib.format.write_array_header_1_0(array, {**header, "shape": shape})
+            rows = csv.writer(names, lineterminator="\n")
             rows.writerow(HEADER)
-            labels = embeddings.labels or [None] * len(embeddings.paths)
-            rows.writerows(zip(embeddings.paths, labels, strict=True))
-
-    def write_array(unfinished: Path) -> None:
-        with open(unfinished, "wb") as file:
-            np.lib.format.write_array(file, embeddings.vectors, allow_pickle=False)
-            flush(file)
+            for piece in contents.pieces:
+                array.write(np.ascontiguousarray(piece.vectors, "<f4").data)
+                labels = piece.labels or [None] * len(piece.paths)
+                rows.writerows(zip(piece.paths, labels, strict=True))
+            flush(array)
 
     about.unlink(missing_ok=True)
-    replace(path, write_array)
-    replace(listed, write_list)
-    replace(about, lambda unfinished: unfinished.write_bytes(encoded(embeddings.model)))
-
-
-def exists(path: Path) -> bool:
-    """Whether any of the three files is there."""
-    return any(map(os.path.lexists, (path, *beside(path))))
+    replace(path, lambda array: replace(listed, lambda names: write_both(array, names)))
+    metadata = encoded(contents.model, contents.part)
+    replace(about, lambda unfinished: unfinished.write_bytes(metadata))

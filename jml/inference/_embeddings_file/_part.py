@@ -5,13 +5,12 @@ image i on; its parts are runs of `size` images of the shard, of which the last 
 shorter. So a part is always of the same images, however often a shard was interrupted.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jml._value_checks import check_integer
 
-NAME = re.compile(r"shard-(\d+)-of-(\d+)-part-(\d+)\.parquet")
+MOST, MOST_SHARDS = 2**48, 2**20  # beyond, a file is damaged, or hostile
 SHOWN = 5  # shards that a message names
 
 
@@ -36,18 +35,22 @@ class Part(NamedTuple):
         of_shard = range(self.shard, self.images, self.shards)
         return of_shard[self.number * self.size : (self.number + 1) * self.size]
 
+    def images_there(self) -> int:
+        """How many embeddings the file holds."""
+        return len(self.rows()) - len(self.unreadable)
+
     def of_shard(self) -> int:
         """How many parts the shard has."""
         return -(-len(range(self.shard, self.images, self.shards)) // self.size)
 
-    def file_name(self) -> str:
+    def file_name(self, suffix: str = ".parquet") -> str:
         """The name of its file.
 
         >>> Part(images=10, shard=1, shards=2).file_name()
         'shard-00001-of-00002-part-000000.parquet'
         """
         place = f"shard-{self.shard:05}-of-{self.shards:05}"
-        return f"{place}-part-{self.number:06}.parquet"
+        return f"{place}-part-{self.number:06}{suffix}"
 
     def readable(self) -> list[int]:
         """The rows of the collection whose embeddings the file holds."""
@@ -58,7 +61,11 @@ class Part(NamedTuple):
         for name, least in (("images", 0), ("number", 0), ("size", 1), ("shard", 0)):
             check_integer("Part", name, getattr(self, name), least=least)
         check_integer("Part", "shards", self.shards, least=self.shard + 1)
-        if not set(self.unreadable) <= set(self.rows()):
+        most = max(self.images, self.shards, self.size, self.number)
+        if most > MOST or self.shards > MOST_SHARDS:
+            raise ValueError("Part: no collection is that large")
+        rows = self.rows()
+        if not all(row in rows for row in self.unreadable):
             raise ValueError("Part: `unreadable` has rows that are not of this part")
 
 

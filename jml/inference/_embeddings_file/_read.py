@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ from jml._value_checks import check_path
 from jml.errors import UserError
 from jml.inference._embeddings import Embeddings
 
+from ._formats import FORMATS, format_of
 from ._metadata import difference
-from ._npy import read_npy
-from ._parquet import Table, known, opened, read_rows
 from ._part import Part, what_is_missing
-
-SUFFIXES = (".parquet", ".npy")
+from ._table import Table, known
 
 
 def read_embeddings(path: str | os.PathLike) -> Embeddings:
@@ -40,26 +37,21 @@ def read_embeddings(path: str | os.PathLike) -> Embeddings:
     >>> read_embeddings("images.jpg")
     Traceback (most recent call last):
     ...
-    jml.errors.UserError: 'images.jpg' is neither .parquet nor .npy; pass what ...
+    jml.errors.UserError: `path`: 'images.jpg' ends in neither .parquet nor .npy; ...
     """
     path = check_path("read_embeddings", "path", path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            f"{quoted(path)} is neither .parquet nor .npy; pass what jml embed wrote."
-        )
-    if path.suffix.lower() == ".npy":
-        embeddings = read_npy(path)
-    elif path.is_dir():
-        embeddings = _read_folder(path)
+    read_as = format_of(path)
+    if path.is_dir():
+        tables = _heads(path)
+        embeddings = read_tables(tables, _rows_of(path, tables))
     else:
-        with opened(path) as table:
-            embeddings = _read_tables([table], None)
+        embeddings = read_tables([read_as.head(path)])
     if not embeddings.paths:
         raise UserError(f"{quoted(path)} has no rows; embed images that can be read.")
     return embeddings
 
 
-def _read_folder(folder: Path) -> Embeddings:
+def _heads(folder: Path) -> list[Table]:
     try:
         names = sorted(name for name in os.listdir(folder) if is_part(name))
     except OSError as error:
@@ -68,12 +60,9 @@ def _read_folder(folder: Path) -> Embeddings:
         raise UserError(
             f"{quoted(folder)} holds no .parquet file; write them with jml embed."
         )
-    heads = []
-    for name in names:  # one at a time: there may be more than can be open at once
-        with opened(folder / name) as table:
-            heads.append(table._replace(file=None))
+    heads = [FORMATS[".parquet"].head(folder / name) for name in names]
     _check_alike(heads)
-    return _read_tables(heads, _rows_of(folder, heads))
+    return heads
 
 
 def is_part(name: str) -> bool:
@@ -108,17 +97,7 @@ def _rows_of(folder: Path, tables: Sequence[Table]) -> list[np.ndarray] | None:
     for table in tables:
         if table.part is None:
             return None
-        if table.path.name != table.part.file_name():
-            raise UserError(
-                f"{quoted(table.path)} is the part {table.part.file_name()}; it was"
-                " renamed: remove it, or give it back its name."
-            )
-        if len(table.part.readable()) != table.rows:
-            raise UserError(
-                f"{quoted(table.path)} has {table.rows:,} rows for"
-                f" {len(table.part.readable()):,} images; remove it, and run jml embed"
-                " with its --shard again."
-            )
+        _check_part(table, table.part)
         parts.append(table.part)
     missing = what_is_missing(parts)
     if missing is not None:
@@ -133,25 +112,39 @@ def _rows_of(folder: Path, tables: Sequence[Table]) -> list[np.ndarray] | None:
     return np.split(order, np.cumsum([len(each) for each in rows])[:-1])
 
 
-def _read_tables(tables: Sequence[Table], order: list[np.ndarray] | None) -> Embeddings:
-    total = sum(table.rows for table in tables)
+def _check_part(table: Table, part: Part) -> None:
+    if table.path.name != part.file_name():
+        raise UserError(
+            f"{quoted(table.path)} is the part {part.file_name()}; it was renamed:"
+            " remove it, or give it back its name."
+        )
+    images = part.images_there()
+    if images != table.rows:
+        raise UserError(
+            f"{quoted(table.path)} has {table.rows:,} rows for {images:,} images;"
+            " remove it, and run jml embed with its --shard again."
+        )
+
+
+def read_tables(
+    tables: Sequence[Table], order: list[np.ndarray] | None = None
+) -> Embeddings:
+    """Reads files one after the other; the rows of each go where `order` says."""
+    total, columns = sum(table.rows for table in tables), tables[0].columns
     try:
-        vectors = np.empty((total, tables[0].columns), np.float32)
+        vectors = np.empty((total, columns), np.float32)
         paths: list[Any] = [None] * total
         labels: list[Any] = [None] * total
     except (MemoryError, OverflowError, ValueError):
         raise UserError(
-            f"{quoted(tables[0].path)}: {total:,} vectors of {tables[0].columns:,}"
-            " numbers do not fit into memory."
+            f"{quoted(tables[0].path)}: {total:,} vectors of {columns:,} numbers do not"
+            " fit into memory."
         ) from None
     at = 0
     for number, table in enumerate(tables):
         rows = slice(at, at + table.rows) if order is None else order[number]
         piece = vectors[rows]  # a view of a slice; of other rows, a copy
-        with ExitStack() as stack:
-            if table.file is None:
-                table = stack.enter_context(opened(table.path))
-            of_paths, of_labels = read_rows(table, piece)
+        of_paths, of_labels = format_of(table.path).read_rows(table, piece)
         vectors[rows] = piece
         every = range(total)[rows] if isinstance(rows, slice) else rows.tolist()
         for row, path, label in zip(every, of_paths, of_labels, strict=True):
