@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from . import report as report
     from . import tiles as tiles
     from . import training as training
+    from .inference import load as load
 
 __version__ = "0.1.0"
 import_on_first_use(
@@ -32,6 +33,7 @@ import_on_first_use(
         "errors": None,
         "evaluation": None,
         "inference": None,
+        "load": "inference",
         "losses": None,
         "miners": None,
         "models": None,

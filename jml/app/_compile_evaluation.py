@@ -7,6 +7,7 @@ from typing import Any
 from jml.app._config import Config
 from jml.data import Dataset, Listing, Split
 from jml.evaluation import compile_search
+from jml.inference import Embedder
 
 from ._compile_ahead import Ahead
 from ._embed import (
@@ -17,7 +18,6 @@ from ._embed import (
     make_embed_test,
     tested_facts,
 )
-from ._embedder import Embedder
 from ._inputs import side_of
 
 NETWORK, RANKING = "the network", "the ranking"

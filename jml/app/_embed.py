@@ -12,8 +12,7 @@ from jml.app._config import Config
 from jml.data import Dataset, Images, Listing, Split, center_crop_normalize
 from jml.errors import UserError
 from jml.evaluation import count_relevant, recall_at_k
-
-from ._embedder import Embedder
+from jml.inference import Embedder
 
 EmbedAll = Callable[[Any, Any, Images, int], Float[np.ndarray, "n d"]]
 Recalls = dict[int, float]  # from k to the Recall@k, a fraction

@@ -4,7 +4,8 @@ python -m jml.export RUN --to torch        # a state dict, for torchvision's Res
 python -m jml.export RUN --to safetensors  # the same, without PyTorch
 python -m jml.export RUN --to stablehlo    # images in, embeddings out: JAX alone
 
-``jml export`` is the same. JAX needs flatbuffers to write StableHLO, and to read it.
+``jml export`` is the same. Beside FILE it writes FILE.json, with which `jml.load`
+reads it. JAX needs flatbuffers to write StableHLO, and to read it.
 """
 
 import sys
@@ -24,6 +25,7 @@ from jml.app._parser import Parser, add_no_compile_cache
 from jml.errors import UserError, reason_of
 
 if TYPE_CHECKING:
+    from jml.app._config import Config
     from jml.models import Model
 
 PROGRAM = "python -m jml.export"
@@ -72,10 +74,11 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
     out = options.out or options.run / f"model{SUFFIXES[options.to]}"
     if out.is_dir():
         raise UserError(f"--out: {quoted(out)} is a folder; pass the name of a file.")
-    if out.exists() and not options.overwrite:
-        raise UserError(
-            f"--out: {quoted(out)} exists; choose another, or pass --overwrite."
-        )
+    for place in (out, out.with_name(f"{out.name}.json")):  # and its description
+        if place.exists() and not options.overwrite:
+            raise UserError(
+                f"--out: {quoted(place)} exists; choose another, or pass --overwrite."
+            )
     if options.with_weights and options.to == "stablehlo":
         raise UserError(
             "--with_weights: --to stablehlo writes a function of images alone; leave it"
@@ -103,6 +106,7 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
     }
     try:
         writers[options.to](out, model)
+        _describe(out, options.run, config, which, options.to)
     except (OSError, RuntimeError) as error:  # the latter of PyTorch: a full disk
         reason = getattr(error, "strerror", None) or reason_of(error)
         raise cannot_write(out, reason, "--out") from None
@@ -114,6 +118,21 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
         )
     elif config.l2norm:
         write_out("its outputs are to be divided by their length: the run has --l2norm")
+
+
+def _describe(path: Path, run: Path, config: "Config", which: str, to: str) -> None:
+    """Writes beside an exported file what `jml.load` must know of it."""
+    from jml.app._run_folder import WEIGHTS
+    from jml.inference import Description, write_description
+
+    description = Description(
+        arch=config.arch,
+        embedding_dim=config.embedding_dim,
+        l2norm=config.l2norm,
+        image_size=config.image_size,
+        precision="float32" if to == "stablehlo" else config.precision,
+    )
+    write_description(path, description, weights=run / WEIGHTS[which])
 
 
 def _write_torch(path: Path, model: "Model", *, others: Tensors) -> None:

@@ -30,6 +30,9 @@ IMAGENET = {  # torchvision's IMAGENET1K_V1
     "resnet152": "https://download.pytorch.org/models/resnet152-394f9c45.pth",
 }
 
+# The tensor of a loss's class weights, which `jml export --with_weights` adds.
+CLASS_WEIGHTS = "class_weights"
+
 
 def save_weights(
     path: str | os.PathLike[str],
@@ -69,6 +72,8 @@ def load_weights(
 ) -> tuple[Tree, Tree]:
     """Fills a model's trees from a file, or from torchvision's ImageNet weights.
 
+    Class weights of a loss in the file are left out.
+
     Args:
         weights: path of a ``.pth`` or ``.safetensors`` file, or "imagenet".
         arch: the network, for "imagenet" and for messages.
@@ -82,6 +87,7 @@ def load_weights(
     check_path("load_weights", "weights", weights)
     path = _imagenet_file(arch) if weights == "imagenet" else Path(weights)
     state = _read(path)
+    state.pop(CLASS_WEIGHTS, None)
     try:
         return from_state_dict(state, params, batch_stats)
     except UserError as error:

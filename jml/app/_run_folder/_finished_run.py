@@ -10,13 +10,12 @@ import numpy as np
 from jml._loss_specs import SPECS
 from jml._names import quoted
 from jml._optional import need
+from jml._run_files import CONFIG, WEIGHTS
 from jml.app._config import Config, by_present_names
 from jml.errors import UserError, reason_of
 from jml.models import Model, create
 
-# The weights at the last evaluation, and at that with the highest Recall@1.
-WEIGHTS = {"last": "weights.safetensors", "best": "best.safetensors"}
-# Beside each of these files, that of the loss's class weights; and their name in it.
+# Beside each file of weights, that of the loss's class weights; and their name in it.
 CLASS_WEIGHTS = {
     WEIGHTS["last"]: "class_weights.safetensors",
     WEIGHTS["best"]: "best_class_weights.safetensors",
@@ -26,7 +25,7 @@ TENSOR = "class_weights"
 
 def read_config(folder: Path) -> Config:
     """Returns the configuration of a run; raises a UserError if there is none."""
-    path = folder / "config.json"
+    path = folder / CONFIG
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         return Config(**by_present_names(saved))

@@ -20,6 +20,11 @@ from ._sample_range import kind_of_tiff, samples_of, to_levels
 class BadImageError(UserError):
     """An image that cannot be read."""
 
+    def __init__(self, message: str, reason: str = "") -> None:
+        """Takes the line for the user, and the part of it that says why."""
+        super().__init__(message)
+        self.reason = reason
+
 
 @cache
 def readable_extensions() -> frozenset[str]:
@@ -97,7 +102,8 @@ def decode_square(source: ImageSource, side: int) -> Square:
         reason = " ".join(text.split()) or type(error).__name__
     raise BadImageError(
         f"`listing`: cannot read the image {quoted(source.name)}: {reason}; fix or"
-        " remove it, or pass `skip_bad=True`."
+        " remove it, or pass `skip_bad=True`.",
+        reason,
     )
 
 
