@@ -5,6 +5,7 @@ A script, because a process with JAX's threads should not fork.
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from jml.errors import UserError
@@ -39,6 +40,8 @@ def in_child(do, *arguments):
         try:
             do(*arguments)
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

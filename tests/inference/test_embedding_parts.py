@@ -86,7 +86,7 @@ def test_shards_need_no_coordinator(tmp_path):
     ]
     begun = [parts.begin() for parts in shards]
     for i in (2, 0, 1):
-        with pytest.raises(UserError, match="shards are not whole|no .parquet file"):
+        with pytest.raises(UserError, match=r"shards are not whole|no .parquet file"):
             read_embeddings(path)
         fill(shards[i], begun[i])
         assert make(path, shard=i, shards=3, size=2).begin() == []
@@ -179,9 +179,9 @@ def test_where_no_image_can_be_read_there_is_no_file(tmp_path):
 
 
 def test_mistakes_are_refused(tmp_path):
-    with pytest.raises(UserError, match="neither .parquet nor .npy"):
+    with pytest.raises(UserError, match=r"neither .parquet nor .npy"):
         make(tmp_path / "x.txt")
-    with pytest.raises(UserError, match="must end in .parquet where it is a folder"):
+    with pytest.raises(UserError, match=r"must end in .parquet where it is a folder"):
         make(tmp_path / "x.npy", shards=2)
     with pytest.raises(ValueError, match="`shards` must be an integer from 4"):
         make(tmp_path / "x.parquet", shard=3, shards=2)
@@ -191,7 +191,7 @@ def test_mistakes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not of this part"):
         parts.write(parts.begin()[0], VECTORS[:3], {9: "a"})
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="`path`: cannot write .*file"):
+    with pytest.raises(UserError, match=r"`path`: cannot write .*file"):
         make(tmp_path / "file" / "x.parquet").begin()
 
 

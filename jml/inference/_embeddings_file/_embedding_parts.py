@@ -103,19 +103,19 @@ class EmbeddingParts:
                 written.
         """
         folder, first = self._folder, self._folder.first
-        self._begun = False
-        if not folder.stays and not overwrite:
-            if self._is_whole():
-                folder.remove()
-                return []
-            if self._format.is_there(self.path):
+        facts = {"images": first.images, "listing": first.listing, "size": first.size}
+        manifest = manifest_of(self._model, **facts, shards=first.shards)
+        self._begun = folder.stays or overwrite or not self._is_whole()
+        if not self._begun:
+            folder.remove()
+            return []
+        if not folder.stays and not overwrite and self._format.is_there(self.path):
+            # Of three files, those of a killed process are replaced.
+            if self._format.is_whole(self.path) or not folder.is_of(manifest):
                 raise UserError(
                     f"`path`: {quoted(self.path)} exists; choose another, or pass"
                     " `overwrite=True`."
                 )
-        self._begun = True
-        facts = {"images": first.images, "listing": first.listing, "size": first.size}
-        manifest = manifest_of(self._model, **facts, shards=first.shards)
         folder.open(manifest, overwrite=overwrite)
         missing = [part for part in folder.parts() if folder.table(part) is None]
         if folder.stays and overwrite and not missing:

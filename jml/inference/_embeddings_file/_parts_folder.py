@@ -41,6 +41,10 @@ class PartsFolder:
         """All parts of the shard."""
         return [self.first._replace(number=i) for i in range(self.first.of_shard())]
 
+    def is_of(self, manifest: dict[str, Any]) -> bool:
+        """Whether the folder is there, and of this manifest."""
+        return differences(self._manifest, manifest) == []
+
     def open(self, manifest: dict[str, Any], *, overwrite: bool) -> None:
         """Makes the folder, or goes on with one of the same manifest.
 
