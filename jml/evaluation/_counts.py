@@ -14,6 +14,7 @@ def count_relevant(
     labels: Int[Array | np.ndarray, " n"],
     gallery_labels: Int[Array | np.ndarray, " m"] | None = None,
     *,
+    self_index: Int[Array | np.ndarray, " n"] | None = None,
     ids: Int[Array | np.ndarray, " n"] | None = None,
     gallery_ids: Int[Array | np.ndarray, " m"] | None = None,
     groups: Int[Array | np.ndarray, " n"] | None = None,
@@ -25,6 +26,7 @@ def count_relevant(
         labels: class of each query.
         gallery_labels: class of each gallery item; None where the queries are searched
             for among themselves.
+        self_index: where in the gallery each query itself is, as in ``evaluate``.
         ids: which item each query is, as in ``evaluate``.
         gallery_ids: which item each gallery item is.
         groups: group of each query, as in ``evaluate``.
@@ -42,7 +44,7 @@ def count_relevant(
     """
     arguments = ids, gallery_ids, groups, gallery_groups
     classes, gallery_classes, excluded = _checked(
-        "count_relevant", labels, gallery_labels, None, *arguments
+        "count_relevant", labels, gallery_labels, self_index, *arguments
     )
     sizes = np.bincount(gallery_classes, minlength=classes.max() + 1)
     return sizes[classes] - excluded.count_within(classes, gallery_classes)

@@ -6,9 +6,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jml._value_checks import check_functions, check_integer, check_path, check_type
-from jml.evaluation import Evaluation, count_neighbours, nearest_neighbours
+from jml.evaluation import (
+    Evaluation,
+    count_neighbours,
+    count_relevant,
+    nearest_neighbours,
+)
 
-NEIGHBOURS = 8  # shown for each query
+NEIGHBOURS = 10  # searched for each query
+SHOWN = 8  # of these, beside a query
 MAX_QUERIES = 6000  # that are searched for
 MAX_IMAGES = 6000  # that the page holds
 MAX_POINTS = 2000  # of the map: t-SNE takes a second or two for them
@@ -37,6 +43,7 @@ class SearchResults(NamedTuple):
     neighbours: Int[np.ndarray, "q k"]  # the nearest first
     right: Bool[np.ndarray, "q k"]  # whether they are of the query's class
     precision: Float[np.ndarray, " q"]  # average precision of the query
+    relevant: Int[np.ndarray, " q"]  # items of the query's class that it could find
 
 
 def check_report(folder: Any, query: Any, evaluation: Any, seed: Any, notify: Any):
@@ -82,6 +89,7 @@ def search_neighbours(
         excluded |= {"gallery_ids": gallery.ids, "gallery_labels": gallery.labels}
         if query.groups is not None:
             excluded |= {"gallery_groups": gallery.groups}
+    relevant = count_relevant(**excluded)[measured]
     fewest = count_neighbours(**excluded)[measured].min()
     neighbours, _ = nearest_neighbours(
         query.embeddings,
@@ -96,7 +104,7 @@ def search_neighbours(
     if gallery is not None:
         neighbours = neighbours + len(query.labels)
     precision = evaluation.per_query["map"][measured]
-    return SearchResults(measured, neighbours, right, precision)
+    return SearchResults(measured, neighbours, right, precision, relevant)
 
 
 def choose_shown(
@@ -106,10 +114,11 @@ def choose_shown(
 
     Otherwise the best and the worst queries, then one query of each class in turn.
     """
-    images = np.unique([*results.queries, *results.neighbours.ravel()])
+    near = results.neighbours[:, :SHOWN]
+    images = np.unique([*results.queries, *near.ravel()])
     if len(images) <= MAX_IMAGES:
         return np.arange(len(results.queries))
-    room = (MAX_IMAGES - MAX_POINTS) // (1 + results.neighbours.shape[1])
+    room = (MAX_IMAGES - MAX_POINTS) // (1 + near.shape[1])
     by_precision = np.argsort(results.precision, kind="stable")
     ends = room // 4
     first = np.concatenate([by_precision[:ends], by_precision[::-1][:ends]])

@@ -6,15 +6,15 @@ from typing import Any
 from unicodedata import normalize
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jml._names import shown
 from jml.evaluation import Evaluation
 
-from ._contents import Confusion, SearchResults
+from ._contents import SHOWN, Confusion, EmbeddedImages, SearchResults
 from ._embedding_map import Map
+from ._suspicious import Suspicious
 
-CURVE = 400  # points of a curve, about one a pixel
 MEANINGS = {
     "recall@": "queries with an item of their class among the first {k}",
     "map": "mean average precision over the whole ranking",
@@ -33,6 +33,7 @@ def item_table(
     results: SearchResults,
     shown: Int[np.ndarray, " s"],
     confused: Sequence[Confusion],
+    doubtful: Sequence[Suspicious],
     mapped: Int[np.ndarray, " p"],
     classes: Int[np.ndarray, " n"],
     queries: int,
@@ -43,7 +44,8 @@ def item_table(
     `add_map` adds them.
     """
     examples = [item for pair in confused for item in pair.example]
-    near, rows = results.neighbours[shown], results.queries
+    examples += [item for one in doubtful for item in (one.item, *one.neighbours)]
+    near, rows = results.neighbours[shown, :SHOWN], results.queries
     used = [rows[shown], near.ravel(), np.array(examples, int), rows[mapped]]
     items = np.unique(np.concatenate(used))
 
@@ -60,7 +62,7 @@ def item_table(
             "item": place(rows[shown]),
             "precision": results.precision[shown].tolist(),
             "neighbours": place(near),
-            "right": results.right[shown].astype(int).tolist(),
+            "right": results.right[shown, :SHOWN].astype(int).tolist(),
         },
         "map": {
             "method": "",
@@ -76,6 +78,17 @@ def item_table(
                 "example": place(pair.example),
             }
             for pair in confused
+        ],
+        "suspicious": [
+            {
+                "item": place(one.item),
+                "neighbours": place(one.neighbours),
+                "right": (classes[[*one.neighbours]] == classes[one.item]).tolist(),
+                "same": one.same,
+                "other": one.other,
+                "others": one.others,
+            }
+            for one in doubtful
         ],
     }
     return data, items
@@ -145,35 +158,26 @@ def unique_names(labels: Sequence[int], names: Mapping[int, str]) -> list[str]:
     return lines
 
 
-def cmc_points(cmc: Float[np.ndarray, " k"]) -> list[tuple[int, float]]:
-    """Points of the CMC curve, evenly spaced on a logarithmic axis."""
-    size = len(cmc)
-    ranks = np.unique(np.geomspace(1, size, min(size, CURVE)).round().astype(int))
-    return [(int(k), float(cmc[k - 1])) for k in ranks]
-
-
-def readable(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The records whose numbers are finite numbers; a file may hold anything."""
-    return [
-        record
-        for record in records
-        if all(
-            isinstance(record[name], int | float) and np.isfinite(record[name])
-            for name in ("step", "loss", "recall@1")
-            if name in record
-        )
-    ]
-
-
-def training_curves(records: Sequence[Mapping[str, Any]]) -> dict[str, list]:
-    """Loss and Recall@1 over the steps, from the lines of a run's metrics.jsonl."""
-    losses = [(r["step"], r["loss"]) for r in records if "loss" in r]
-    chunks = np.array_split(np.array(losses), min(len(losses), CURVE) or 1)
-    recalls = [r for r in records if "recall@1" in r]
-    return {
-        "loss": [(int(c[-1, 0]), float(c[:, 1].mean())) for c in chunks if len(c)],
-        "recall": [(r["step"], r["recall@1"]) for r in recalls if "step" in r],
-        "baselines": [
-            (str(r["baseline"]), r["recall@1"]) for r in recalls if "baseline" in r
-        ],
-    }
+def facts(
+    query: EmbeddedImages,
+    gallery: EmbeddedImages | None,
+    evaluation: Evaluation,
+    metric: str,
+    shown: int,
+) -> list[tuple[str, str]]:
+    """What stands below the title: words, and the value before them."""
+    lines = [("queries", f"{evaluation.queries:,}")]
+    if gallery is not None:
+        lines.append(("gallery", f"{len(gallery.labels):,}"))
+    classes = len(evaluation.class_labels)
+    lines.append(("classes" if classes > 1 else "class", f"{classes:,}"))
+    lines.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
+    if evaluation.left_out:
+        what = "left out, without another item of their class"
+        lines.append((what, f"{evaluation.left_out:,}"))
+    if query.groups is not None:
+        excluded = "items of the query's class and group"
+        lines.append(("left out of each ranking", excluded))
+    if shown < evaluation.queries:
+        lines.append(("shown below", f"{shown:,} queries"))
+    return lines

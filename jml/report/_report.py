@@ -24,18 +24,18 @@ from ._contents import (
     confusions,
     search_neighbours,
 )
+from ._curves import cmc_points, readable, training_curves
 from ._embedding_map import Map, begin_map
 from ._page import render
 from ._page_data import (
     add_map,
     class_table,
-    cmc_points,
+    facts,
     item_table,
     metric_rows,
-    readable,
-    training_curves,
 )
 from ._plots import PLOTS, save_plots
+from ._suspicious import suspicious
 from ._thumbnails import sheets, thumbnails
 
 PAGE, FOLDER = "report.html", "report"
@@ -110,7 +110,10 @@ def write_report(
 
     notify("report: the page and the plots")
     confused, queries = confusions(results, classes), len(query.labels)
-    data, items = item_table(results, chosen, confused, drawn, classes, queries)
+    doubtful = suspicious(results, classes)
+    data, items = item_table(
+        results, chosen, confused, doubtful, drawn, classes, queries
+    )
     small, encoded = None, []
     with attempts.at("the images in the report"):
         small = thumbnails(sides, items)
@@ -118,7 +121,7 @@ def write_report(
     data |= _numbers(evaluation, records)
     data |= {
         "title": shown(title),
-        "facts": _facts(query, gallery, evaluation, metric, len(chosen)),
+        "facts": facts(query, gallery, evaluation, metric, len(chosen)),
         "classes": class_table(evaluation, distinct, class_names or {}),
         "reproduce": [(heading, shown(text)) for heading, text in reproduce.items()],
     }
@@ -172,28 +175,3 @@ def _numbers(
         "training": training_curves(records),
         "cmc": cmc_points(evaluation.cmc),
     }
-
-
-def _facts(
-    query: EmbeddedImages,
-    gallery: EmbeddedImages | None,
-    evaluation: Evaluation,
-    metric: str,
-    shown: int,
-) -> list[tuple[str, str]]:
-    """What stands below the title: words, and the value before them."""
-    facts = [("queries", f"{evaluation.queries:,}")]
-    if gallery is not None:
-        facts.append(("gallery", f"{len(gallery.labels):,}"))
-    classes = len(evaluation.class_labels)
-    facts.append(("classes" if classes > 1 else "class", f"{classes:,}"))
-    facts.append(("embedding", f"{query.embeddings.shape[1]} numbers, {metric}"))
-    if evaluation.left_out:
-        what = "left out, without another item of their class"
-        facts.append((what, f"{evaluation.left_out:,}"))
-    if query.groups is not None:
-        excluded = "items of the query's class and group"
-        facts.append(("left out of each ranking", excluded))
-    if shown < evaluation.queries:
-        facts.append(("shown below", f"{shown:,} queries"))
-    return facts

@@ -6,7 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jml.evaluation import evaluate, nearest_neighbours, recall_at_k
+from jml.evaluation import (
+    count_relevant,
+    evaluate,
+    nearest_neighbours,
+    recall_at_k,
+)
 
 from .cases import clusters, whole_rows
 
@@ -201,3 +206,19 @@ def test_evaluate_takes_tensors_of_pytorch(kind):
     labels, cameras = torch.from_numpy(labels), torch.from_numpy(cameras)
     found = evaluate(tensor, labels, groups=cameras, ks=(1,), **RETRIEVAL)
     assert found.metrics == plain
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_query_in_the_gallery_is_not_relevant_to_itself(grouped):
+    rng = np.random.default_rng(0)
+    others, their_groups = rng.integers(0, 4, 30), rng.integers(-1, 3, 30)
+    own = rng.permutation(30)[:12]
+    labels, groups = others[own], their_groups[own]
+    relevant = labels[:, None] == others
+    relevant[np.arange(12), own] = False
+    sides = {}
+    if grouped:
+        sides = {"groups": groups, "gallery_groups": their_groups}
+        relevant &= (groups[:, None] != their_groups) | (groups[:, None] < 0)
+    found = count_relevant(labels, others, self_index=own, **sides)
+    np.testing.assert_array_equal(found, relevant.sum(axis=1))

@@ -87,6 +87,12 @@ def test_a_visitor_uses_everything_on_the_page_of_the_report(visit, report):
     assert set(page.locator("#rows b").all_inner_texts()) == {NASTY}
     page.locator("#confusions button").first.click()
     assert page.locator("#rows li").count() == 15
+    doubtful = page.locator("#suspicious li")
+    assert doubtful.count() == 20
+    same, other = doubtful.first.locator(".words div").all_inner_texts()[1:]
+    assert same.startswith("0 of 10 nearest")
+    assert other.split()[1:2] == ["are"]
+    assert doubtful.first.locator(".item.wrong").count() == 10
     assert "python again.py" in page.locator("#reproduce").inner_text()
 
 
@@ -192,7 +198,7 @@ def test_training_curves_have_ticks_at_whole_steps_from_0(visit, report):
 def test_the_menu_of_the_page_is_whole_and_leads_below_itself(visit, report, width):
     page = visit(report, width=width)
     links = page.locator("nav a")
-    assert links.count() == 8
+    assert links.count() == 9
     for link in links.all():
         box = link.bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= width

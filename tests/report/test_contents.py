@@ -4,20 +4,16 @@ import numpy as np
 import pytest
 
 from jml.evaluation import evaluate
-from jml.report import _contents
+from jml.report import EmbeddedImages, _contents
 from jml.report._contents import (
     SearchResults,
     choose_shown,
     confusions,
     search_neighbours,
 )
-from jml.report._page_data import (
-    class_table,
-    cmc_points,
-    metric_rows,
-    readable,
-    training_curves,
-)
+from jml.report._curves import cmc_points, readable, training_curves
+from jml.report._page_data import class_table, metric_rows
+from jml.report._suspicious import suspicious
 
 from .page import data_of
 from .small import RECORDS, items, write
@@ -32,11 +28,13 @@ def test_the_report_searches_for_the_queries_that_were_measured(with_gallery):
     evaluation = evaluate(*query[:2], *(gallery[:2] if gallery else ()), clusterings=0)
     results = search_neighbours(query, gallery, evaluation, metric="euclidean", seed=0)
     assert results.queries.tolist() == [i for i in range(40) if i != 3]
+    same = (searched.labels == query.labels[results.queries, None]).sum(axis=1)
+    assert results.relevant.tolist() == (same - (not with_gallery)).tolist()
     for row, near, right in zip(*results[:3], strict=True):
         gaps = np.linalg.norm(searched.embeddings - query.embeddings[row], axis=1)
         if not with_gallery:
             gaps[row] = np.inf
-        order = np.argsort(gaps)[:8]
+        order = np.argsort(gaps)[:10]
         assert (near - 40 * with_gallery).tolist() == order.tolist()
         same = searched.labels[order] == query.labels[row]
         assert right.tolist() == same.tolist()
@@ -46,7 +44,7 @@ def made_up(n, k=2, seed=0):
     rng = np.random.default_rng(seed)
     near = rng.integers(0, n, (n, k))
     return SearchResults(
-        np.arange(n), near, np.zeros((n, k), bool), rng.uniform(size=n)
+        np.arange(n), near, np.zeros((n, k), bool), rng.uniform(size=n), np.full(n, k)
     )
 
 
@@ -69,12 +67,60 @@ def test_confusions_count_both_directions():
     labels = np.array([0, 0, 0, 1, 1, 2])
     near = np.array([[3], [1], [4], [0], [3], [5]])  # 0->1, right, 0->1, 1->0, right...
     results = SearchResults(
-        np.arange(6), near, labels[near] == labels[:, None], np.zeros(6)
+        np.arange(6), near, labels[near] == labels[:, None], np.zeros(6), np.ones(6)
     )
     (pair,) = confusions(results, labels)
     assert pair == ((0, 1), 3, 5, (0, 3))
     nothing = results._replace(neighbours=np.array([[1], [0], [1], [4], [3], [5]]))
     assert confusions(nothing, labels) == []
+
+
+def test_items_whose_neighbours_have_another_label_come_first():
+    query = items(120, 6)
+    centres = np.random.default_rng(9).normal(size=(6, 8))
+    query = query._replace(embeddings=centres[query.labels] + query.embeddings / 99)
+    wrong = [7, 70]  # one of each of two classes
+    classes, true = query.labels.copy(), query.labels[wrong]
+    classes[wrong] = (true + 1) % 6
+    query = query._replace(labels=classes)
+    evaluation = evaluate(*query[:2], clusterings=0)
+    results = search_neighbours(query, None, evaluation, metric="euclidean", seed=0)
+    found = suspicious(results, classes)
+    assert {one.item for one in found} == set(wrong)
+    for one in found:
+        assert (one.same, one.others, len(one.neighbours)) == (0, 10, 10)
+        assert one.other == true[wrong.index(one.item)]
+
+
+def test_the_share_of_a_small_class_is_that_of_as_many_neighbours():
+    # A class of three among many others: its items have no more than two to find.
+    labels = np.r_[[0, 0, 0], np.full(20, 1)]
+    x = np.r_[[[0.0], [1], [2]], 9 + np.arange(20.0)[:, None]]
+    query = EmbeddedImages(x, labels)
+    evaluation = evaluate(x, labels, clusterings=0)
+    results = search_neighbours(query, None, evaluation, metric="euclidean", seed=0)
+    assert suspicious(results, labels) == []
+    labels[3] = 0  # the first of the others: now a wrong label
+    evaluation = evaluate(x, labels, clusterings=0)
+    results = search_neighbours(query, None, evaluation, metric="euclidean", seed=0)
+    (one,) = suspicious(results, labels)
+    assert one == (3, (4, 5, 6), 0, 1, 3)
+
+
+def test_suspicious_items_come_by_their_share_and_are_not_too_many():
+    results, labels = made_up(200, k=10), np.repeat(np.arange(10), 20)
+    right = labels[results.neighbours] == labels[:, None]
+    results = results._replace(right=right, relevant=np.full(200, 19))
+    found = suspicious(results, labels)
+    assert len(found) == 24
+    keys = [(one.same, results.precision[one.item]) for one in found]
+    share = right.sum(axis=1)
+    expected = sorted(zip(share.tolist(), results.precision.tolist(), strict=True))
+    assert keys == expected[:24]
+    for one in found:
+        counts = np.bincount(labels[list(one.neighbours)], minlength=10)
+        counts[labels[one.item]] = 0
+        assert counts[one.other] == counts.max() == one.others
 
 
 def test_tables_of_the_report_hold_the_evaluation():

@@ -41,6 +41,15 @@ function showConfusions(showClass) {
   ])));
 }
 
+function showSuspicious() {
+  section("suspicious").hidden = !data.suspicious.length;
+  section("suspicious").querySelector("ol").append(...data.suspicious.map(({ item, neighbours, right, same, other, others }) => neighbourRow(data, item, [
+    itemWords(data, item).slice(className(data, item).length + 2),
+    `${same} of ${neighbours.length} nearest have its label`,
+    `${others} ${others === 1 ? "is" : "are"} ${data.classes.name[other]}`,
+  ], neighbours, right)));
+}
+
 function showClasses(showClass) {
   const { name, queries, recall, map } = data.classes;
   const columns = [["Class", name], ["Queries", queries], ["Recall@1", recall], ["MAP", map]];
@@ -102,6 +111,7 @@ const [showClass, isChosen] = showQueries(data);
 const repaint = showMap(data, isChosen);
 section("class").addEventListener("input", repaint);
 showConfusions(showClass);
+showSuspicious();
 showClasses(showClass);
 section("reproduce").querySelector("div").append(...data.reproduce.flatMap(([name, text]) => [make("div", "note", name), make("pre", "", text)]));
 document.querySelector("nav").append(...[...document.querySelectorAll("main > section:not([hidden])")].map((part) => Object.assign(make("a", "", part.dataset.nav), { href: `#${part.id}` })));

@@ -24,6 +24,18 @@ function itemWords(data, item) {
   return `${className(data, item)}, ${where} ${data.items.number[item]}`;
 }
 
+// An item with words beside it, and in the same line its neighbours, right or wrong.
+function neighbourRow(data, item, words, neighbours, right) {
+  const near = neighbours.map((neighbour, i) => {
+    const element = make("div", right[i] ? "item right" : "item wrong", thumbnail(data, neighbour));
+    element.append(make("span", "mark", right[i] ? "✓" : "✗"));
+    element.title = `${i + 1}: ${itemWords(data, neighbour)}`;
+    return element;
+  });
+  const head = [make("b", "", className(data, item)), ...words.map((text) => make("div", "", text))];
+  return make("li", "", [make("div", "query", [thumbnail(data, item), make("div", "words", head)]), make("div", "near", near)]);
+}
+
 const PAGE = 20;
 
 // Shows the list of queries, and lets the reader select from it. Returns a function that
@@ -38,17 +50,8 @@ function showQueries(data) {
   let selection = [], shown = 0, fits;
 
   function row(query) {
-    const words = make("div", "words", [
-      make("b", "", className(data, item[query])),
-      document.createTextNode(`query ${count(data.items.number[item[query]])} · AP ${percent(precision[query])}`),
-    ]);
-    const near = neighbours[query].map((neighbour, i) => {
-      const element = make("div", right[query][i] ? "item right" : "item wrong", thumbnail(data, neighbour));
-      element.append(make("span", "mark", right[query][i] ? "✓" : "✗"));
-      element.title = `${i + 1}: ${itemWords(data, neighbour)}`;
-      return element;
-    });
-    return make("li", "", [make("div", "query", [thumbnail(data, item[query]), words]), make("div", "near", near)]);
+    const words = `query ${count(data.items.number[item[query]])} · AP ${percent(precision[query])}`;
+    return neighbourRow(data, item[query], [words], neighbours[query], right[query]);
   }
 
   function showMore() {
