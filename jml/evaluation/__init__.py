@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     )
     from ._counts import count_neighbours as count_neighbours
     from ._counts import count_relevant as count_relevant
+    from ._duplicates import Duplicates as Duplicates
+    from ._duplicates import find_duplicates as find_duplicates
     from ._evaluate import evaluate as evaluate
     from ._evaluation import Evaluation as Evaluation
     from ._near_pairs import NearPairs as NearPairs
@@ -31,6 +33,7 @@ import_on_first_use(
     __name__,
     {
         "Clustering": "_clustering",
+        "Duplicates": "_duplicates",
         "Evaluation": "_evaluation",
         "NearPairs": "_near_pairs",
         "Neighbours": "_neighbours",
@@ -40,6 +43,7 @@ import_on_first_use(
         "count_neighbours": "_counts",
         "count_relevant": "_counts",
         "evaluate": "_evaluate",
+        "find_duplicates": "_duplicates",
         "kmeans": "_clustering",
         "near_pairs": "_near_pairs",
         "nearest_neighbours": "_neighbours",
