@@ -1,12 +1,9 @@
 """Evaluates the network of a run, and writes its report anew."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from jml._names import quoted
-from jml.app._run_folder import load_model, read_config, read_records
-from jml.errors import UserError
+from jml.app._run_folder import load_model, read_moved_config, read_records
 from jml.evaluation import Evaluation
 
 from ._compile_ahead import Ahead
@@ -42,14 +39,7 @@ def evaluate_run(
     Raises:
         UserError: the folder holds no finished run, or its data set is not there.
     """
-    config = read_config(folder)
-    if dataroot is not None:
-        if config.dataset == "glyphs":
-            raise UserError(
-                f"--dataroot: {quoted(dataroot)} is not used, as the run is of drawn"
-                " characters; leave it out."
-            )
-        config = replace(config, dataroot=dataroot)
+    config = read_moved_config(folder, dataroot)
     graphdef, params, batch_stats = load_model(folder, config)
     notify("loading the images")
     ahead, listing = Ahead(notify), list_images(config)

@@ -6,6 +6,7 @@ from ._finished_run import WEIGHTS as WEIGHTS
 from ._finished_run import load_class_weights as load_class_weights
 from ._finished_run import load_model as load_model
 from ._finished_run import read_config as read_config
+from ._finished_run import read_moved_config as read_moved_config
 from ._finished_run import read_records as read_records
 from ._run_folder import RunFolder as RunFolder
 
@@ -17,5 +18,6 @@ __all__ = [
     "load_class_weights",
     "load_model",
     "read_config",
+    "read_moved_config",
     "read_records",
 ]

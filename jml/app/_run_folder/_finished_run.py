@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,24 @@ def read_config(folder: Path) -> Config:
         raise UserError(
             f"{quoted(path)} is not the configuration of a run of this version: {error}"
         ) from None
+
+
+def read_moved_config(folder: Path, dataroot: str | None) -> Config:
+    """Returns the configuration of a run whose data set may have moved.
+
+    Args:
+        folder: folder of the run.
+        dataroot: where the data set is now; None if it is where it was.
+    """
+    config = read_config(folder)
+    if dataroot is None:
+        return config
+    if config.dataset == "glyphs":
+        raise UserError(
+            f"--dataroot: {quoted(dataroot)} is not used, as the run is of drawn"
+            " characters; leave it out."
+        )
+    return replace(config, dataroot=dataroot)
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
