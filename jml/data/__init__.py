@@ -18,9 +18,11 @@ from ._read_image import read_image as read_image
 from ._sampler import cub_batch as cub_batch
 from ._sampler import in_shop_batch as in_shop_batch
 from ._sampler import pk_batch as pk_batch
+from ._sources import ImageFiles as ImageFiles
 from ._sources import cars196 as cars196
 from ._sources import cub200 as cub200
 from ._sources import folder as folder
+from ._sources import image_files as image_files
 from ._sources import in_shop as in_shop
 from ._sources import sop as sop
 from ._sources import table as table
@@ -34,6 +36,7 @@ from ._types import Split as Split
 __all__ = [
     "BadImageError",
     "Dataset",
+    "ImageFiles",
     "ImageSource",
     "Images",
     "Listing",
@@ -46,6 +49,7 @@ __all__ = [
     "decode",
     "folder",
     "glyphs",
+    "image_files",
     "in_shop",
     "in_shop_batch",
     "pk_batch",
