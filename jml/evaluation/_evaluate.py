@@ -33,6 +33,7 @@ def evaluate(
     gallery_ids: Int[Array | np.ndarray, " m"] | None = None,
     groups: Int[Array | np.ndarray, " n"] | None = None,
     gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
+    spread: bool = False,
     clusterings: int | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
@@ -101,6 +102,10 @@ def evaluate(
             relevant nor ranked, as in Market-1501's protocol. A negative group equals
             no other.
         gallery_groups: group of each gallery item.
+        spread: whether the processes of ``jax.distributed`` share the gallery. Each
+            passes its part, with its labels, ids and groups, and the same queries;
+            without a gallery, its part of the items. All get the result of the parts
+            one after another, as one process would.
         clusterings: how many times k-means runs; 0 for no nmi and ami. The default is
             5, or 0 where one iteration takes over 2e10 multiplications: all of them
             would take hours for the classes of Stanford Online Products on a few cores.
@@ -147,6 +152,7 @@ def evaluate(
         gallery_ids=gallery_ids,
         groups=groups,
         gallery_groups=gallery_groups,
+        spread=spread,
     )
     if clusterings is None:
         clusterings = default_clusterings(search)

@@ -25,8 +25,10 @@ def to_numpy(value: Any) -> np.ndarray:
         return value.float().numpy()
 
 
-def checked_embeddings(name: str, argument: str, x: Any) -> Float[np.ndarray, "n d"]:
-    """Returns the embeddings in float32 or float64.
+def checked_embeddings(
+    name: str, argument: str, x: Any, *, least: int = 1
+) -> Float[np.ndarray, "n d"]:
+    """Returns the embeddings, `least` rows or more, in float32 or float64.
 
     Raises:
         ValueError: they are not floating [n, d], or hold NaN or infinity. The message
@@ -39,7 +41,7 @@ def checked_embeddings(name: str, argument: str, x: Any) -> Float[np.ndarray, "n
         raise ValueError(
             f"{name}: `{argument}` must be floating [n, d], got {x.dtype} {x.shape}"
         )
-    if not len(x):
+    if len(x) < least:
         raise ValueError(f"{name}: `{argument}` must hold an item, got {x.shape}")
     x = x.astype(np.float64 if x.dtype == np.float64 else np.float32, copy=False)
     broken = np.flatnonzero(~np.isfinite(x).all(axis=1))

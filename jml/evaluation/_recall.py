@@ -21,6 +21,7 @@ def recall_at_k(
     gallery_ids: Int[Array | np.ndarray, " m"] | None = None,
     groups: Int[Array | np.ndarray, " n"] | None = None,
     gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
+    spread: bool = False,
 ) -> dict[int, float]:
     """Recall@k alone: ``evaluate``'s value, but faster where classes are large.
 
@@ -35,6 +36,7 @@ def recall_at_k(
         gallery_ids: which item each gallery item is.
         groups: group of each query, as in ``evaluate``.
         gallery_groups: group of each gallery item.
+        spread: whether processes share the gallery, as in ``evaluate``.
 
     Returns:
         A fraction from 0 to 1 for each k, in the order of `ks`.
@@ -58,6 +60,7 @@ def recall_at_k(
         gallery_ids=gallery_ids,
         groups=groups,
         gallery_groups=gallery_groups,
+        spread=spread,
     )
     checked = checked_ks(name, "ks", ks, search)
     parts = [

@@ -32,17 +32,22 @@ def retrieval_metrics(
     near = ranks < relevant[:, None]
     metrics = {f"recall@{k}": (ranks[:, 0] < k).astype(float) for k in ks}
     metrics["precision@1"] = (ranks[:, 0] < 1).astype(float)
-    metrics["map"] = precision.sum(axis=1) / relevant
-    metrics["map@r"] = np.sum(precision * near, axis=1) / relevant
+    metrics["map"] = _sums(precision) / relevant
+    metrics["map@r"] = _sums(precision * near) / relevant
     metrics["r_precision"] = near.sum(axis=1) / relevant
     metrics["mrr"] = 1 / (ranks[:, 0] + 1.0)
     for k in map_ks:
         hits = valid & (ranks < k)
-        total = np.sum(precision * hits, axis=1)
+        total = _sums(precision * hits)
         divisors = np.minimum(relevant, k), relevant, np.maximum(hits.sum(axis=1), 1)
         for name, divisor in zip(MAP_DIVISORS, divisors, strict=True):
             metrics[f"{name}{k}"] = total / divisor
     return metrics
+
+
+def _sums(rows: Float[np.ndarray, "q r"]) -> Float[np.ndarray, " q"]:
+    """Sums each row in order: zeros that fill it up do not change the last digit."""
+    return np.cumsum(rows, axis=1)[:, -1]
 
 
 def bootstrap_intervals(

@@ -18,7 +18,8 @@ AT_ONCE = 2**28  # bytes of embeddings that all threads cluster together
 
 def default_clusterings(search: Search) -> int:
     """How often ``evaluate`` runs k-means by default: never where it takes hours."""
-    work = search.vectors.x.size * len(np.unique(search.classes))
+    size = search.vectors.x.shape[1] * len(search.classes)
+    work = size * len(np.unique(search.classes))
     return CLUSTERINGS if work <= CLUSTERING_WORK else 0
 
 
@@ -30,8 +31,7 @@ def clustering_scores(
     On a CPU, k-means keeps one core busy. So as many seeds are clustered at once as
     there are cores, or fewer where the embeddings are large: each has copies of them.
     """
-    classes, vectors = len(np.unique(search.classes)), search.vectors
-    x = vectors.rows(0, slice(None)).astype(vectors.x.dtype)
+    classes, x = len(np.unique(search.classes)), search.vectors.queries()
 
     def score(seed: int) -> tuple[float, float]:
         clusters = kmeans(x, classes, seed=seed).clusters

@@ -8,16 +8,17 @@ from jaxtyping import Bool
 from jaxtyping import Integer as Int
 
 from ._close import collect_near, find_close, most_others, settle
-from ._layout import in_blocks, make_queries, relevant_places
-from ._level import Level
+from ._layout import in_blocks, make_queries
+from ._level import Level, Targets
 from ._sweeps import Progress, count_before, key_targets
 
 
 def ranks_by_counting(
     level: Level,
     queries: Int[np.ndarray, " q"],
+    targets: Targets,
     tile: int,
-    targets: int,
+    room: int,
     progress: Progress | None,
 ) -> tuple[Int[np.ndarray, "q r"], Bool[np.ndarray, " q"]]:
     """Ranks the targets of some queries.
@@ -25,8 +26,9 @@ def ranks_by_counting(
     Args:
         level: the search.
         queries: which queries; with `progress`, all items of the sorted gallery.
+        targets: their relevant items.
         tile: rows of a tile.
-        targets: room for the targets of a query.
+        room: for the targets of a query.
         progress: None unless each tile is to serve its rows and its columns; then it
             wraps the loop over tiles.
 
@@ -34,34 +36,35 @@ def ranks_by_counting(
         The ranks, the size of the gallery where there is no target; and for which
         queries they are not known, because float32 products cannot order them.
     """
-    search, layout, size = level.search, level.layout, len(level.layout.order)
-    symmetric = progress is not None
+    search, symmetric = level.search, progress is not None
+    combined = search.vectors.combined
     x = level.gallery.y if symmetric else in_blocks(level.products.x[queries], tile, 0)
     blocks = make_queries(search.excluded, x, queries)
     blocks = jax.device_put(blocks, NamedSharding(level.mesh, P()))
-    places = relevant_places(search, layout, queries)
-    valid, items = places >= 0, layout.order[places]
-    keys = key_targets(blocks, level.gallery, places, targets, level.mesh, symmetric)
+    items, places, valid = targets
+    keys = key_targets(blocks, level.gallery, places, room, level.mesh, symmetric)
+    keys = combined(np.maximum, keys)
     close = find_close(
         level.products, queries, keys, valid, nearest_only=level.nearest_only
     )
     far = valid & ~close.inside
     if level.nearest_only:
-        far &= _only_nearest(keys, items, valid) & ~close.any[:, None]
+        far &= only_nearest(keys, items, valid) & ~close.any[:, None]
     counts, near = count_before(
-        blocks, level.gallery, keys, items, far, close, targets, level.mesh, progress
+        blocks, level.gallery, keys, items, far, close, room, level.mesh, progress
     )
-    ranks = np.where(far, counts, size)
-    rows, slots = np.nonzero(close.inside)
+    ranks = np.where(far, combined(np.add, counts), level.size)
+    rows, slots = np.nonzero(close.inside & (places >= 0))
     np.subtract.at(near, (rows, places[rows, slots] // level.part_rows), 1)
 
     def find(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         parts, part_rows = (near > 0) & rows[:, None], level.part_rows
         return collect_near(
-            level.products, layout.order, queries, close, parts, part_rows
+            level.products, level.order, queries, close, parts, part_rows
         )
 
-    others, most = near.sum(axis=1), most_others(level.products)
+    others = combined(np.add, near.sum(axis=1))
+    most = most_others(level.products)
     unsettled = settle(
         search, queries, items, close, ranks, close.inside, others, find, most=most
     )
@@ -70,7 +73,7 @@ def ranks_by_counting(
     return ranks, unsettled
 
 
-def _only_nearest(
+def only_nearest(
     keys: Int[np.ndarray, "q r"],
     items: Int[np.ndarray, "q r"],
     valid: Bool[np.ndarray, "q r"],

@@ -7,45 +7,51 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Bool
 from jaxtyping import Integer as Int
 
+from ._by_counting import only_nearest
 from ._close import find_close, most_others, settle
-from ._layout import in_blocks, make_queries, relevant_places
-from ._level import Level
-from ._sorting import nearest_rank, ranks_by_sorting
+from ._layout import in_blocks, make_queries
+from ._level import Level, Targets
+from ._sorting import count_in_rows, nearest_rank, ranks_by_sorting
+from ._spread_vectors import SpreadVectors
 from ._tiles import rows_of_keys
 
 
 def ranks_by_rows(
-    level: Level, queries: Int[np.ndarray, " q"], tile: int
+    level: Level, queries: Int[np.ndarray, " q"], targets: Targets, tile: int
 ) -> tuple[Int[np.ndarray, "q r"], Bool[np.ndarray, " q"]]:
     """Ranks the targets of some queries; returns what ``ranks_by_counting`` does."""
-    search, layout = level.search, level.layout
-    keys = _rows(level, queries, tile)
-    places = relevant_places(search, layout, queries)
-    targets = np.take_along_axis(keys, np.maximum(places, 0), axis=1)
+    combined = level.search.vectors.combined
+    keys, places = _rows(level, queries, tile), targets.places
+    target_keys = np.take_along_axis(keys, np.maximum(places, 0), axis=1)
+    lowest = np.iinfo(keys.dtype).min  # of targets that another process holds
+    target_keys = combined(np.maximum, np.where(places >= 0, target_keys, lowest))
     close = find_close(
-        level.products, queries, targets, places >= 0, nearest_only=level.nearest_only
+        level.products,
+        queries,
+        target_keys,
+        targets.valid,
+        nearest_only=level.nearest_only,
     )
     items = np.asarray(level.gallery.item).ravel()
-    rank = nearest_rank if level.nearest_only else ranks_by_sorting
-    ranks = rank(keys, items, places, len(layout.order))
+    ranks = _ranks(level, keys, items, targets, target_keys)
 
     def find(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rows = np.flatnonzero(chosen)
         row, column = np.nonzero(keys[rows] <= close.keys[rows, None])
         return rows[row], items[column]
 
-    inside = close.inside.sum(axis=1)
-    others = -inside
+    inside, others = close.inside.sum(axis=1), np.zeros(len(keys), int)
     for row in np.flatnonzero(close.any):
-        others[row] += np.count_nonzero(keys[row] <= close.keys[row])
+        others[row] = np.count_nonzero(keys[row] <= close.keys[row])
+    others = combined(np.add, others) - inside
     if level.nearest_only:
         ranks = np.repeat(ranks, places.shape[1], axis=1)
     # These ranks ascend in each row, so those of targets within the limit stand first.
     slots = np.arange(ranks.shape[1]) < inside[:, None]
     unsettled = settle(
-        search,
+        level.search,
         queries,
-        layout.order[places],
+        targets.items,
         close,
         ranks,
         slots,
@@ -54,6 +60,26 @@ def ranks_by_rows(
         most=most_others(level.products),
     )
     return ranks[:, :1] if level.nearest_only else ranks, unsettled
+
+
+def _ranks(
+    level: Level,
+    keys: Int[np.ndarray, "q m"],
+    items: Int[np.ndarray, " m"],
+    targets: Targets,
+    target_keys: Int[np.ndarray, "q r"],
+) -> Int[np.ndarray, "q _"]:
+    """Ranks by these keys, ascending in each row; the nearest target's alone."""
+    if not isinstance(level.search.vectors, SpreadVectors):
+        rank = nearest_rank if level.nearest_only else ranks_by_sorting
+        return rank(keys, items, targets.places, level.size)
+    valid = targets.valid
+    if level.nearest_only:
+        valid = only_nearest(target_keys, targets.items, valid)
+    before = count_in_rows(keys, items, target_keys, targets.items)
+    before = level.search.vectors.combined(np.add, before)
+    ranks = np.sort(np.where(valid, before, level.size), axis=1)
+    return ranks[:, :1] if level.nearest_only else ranks
 
 
 def _rows(

@@ -167,16 +167,24 @@ def _rank_by_differences(
     known = search.classes[queries[rows]] == search.gallery_classes[items]
     known |= search.excluded.pairs(queries[rows], items)
     row, target = np.nonzero(inside)
+    keys = np.concatenate(
+        [
+            search.vectors.exact_keys(queries[rows[~known]], items[~known]),
+            search.vectors.exact_keys_of_all(queries[row], targets[row, target]),
+        ]
+    )
     rows = np.concatenate([rows[~known], row])
     items = np.concatenate([items[~known], targets[row, target]])
     is_target = np.arange(len(rows)) >= len(rows) - len(row)
-    keys = search.vectors.exact_keys(queries[rows], items)
     order = np.lexsort((items, keys, rows))
     rows, is_target = rows[order], is_target[order]
     start = np.searchsorted(rows, rows)
     targets_before = np.cumsum(is_target) - is_target
     targets_before -= targets_before[start]
-    others_before = np.arange(len(rows)) - start - targets_before
+    others_before = (np.arange(len(rows)) - start - targets_before)[is_target]
+    # All processes have the same targets, in one order, and count their other items.
+    others_before = search.vectors.combined(np.add, others_before)
     # Its own rounding lets `find` return items beyond the limit, which the sweep did
     # not count. They come last, so the sweep's count bounds the rank.
-    return (targets_before + np.minimum(others_before, others[rows]))[is_target]
+    at_most = others[rows[is_target]]
+    return targets_before[is_target] + np.minimum(others_before, at_most)

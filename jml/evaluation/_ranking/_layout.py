@@ -134,8 +134,11 @@ def padded_targets(most: int) -> int:
 
 
 def in_blocks(a: np.ndarray, tile: int, fill: float | int) -> Any:
-    """Cuts rows into blocks [b, tile, ...]; `fill` completes the last block."""
-    padding = [(0, -len(a) % tile)] + [(0, 0)] * (a.ndim - 1)
+    """Cuts rows into blocks [b, tile, ...]; `fill` completes the last block.
+
+    Of no rows there is a block, too: a process may have no part of a gallery.
+    """
+    padding = [(0, -len(a) % tile if len(a) else tile)] + [(0, 0)] * (a.ndim - 1)
     return np.pad(a, padding, constant_values=fill).reshape(-1, tile, *a.shape[1:])
 
 

@@ -8,8 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Bool
+from jaxtyping import Integer as Int
 
-from ._layout import PARTS, Gallery, SortedGallery, make_gallery, tile_rows
+from ._layout import (
+    PARTS,
+    Gallery,
+    SortedGallery,
+    make_gallery,
+    relevant_places,
+    tile_rows,
+)
 from ._search import Search
 from ._vectors import Products
 
@@ -22,11 +31,12 @@ class Level(NamedTuple):
     """
 
     search: Search
-    layout: SortedGallery
+    order: Int[np.ndarray, " m"]  # the sorted gallery, of it that this process holds
     products: Products
     gallery: Gallery
     mesh: Mesh
     columns: int  # of a tile
+    size: int  # of the whole gallery
     nearest_only: bool
 
     @property
@@ -35,16 +45,51 @@ class Level(NamedTuple):
         return -(-len(self.gallery.y) // PARTS) * self.columns
 
 
-def make_level(
-    search: Search, layout: SortedGallery, dtype: np.dtype, nearest_only: bool
+class Targets(NamedTuple):
+    """The relevant items of some queries."""
+
+    items: Int[np.ndarray, "q r"]  # indices in the gallery
+    places: Int[np.ndarray, "q r"]  # in the sorted gallery; -1 where there is no target
+    valid: Bool[np.ndarray, "q r"]
+
+
+def lay_out(
+    search: Search,
+    order: Int[np.ndarray, " m"],
+    products: Products,
+    size: int,
+    nearest_only: bool,
 ) -> Level:
-    """Prepares products in this dtype, and puts the gallery on the devices."""
-    mesh = mesh_of_search()
-    products = search.vectors.products(dtype)
-    columns = tile_rows(len(products.y))
-    gallery = make_gallery(search.excluded, products, layout.order, columns)
+    """Puts the sorted gallery, or the part in `order`, on the devices."""
+    mesh, columns = mesh_of_search(), tile_rows(size)
+    gallery = make_gallery(search.excluded, products, order, columns)
     gallery = jax.device_put(gallery, NamedSharding(mesh, P()))
-    return Level(search, layout, products, gallery, mesh, columns, nearest_only)
+    return Level(search, order, products, gallery, mesh, columns, size, nearest_only)
+
+
+class Whole(NamedTuple):
+    """A level that holds the whole gallery."""
+
+    search: Search
+    layout: SortedGallery
+    level: Level
+
+    def of_batch(
+        self, queries: Int[np.ndarray, " q"]
+    ) -> tuple[Level, Int[np.ndarray, " q"], Targets]:
+        """A level for these queries, which they are in it, and their targets."""
+        places = relevant_places(self.search, self.layout, queries)
+        targets = Targets(self.layout.order[places], places, places >= 0)
+        return self.level, queries, targets
+
+
+def make_whole(
+    search: Search, layout: SortedGallery, dtype: np.dtype, nearest_only: bool
+) -> Whole:
+    """Prepares products in this dtype, and puts the gallery on the devices."""
+    products, order = search.vectors.products(dtype), layout.order
+    level = lay_out(search, order, products, len(order), nearest_only)
+    return Whole(search, layout, level)
 
 
 def mesh_of_search() -> Mesh:

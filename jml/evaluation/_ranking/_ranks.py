@@ -25,8 +25,10 @@ from jaxtyping import Integer as Int
 from ._by_counting import ranks_by_counting
 from ._by_rows import ranks_by_rows
 from ._layout import SortedGallery, padded_rows, sort_by_class, tile_rows
-from ._level import Level, first_dtype, make_level, width
+from ._level import Whole, first_dtype, make_whole, width
+from ._part import Part, make_part
 from ._search import Search
+from ._spread_vectors import SpreadVectors
 from ._sweeps import Progress
 
 MAX_TARGETS = 2**25  # kept at once; with more, tiles serve their rows alone
@@ -56,25 +58,42 @@ def relevant_ranks(
         if len(queries):
             unsettled: list[np.ndarray] = []
             with width(dtype):
-                level = make_level(search, layout, dtype, nearest_only)
-            yield from _ranks_of_level(level, queries, unsettled, progress)
+                gallery = _make_gallery(search, layout, dtype, nearest_only)
+            yield from _ranks_of_level(gallery, queries, unsettled, progress)
             queries = np.concatenate([queries[:0], *unsettled])
 
 
+def _make_gallery(
+    search: Search, layout: SortedGallery, dtype: np.dtype, nearest_only: bool
+) -> Whole | Part:
+    if isinstance(search.vectors, SpreadVectors):
+        return make_part(search, layout, search.vectors, dtype, nearest_only)
+    return make_whole(search, layout, dtype, nearest_only)
+
+
 def _ranks_of_level(
-    level: Level, queries: np.ndarray, unsettled: list[np.ndarray], progress: Progress
+    gallery: Whole | Part,
+    queries: np.ndarray,
+    unsettled: list[np.ndarray],
+    progress: Progress,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields ranks; the queries that need wider floats are appended to `unsettled`."""
-    symmetric, batches = plan_batches(
-        level.search, level.layout, queries, level.mesh.size
-    )
-    for batch, tile, targets in batches if symmetric else progress(batches):
+    search, layout, level = gallery.search, gallery.layout, gallery.level
+    symmetric, batches = plan_batches(search, layout, queries, level.mesh.size)
+    if symmetric and isinstance(gallery, Part):  # tiles of the same size, in two parts
+        symmetric, (whole,) = False, batches
+        kept = whole.queries[np.isin(whole.queries, queries)]
+        batches = [b._replace(targets=whole.targets) for b in _cut(kept, whole.tile, 1)]
+    for batch, tile, room in batches if symmetric else progress(batches):
         with width(level.products.x.dtype):
-            if targets is None:
-                ranks, left = ranks_by_rows(level, batch, tile)
+            of_batch, rows, targets = gallery.of_batch(batch)
+            if room is None:
+                ranks, left = ranks_by_rows(of_batch, rows, targets, tile)
             else:
                 of_tiles = progress if symmetric else None
-                ranks, left = ranks_by_counting(level, batch, tile, targets, of_tiles)
+                ranks, left = ranks_by_counting(
+                    of_batch, rows, targets, tile, room, of_tiles
+                )
         if symmetric:
             keep = np.isin(batch, queries)
             batch, ranks, left = batch[keep], ranks[keep], left[keep]

@@ -12,6 +12,7 @@ from jml.evaluation._inputs import check_columns, checked_embeddings
 
 from ._excluded import Excluded, make_excluded
 from ._numbering import checked_classes
+from ._spread_search import gather_numbers, make_spread_vectors
 from ._vectors import Vectors
 
 
@@ -48,16 +49,33 @@ def make_search(
     gallery_ids: Int[Array | np.ndarray, " m"] | None = None,
     groups: Int[Array | np.ndarray, " n"] | None = None,
     gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
+    spread: bool = False,
 ) -> Search:
     """Checks the arguments of the public function `name`; raises its ValueErrors."""
-    vectors = make_vectors(name, embeddings, gallery, metric)
-    n, m = len(vectors.x), None if gallery is None else len(vectors.y)
     if (gallery is None) != (gallery_labels is None):
         raise ValueError(
             f"{name}: `gallery` and `gallery_labels` must be given together"
         )
+    if spread:
+        vectors = make_spread_vectors(name, embeddings, gallery, metric)
+        labels, ids, groups, gallery_labels, gallery_ids, gallery_groups = (
+            gather_numbers(
+                name,
+                vectors,
+                {"labels": labels, "ids": ids, "groups": groups},
+                {
+                    "gallery_labels": gallery_labels,
+                    "gallery_ids": gallery_ids,
+                    "gallery_groups": gallery_groups,
+                },
+                self_index,
+            )
+        )
+    else:
+        vectors = make_vectors(name, embeddings, gallery, metric)
+    n, m = vectors.sizes[0], None if gallery is None else vectors.sizes[1]
     if gallery is None and n < 2:
-        raise ValueError(f"{name}: needs two items at least, got 1")
+        raise ValueError(f"{name}: needs two items at least, got {n}")
     distinct, *classes = checked_classes(name, labels, gallery_labels, n, m)
     excluded = make_excluded(
         name,
@@ -91,14 +109,16 @@ def count_copies(search: Search) -> int:
     vectors, excluded = search.vectors, search.excluded
     query_hashes, item_hashes = (
         np.array(
-            [hash(row.tobytes()) for row in rows.astype(vectors.dtype, copy=False)]
+            [hash(row.tobytes()) for row in rows.astype(vectors.dtype, copy=False)],
+            np.int64,
         )
         for rows in (vectors.x, vectors.y)
     )
     order = np.argsort(item_hashes, kind="stable")
     low = np.searchsorted(item_hashes[order], query_hashes)
     high = np.searchsorted(item_hashes[order], query_hashes, side="right")
-    return sum(
-        not excluded.pairs(query, order[low[query] : high[query]]).all()
-        for query in np.flatnonzero(low < high)
-    )
+    copied = np.zeros(len(query_hashes), bool)
+    for query in np.flatnonzero(low < high):
+        items = vectors.start + order[low[query] : high[query]]
+        copied[query] = not excluded.pairs(query, items).all()
+    return int(np.count_nonzero(vectors.combined(np.logical_or, copied)))

@@ -66,6 +66,47 @@ def nearest_rank(
     return ranks
 
 
+def count_in_rows(
+    keys: Int[np.ndarray, "q m"],
+    items: Int[np.ndarray, " m"],
+    target_keys: Int[np.ndarray, "q r"],
+    targets: Int[np.ndarray, "q r"],
+) -> Int[np.ndarray, "q r"]:
+    """How many entries of each row come before targets that need not be among them.
+
+    Args:
+        keys: keys of a part of the gallery, for each query.
+        items: the gallery item of each column.
+        target_keys: the keys of the targets.
+        targets: their gallery items, counted as `items` are; they may be negative.
+    """
+    counts = np.empty(targets.shape, np.int32)
+
+    def work(at: int) -> None:
+        task = slice(at, at + ROWS)
+        for row, row_keys, row_targets, out in zip(
+            keys[task], target_keys[task], targets[task], counts[task], strict=True
+        ):
+            if row.dtype == np.int32:  # key and index in one number
+                both, sought = (
+                    (key.astype(np.int64) << 32) + item
+                    for key, item in ((row, items), (row_keys, row_targets))
+                )
+                out[:] = np.searchsorted(np.sort(both), sought)
+                continue
+            order = np.lexsort((items, row))
+            low = np.searchsorted(row[order], row_keys)
+            high = np.searchsorted(row[order], row_keys, side="right")
+            out[:] = low
+            for n in np.flatnonzero(low < high):
+                tied = items[order[low[n] : high[n]]]
+                out[n] += np.searchsorted(tied, row_targets[n])
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(work, range(0, len(keys), ROWS)))
+    return counts
+
+
 def _order_ties(
     row: Int[np.ndarray, " m"],
     sorted_row: Int[np.ndarray, " m"],

@@ -9,29 +9,16 @@ distance is computed from the difference of the two vectors.
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from ._products import Products as Products
+from ._products import error_bounds
+
 REACH = 20  # exponents up to which squares of float32 neither overflow nor vanish
 CHUNK = 2**22  # numbers that exist at once where pairs are subtracted
-# Relative difference below which products need not order two distances, by the size
-# in bytes of the products' dtype.
-TOLERANCE = {4: 1e-5, 8: 1e-7}
-
-
-class Products(NamedTuple):
-    """Centred rows for matrix products: d² = base_i + offsets_j - 2 x_i . y_j."""
-
-    x: Float[np.ndarray, "n d"]
-    y: Float[np.ndarray, "m d"]  # `x` itself where the queries are the gallery
-    offsets: Float[np.ndarray, " m"]
-    # In float64:
-    base: Float[np.ndarray, " n"]
-    close: Float[np.ndarray, " n"]  # products cannot order squared distances below it
-    slack: Float[np.ndarray, " n"]  # bounds the error of those squared distances
 
 
 class Vectors:
@@ -56,19 +43,46 @@ class Vectors:
         self.norms: list[np.ndarray] = []
         if metric == "cosine":
             for part in self.parts:
-                exponents = np.frexp(np.abs(part).max(axis=1, keepdims=True))[1]
+                exponents, norms = self.lengths(part)
                 self.exponents.append(exponents)
-                squares = [
-                    np.einsum("ij,ij->i", scaled, scaled)
-                    for scaled in _scaled_chunks(part, exponents)
-                ]
-                self.norms.append(np.sqrt(np.concatenate(squares))[:, None])
+                self.norms.append(norms)
         else:
-            largest = max(max(part.max(), -part.min()) for part in self.parts)
+            largest = max(
+                max(part.max(initial=0), -part.min(initial=0)) for part in self.parts
+            )
+            largest = self.combined(np.maximum, np.array(largest, np.float64))
             exponent = int(np.frexp(largest)[1])
             # Scaling by a power of two is exact: no order changes, and ties stay ties.
             self.exponent = exponent if abs(exponent) > REACH else 0
-        self.any_zeros = any((norms == 0).any() for norms in self.norms)
+        any_zeros = any((norms == 0).any() for norms in self.norms)
+        self.any_zeros = bool(self.combined(np.logical_or, np.array(any_zeros)))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many queries and gallery items there are."""
+        return len(self.x), len(self.y)
+
+    @property
+    def start(self) -> int:
+        """The index in the gallery of the first row of `y`."""
+        return 0
+
+    def combined(self, function: np.ufunc, array: np.ndarray) -> np.ndarray:
+        """An array over all processes, where they share the gallery."""
+        return array
+
+    def queries(self) -> Float[np.ndarray, "n d"]:
+        """All queries, scaled, in their dtype."""
+        return self.rows(0, slice(None)).astype(self.x.dtype)
+
+    def lengths(
+        self, rows: Float[np.ndarray, "n d"]
+    ) -> tuple[Int[np.ndarray, "n 1"], Float[np.ndarray, "n 1"]]:
+        """The scale of each row, as an exponent of 2, and its length divided by it."""
+        exponents = np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]
+        chunks = _scaled_chunks(rows, exponents)
+        squares = [np.einsum("ij,ij->i", scaled, scaled) for scaled in chunks]
+        return exponents, np.sqrt(np.concatenate([np.empty(0), *squares]))[:, None]
 
     def rows(self, part: int, at: Int[np.ndarray, " k"] | slice) -> np.ndarray:
         """Scaled rows of the queries (part 0) or the gallery (part -1) in float64."""
@@ -129,6 +143,15 @@ class Vectors:
         bits = bits if self.dtype == np.float64 else bits >> 29
         return bits if place is None else bits[place]
 
+    def exact_keys_of_all(
+        self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
+    ) -> Int[np.ndarray, " k"]:
+        """``exact_keys``, of items that other processes may hold, too.
+
+        Items are counted from the first of this process.
+        """
+        return self.exact_keys(queries, items)
+
     @cached_property
     def representatives(self) -> Int[np.ndarray, " m"]:
         """For each gallery item the first item that equals it."""
@@ -145,43 +168,29 @@ class Vectors:
         if self.any_zeros:  # rows of zeros must stay zero: all items tie to them
             return np.zeros(self.x.shape[1])
         # The median of an odd number of rows is one of the entries, without rounding.
-        steps = [slice(None, None, len(part) // 128 + 1) for part in self.parts]
-        sample = np.concatenate([self.rows(i, step) for i, step in enumerate(steps)])
+        sample = np.concatenate([self.sample(i) for i in range(len(self.parts))])
         return np.median(sample[len(sample) % 2 == 0 :], axis=0).astype(self.x.dtype)
+
+    def sample(self, part: int) -> Float[np.ndarray, "s d"]:
+        """Every so many rows of a part: at most 128."""
+        return self.rows(part, slice(None, None, len(self.parts[part]) // 128 + 1))
 
     def products(self, dtype: np.dtype) -> Products:
         """Prepares matrix products in this dtype, and bounds their errors."""
-        dtype = np.dtype(dtype)
-        parts = [self._centred(i, dtype) for i in range(len(self.parts))]
-        squares = [np.einsum("ij,ij->i", p, p, dtype=np.float64) for p in parts]
-        if self.any_zeros:
-            squares = [np.ones(len(p)) for p in parts]
-        x, y, base = parts[0], parts[-1], squares[0]
-        close, slack = self._error_bounds(dtype, base, squares[-1].max())
-        return Products(x, y, squares[-1].astype(dtype), base, close, slack)
+        x, base = self.side(0, dtype)
+        y, squares = (x, base) if self.y is self.x else self.side(-1, dtype)
+        width = self.x.shape[1]
+        bounds = error_bounds(base, squares.max(), width, np.dtype(dtype), self.dtype)
+        return Products(x, y, squares.astype(dtype), base, *bounds)
 
-    def _error_bounds(
-        self, dtype: np.dtype, base: Float[np.ndarray, " n"], largest: float
-    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-        """`close` and `slack` of ``Products``, from the squared norms of the rows."""
-        # About seven standard deviations of the error of a difference of two squared
-        # distances, relative to the squared norms. `benchmarks/retrieval_precision.py`
-        # measures it.
-        eps = np.finfo(dtype).eps
-        error = eps * (1 + 0.3 * self.x.shape[1] ** 0.5)
-        tolerance = TOLERANCE[dtype.itemsize]
-        if self.dtype == dtype == np.float64:
-            tolerance = TOLERANCE[4] * eps / np.finfo(np.float32).eps
-        ratio = error / tolerance
-        # The norm of a near item is at most the query's norm plus their distance.
-        close = ratio * (base + largest)
-        if ratio < 1:
-            relative = ratio + np.sqrt(ratio**2 + 2 * ratio * (1 - ratio))
-            close = np.minimum(close, base * (relative / (1 - ratio)) ** 2)
-        # Squares of the smallest numbers underflow.
-        tiny = 2 * self.x.shape[1] * float(np.finfo(dtype).tiny)
-        close = close + tiny / tolerance
-        return close, 2 * tolerance * close
+    def side(
+        self, part: int, dtype: np.dtype
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
+        """Centred rows of the queries or the gallery, and their squared norms."""
+        rows = self._centred(part, np.dtype(dtype))
+        if self.any_zeros:
+            return rows, np.ones(len(rows))
+        return rows, np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
 
     def _centred(self, part: int, dtype: np.dtype) -> Float[np.ndarray, "n d"]:
         rows = self.parts[part]
