@@ -3,13 +3,14 @@
 The modules, from the bottom up:
 
 - `_numbering` and `_excluded`: what rankings leave out;
-- `_vectors`: the vectors, and how exact their products are;
+- `_lengths`, `_products` and `_vectors`: the vectors, and how exact their products are;
+- `_processes`, `_spread_vectors` and `_spread_search`: a gallery in parts;
 - `_search`: the checked arguments of a search;
 - `_keys`, `_layout` and `_level`: distances as integers, in tiles on the devices;
 - `_tile_keys`, `_tiles` and `_sweeps`: what the devices do with the tiles;
 - `_sorting`: ranks in whole rows;
 - `_close`: the order of items that products cannot order;
-- `_by_counting`, `_by_rows` and `_ranks`: ranks of the relevant items;
+- `_by_counting`, `_by_rows`, `_part` and `_ranks`: ranks of the relevant items;
 - `_nearest`: the nearest items;
 - `_near_tiles` and `_near`: all pairs within a distance;
 - `_ahead`: the programs, compiled before there are vectors.

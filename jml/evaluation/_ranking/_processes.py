@@ -83,7 +83,7 @@ def check_same(name: str, what: str, *values: Any) -> None:
     for value in values:
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype} {value.shape}".encode())
-            digest.update(np.ascontiguousarray(value))
+            digest.update(np.ascontiguousarray(value).data)
         else:
             digest.update(repr(value).encode())
     digests = gather(np.frombuffer(digest.digest(), np.uint8))
@@ -113,7 +113,7 @@ def _exchange(row: UInt8[np.ndarray, " b"]) -> UInt8[np.ndarray, "p b"]:
 
 @cache
 def _one_device_each() -> Mesh:
-    first: dict[int, jax.Device] = {}
+    first: dict[int, Any] = {}
     for device in jax.devices():
         first.setdefault(device.process_index, device)
     return Mesh(np.array([first[number] for number in sorted(first)]), "process")

@@ -6,6 +6,7 @@ the same as in one process that holds the whole gallery.
 """
 
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from ._lengths import lengths
 from ._processes import combine, gather
 from ._products import Products, error_bounds
 from ._vectors import Vectors
@@ -70,7 +72,7 @@ class SpreadVectors(Vectors):
         rows = self.rows(part, slice(-self.start % step, None, step))
         return np.concatenate(gather(rows))
 
-    @property
+    @cached_property
     def representatives(self) -> Int[np.ndarray, " m"]:
         """For each item of the part the first item that equals it."""
         if "representatives" not in self.kept:
@@ -88,7 +90,7 @@ class SpreadVectors(Vectors):
         batch.x = self._rows_of(queries) if self.x is self.y else self.x[queries]
         batch.parts = [batch.x, self.y]
         if self.metric == "cosine":
-            exponents, norms = self.lengths(batch.x)
+            exponents, norms = lengths(batch.x)
             batch.exponents = [exponents, self.exponents[-1]]
             batch.norms = [norms, self.norms[-1]]
         return batch

@@ -7,18 +7,18 @@ cannot order distances that are small beside the norms; for such pairs the squar
 distance is computed from the difference of the two vectors.
 """
 
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from ._lengths import CHUNK as CHUNK
+from ._lengths import lengths, slices
 from ._products import Products as Products
 from ._products import error_bounds
 
 REACH = 20  # exponents up to which squares of float32 neither overflow nor vanish
-CHUNK = 2**22  # numbers that exist at once where pairs are subtracted
 
 
 class Vectors:
@@ -43,7 +43,7 @@ class Vectors:
         self.norms: list[np.ndarray] = []
         if metric == "cosine":
             for part in self.parts:
-                exponents, norms = self.lengths(part)
+                exponents, norms = lengths(part)
                 self.exponents.append(exponents)
                 self.norms.append(norms)
         else:
@@ -75,15 +75,6 @@ class Vectors:
         """All queries, scaled, in their dtype."""
         return self.rows(0, slice(None)).astype(self.x.dtype)
 
-    def lengths(
-        self, rows: Float[np.ndarray, "n d"]
-    ) -> tuple[Int[np.ndarray, "n 1"], Float[np.ndarray, "n 1"]]:
-        """The scale of each row, as an exponent of 2, and its length divided by it."""
-        exponents = np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]
-        chunks = _scaled_chunks(rows, exponents)
-        squares = [np.einsum("ij,ij->i", scaled, scaled) for scaled in chunks]
-        return exponents, np.sqrt(np.concatenate([np.empty(0), *squares]))[:, None]
-
     def rows(self, part: int, at: Int[np.ndarray, " k"] | slice) -> np.ndarray:
         """Scaled rows of the queries (part 0) or the gallery (part -1) in float64."""
         rows = self.parts[part][at].astype(np.float64)
@@ -114,7 +105,7 @@ class Vectors:
         if self.metric == "cosine":
             return self.squared_distances(queries, items) / 2
         distances = np.empty(len(queries))
-        for at in _slices(len(queries), self.x.shape[1]):
+        for at in slices(len(queries), self.x.shape[1]):
             x, y = self.x[queries[at]], self.y[items[at]]
             with np.errstate(over="ignore"):  # distances beyond float64 are infinite
                 difference = np.subtract(x, y, dtype=np.float64)
@@ -198,16 +189,6 @@ class Vectors:
             rows = np.ldexp(rows, -self.exponent) if self.exponent else rows
             return rows - self.centre.astype(dtype)
         centred = np.empty(rows.shape, dtype)
-        for at in _slices(*rows.shape):
+        for at in slices(*rows.shape):
             centred[at] = self.rows(part, at) - self.centre
         return centred
-
-
-def _slices(count: int, width: int) -> Iterator[slice]:
-    step = max(1, CHUNK // width)
-    yield from (slice(at, at + step) for at in range(0, count, step))
-
-
-def _scaled_chunks(rows: np.ndarray, exponents: np.ndarray) -> Iterator[np.ndarray]:
-    for at in _slices(*rows.shape):
-        yield np.ldexp(rows[at].astype(np.float64), -exponents[at])
