@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests import compilation, parity
+from tests import compilation, order, parity
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
@@ -52,6 +52,11 @@ def pytest_xdist_make_scheduler(config, log):
 
     if config.getvalue("dist") == "load":  # what -n chooses
         return LoadFileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):  # one of several, which take files in turn
+        items[:] = order.longest_first(items)
 
 
 @pytest.fixture(scope="module", autouse=True)
