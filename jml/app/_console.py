@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a network and measure its retrieval",
     "evaluate": "evaluate a run, or embeddings in .npy files, and write a report",
     "export": "write the network of a run for PyTorch, or for JAX alone",
+    "search": "find the images that are most like others",
 }
 
 
@@ -38,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jml.app._export import main as export
 
             return export(words[1:], program=program)
+        case ["search"]:
+            from jml.app._use._search_command import main as search
+
+            return search(words[1:], program=program)
     return exit_code(PROGRAM, partial(_run, words))
 
 

@@ -5,6 +5,7 @@ import os
 import stat
 import warnings
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from jml.errors import reason_of
 
 SIDE = 128  # pixels of the longer side, at most
 QUALITY = 80
-Image = str | os.PathLike | UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "h w 3"]
+# A file, or pixels, or what gives these once they are needed.
+Image = str | os.PathLike | Pixels | Callable[[], Pixels]
 
 
 def small_picture(image: Image) -> str:
@@ -26,6 +29,8 @@ def small_picture(image: Image) -> str:
     from PIL import Image as Pillow
 
     try:
+        if callable(image):
+            image = image()
         if isinstance(image, np.ndarray):
             small = Pillow.fromarray(image)
             small.thumbnail((SIDE, SIDE))

@@ -89,6 +89,7 @@ def test_pictures_of_all_kinds_of_files_are_upright_small_rgb(tmp_path):
         assert grey[:9].min() > 200 and grey[20:].max() < 40, name
     assert np.asarray(opened(small_picture(tmp_path / "clear.png"))).min() == 255
     assert opened(small_picture(tmp_path / "float.tiff")).size == (5, 5)
+    assert opened(small_picture(lambda: tall)).size == (43, SIDE)
 
 
 def test_a_page_is_bounded_and_says_what_it_leaves_out(tmp_path):
