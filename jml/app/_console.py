@@ -17,6 +17,7 @@ PROGRAM = "jml"
 COMMANDS = {
     "train": "train a network and measure its retrieval",
     "evaluate": "evaluate a run, or embeddings in .npy files, and write a report",
+    "embed": "embed a folder of images, a list, or the test images of a run",
     "export": "write the network of a run for PyTorch, or for JAX alone",
     "search": "find the images that are most like others",
 }
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jml.app._evaluate import main as evaluate
 
             return evaluate(words[1:], program=program)
+        case ["embed"]:
+            from jml.app._use._embed_command import main as embed
+
+            return embed(words[1:], program=program)
         case ["export"]:
             from jml.app._export import main as export
 

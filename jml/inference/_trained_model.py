@@ -14,7 +14,7 @@ from jml._checks import check_count
 from jml._value_checks import check_functions, check_type
 from jml.models import Model
 
-from ._description import METRIC, Description
+from ._description import MEAN, METRIC, STD, Description
 from ._embedder import images_at_once
 from ._inputs import Inputs
 from ._programs import Programs
@@ -87,6 +87,9 @@ class TrainedModel:
                 "digest": self._source.digest,
                 "metric": self.metric,
                 **asdict(self._description),
+                "side": self.side,
+                "mean": list(MEAN),
+                "std": list(STD),
             }
         )
 

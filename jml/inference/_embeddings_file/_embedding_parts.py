@@ -88,6 +88,10 @@ class EmbeddingParts:
         self._folder = PartsFolder(self.path, first, self._model, stays=stays)
         self._begun = False  # there may be parts
 
+    def parts(self) -> list[Part]:
+        """All parts of this shard, missing or not."""
+        return self._folder.parts()
+
     def begin(self, *, overwrite: bool = False) -> list[Part]:
         """Makes the folder of the parts, or finds it.
 
@@ -104,7 +108,7 @@ class EmbeddingParts:
         """
         folder, first = self._folder, self._folder.first
         facts = {"images": first.images, "listing": first.listing, "size": first.size}
-        manifest = manifest_of(self._model, **facts, shards=first.shards)
+        manifest = manifest_of(self._model, shards=first.shards, **facts)
         self._begun = folder.stays or overwrite or not self._is_whole()
         if not self._begun:
             folder.remove()
