@@ -48,10 +48,9 @@ _loaded = {}  # each network is compiled once
 
 
 def load_once(path, *, best=False, load=jml.inference.load):
-    if not os.path.isdir(path) or (where := os.path.realpath(path)) not in _loaded:
-        model = load(path, best=best)
-        where = os.path.realpath(path)
-        _loaded[where] = model
+    where = os.path.realpath(path)
+    if where not in _loaded:
+        _loaded[where] = load(path, best=best)
     model = copy.copy(_loaded[where])
     model.__dict__.pop("model", None)
     model._source = model._source._replace(path=os.path.abspath(path))
