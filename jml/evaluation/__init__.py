@@ -28,15 +28,22 @@ if TYPE_CHECKING:
     from ._neighbours import nearest_neighbours as nearest_neighbours
     from ._ranking import compile_search as compile_search
     from ._recall import recall_at_k as recall_at_k
+    from ._verification import Curve as Curve
+    from ._verification import OperatingPoint as OperatingPoint
+    from ._verification import Verification as Verification
+    from ._verification import verification as verification
 
 import_on_first_use(
     __name__,
     {
         "Clustering": "_clustering",
+        "Curve": "_verification",
         "Duplicates": "_duplicates",
         "Evaluation": "_evaluation",
         "NearPairs": "_near_pairs",
         "Neighbours": "_neighbours",
+        "OperatingPoint": "_verification",
+        "Verification": "_verification",
         "add_clustering": "_add_clustering",
         "adjusted_mutual_information": "_clustering",
         "compile_search": "_ranking",
@@ -49,5 +56,6 @@ import_on_first_use(
         "nearest_neighbours": "_neighbours",
         "normalized_mutual_information": "_clustering",
         "recall_at_k": "_recall",
+        "verification": "_verification",
     },
 )

@@ -1,0 +1,21 @@
+"""Same or not: thresholds of a distance, and what they accept.
+
+The modules, from the bottom up:
+
+- `_items`: the items, sorted, and distances of single pairs;
+- `_segments`: distances in order, and what is read off them;
+- `_genuine`: the genuine pairs;
+- `_spread` and `_intervals`: how sure thresholds and rates are;
+- `_curve`, `_measured` and `_result`: what is measured;
+- `_stored`: all distances at hand;
+- `_bins`, `_levels` and `_streamed`: more pairs than that;
+- `_points`: thresholds, and what they accept;
+- `_verification`: the public function.
+"""
+
+from ._curve import Curve as Curve
+from ._result import OperatingPoint as OperatingPoint
+from ._result import Verification as Verification
+from ._verification import verification as verification
+
+__all__ = ["Curve", "OperatingPoint", "Verification", "verification"]

@@ -1,0 +1,44 @@
+"""What a verification is: its result."""
+
+from typing import NamedTuple
+
+from ._curve import Curve
+
+TOO_FEW = "no threshold reaches this FAR on so few pairs"
+TIED = "no threshold reaches this FAR: too many pairs are at the smallest distance"
+
+
+class OperatingPoint(NamedTuple):
+    """The threshold at a false acceptance rate, and what it accepts."""
+
+    far: float  # the rate that was asked for
+    threshold: (
+        float | None
+    )  # pairs at most so far apart are accepted; None: there is none
+    tar: float | None  # share of the genuine pairs that it accepts; None: not known
+    interval: tuple[float, float] | None  # of `tar`, over resampled classes
+    threshold_error: (
+        float | None
+    )  # standard error of `threshold`, over folds of classes
+    reached: float | None  # share of the impostor pairs that it accepts, at most `far`
+    note: str  # why there is no threshold; empty where there is one
+
+
+class Verification(NamedTuple):
+    """How well distances tell pairs of one class from pairs of two.
+
+    ``verification`` makes and defines it.
+    """
+
+    metric: str
+    items: int
+    classes: int
+    genuine: int  # pairs of one class
+    impostors: int  # pairs of two classes
+    points: tuple[OperatingPoint, ...]  # of each rate, the largest first
+    auc: float
+    auc_error: float  # how far `auc` may be off at most; 0 where all pairs are stored
+    eer: float
+    eer_threshold: float
+    confidence: float
+    curve: Curve
