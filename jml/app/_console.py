@@ -20,6 +20,7 @@ COMMANDS = {
     "embed": "embed a folder of images, a list, or the test images of a run",
     "export": "write the network of a run for PyTorch, or for JAX alone",
     "search": "find the images that are most like others",
+    "duplicates": "list groups of embedded images that are near each other",
 }
 
 
@@ -48,11 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jml.app._use._search_command import main as search
 
             return search(words[1:], program=program)
+        case ["duplicates"]:
+            from jml.app._use._duplicates_command import main as duplicates
+
+            return duplicates(words[1:], program=program)
     return exit_code(PROGRAM, partial(_run, words))
 
 
 def _run(words: list[str]) -> None:
-    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
     parser = Parser(
         prog=PROGRAM,
         usage="jml COMMAND [--flag value ...]",

@@ -34,7 +34,7 @@ def test_help_of_the_console_lists_the_commands_and_of_each_loads_nothing_heavy(
     done = run(program=("-c", code))
     assert done.returncode == 0, done.stderr
     for name, text in COMMANDS.items():
-        assert f"  {name:<10}{text}\n" in done.stdout
+        assert f"  {name:<12}{text}\n" in done.stdout
     assert "%(prog)s" not in done.stdout and "usage: jml COMMAND" in done.stdout
 
 

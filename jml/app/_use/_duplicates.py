@@ -1,0 +1,116 @@
+"""What ``jml duplicates`` does: groups of near images, as text, a list and a page."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from jml._attempts import Attempts
+from jml._optional import missing, progress_bar
+from jml._output import write_err, write_out
+from jml._whole_files import writing
+from jml.app._flags_of_arguments import flags_for
+from jml.evaluation import find_duplicates
+from jml.inference import Embeddings
+from jml.report import Picture, PictureRow, write_picture_page
+
+from ._calibrated import calibrated_threshold
+from ._duplicate_groups import LIST, PAGE, Group, groups_of, write_list
+from ._gallery import metric_of, open_embeddings
+
+
+def report_duplicates(options: argparse.Namespace) -> None:
+    """Prints the groups, and writes them to the folder `out`.
+
+    Raises:
+        UserError: the embeddings or the threshold are of no use, or the list cannot be
+            written.
+        IncompleteError: the list is written, but the page failed.
+    """
+    embeddings = open_embeddings(options.embeddings)
+    metric = metric_of(options.embeddings, embeddings, options.metric)
+    threshold, near = _threshold(options, embeddings, metric)
+    write_err(f"comparing {len(embeddings.paths):,} images")
+    with flags_for(threshold="--threshold"):
+        found = find_duplicates(
+            embeddings.vectors,
+            threshold=threshold,
+            metric=metric,
+            progress=progress_bar,
+        )
+    groups = groups_of(embeddings, found)
+    facts = [_summary(len(embeddings.paths), groups), f"near: {near}"]
+    path = options.out / LIST
+    with writing(path, "--out"):
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_list(path, groups)
+    attempts = Attempts()
+    with attempts.at("the groups"):
+        write_out("\n".join([*facts, *_lines(groups, options.show)]))
+    with attempts.at(PAGE):
+        _write_page(options.out / PAGE, options.embeddings.name, groups, facts)
+    attempts.check()
+
+
+def _threshold(
+    options: argparse.Namespace, embeddings: Embeddings, metric: str
+) -> tuple[float | None, str]:
+    """The threshold, None for none, and what it is, in words."""
+    if options.threshold is not None:
+        threshold, origin = options.threshold, ""
+    else:
+        calibrated = calibrated_threshold(
+            options.embeddings, embeddings, options.model, metric
+        )
+        if calibrated is None:
+            return None, "equal up to rounding; --threshold T finds those less alike"
+        threshold, origin = calibrated
+    unit = "1 - cosine" if metric == "cosine" else "Euclidean distance"
+    return threshold, f"{unit} of at most {threshold:.6g}{origin}"
+
+
+def _summary(images: int, groups: Sequence[Group]) -> str:
+    members = sum(len(group.members) for group in groups)
+    text = f"{images:,} images: {members:,} are in {_counted(groups)} of near images"
+    different = [group for group in groups if group.note()]
+    if not different:
+        return text
+    verb = "has" if len(different) == 1 else "have"
+    return f"{text}; {_counted(different)} {verb} different labels"
+
+
+def _counted(groups: Sequence[Group]) -> str:
+    return f"{len(groups):,} group{'s' * (len(groups) != 1)}"
+
+
+def _lines(groups: Sequence[Group], most: int) -> list[str]:
+    """The first groups, and how many others there are."""
+    lines = [line for group in groups[:most] for line in group.lines()]
+    others = groups[most:]
+    return [*lines, f"and {_counted(others)} more"] if others else lines
+
+
+def _write_page(
+    path: Path, source: str, groups: Sequence[Group], facts: Sequence[str]
+) -> None:
+    """Writes the page, and says what it lacks."""
+    if problem := missing("PIL"):
+        write_err(f"no {PAGE}: it needs {problem}")
+        return
+    rows = [
+        PictureRow(
+            group.title(),
+            [Picture(member.path, member.lines()) for member in group.members],
+            group.note(),
+        )
+        for group in groups
+    ]
+    page = write_picture_page(path, f"Duplicates in {source}", rows, facts=facts)
+    if page.unreadable:
+        write_err(
+            f"{page.unreadable:,} of the {page.pictures:,} pictures on the page cannot"
+            " be read, and it says why in their places; paths are those of jml embed,"
+            " seen from this folder"
+        )
+    if page.left_out:
+        write_err(f"{page.left_out:,} pictures had no room on the page; see {LIST}")
+    write_out(f"written: {path.parent / LIST} and {path}")
