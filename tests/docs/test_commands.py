@@ -8,6 +8,7 @@ import pytest
 
 from jml.app import _evaluate_flags, _export
 from jml.app._config import parse
+from jml.app._use import _embed_flags
 from jml.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ FENCE = re.compile(
     flags=re.DOTALL | re.MULTILINE,
 )
 MARK = re.compile(r"^:caption: Shown, not run: \S", flags=re.MULTILINE)
-COMMANDS = ("train", "evaluate", "export")
+COMMANDS = ("train", "embed", "evaluate", "export")
 
 
 def commands(text):
@@ -74,6 +75,9 @@ def check(words):
         parse(rest)
     elif command == "evaluate":
         _evaluate_flags.parse(rest, "jml evaluate")
+    elif command == "embed":
+        array = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_MAX": "3"}
+        _embed_flags.parse(rest, "jml embed", array)
     elif command == "export":
         parser = _export._make_parser("jml export")
         parser.read(rest)

@@ -2,6 +2,7 @@
 
 import os
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from jml._names import quoted
@@ -64,7 +65,9 @@ def _make_parser(program: str) -> Parser:
     return parser
 
 
-def parse(words: list[str], program: str) -> tuple[Namespace, Shard | None]:
+def parse(
+    words: list[str], program: str, variables: Mapping[str, str] = os.environ
+) -> tuple[Namespace, Shard | None]:
     """Reads the flags, and the shard that they name.
 
     Raises:
@@ -75,7 +78,7 @@ def parse(words: list[str], program: str) -> tuple[Namespace, Shard | None]:
     shard, out = None, getattr(options, "out", None)
     if getattr(options, "shard", None) is not None:
         try:
-            shard = read_shard(options.shard, os.environ)
+            shard = read_shard(options.shard, variables)
         except UserError as error:
             parser.problems.append(str(error))
     if out is not None and out.suffix.lower() not in (".parquet", ".npy"):
