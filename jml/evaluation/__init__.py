@@ -28,14 +28,17 @@ if TYPE_CHECKING:
     from ._neighbours import nearest_neighbours as nearest_neighbours
     from ._ranking import compile_search as compile_search
     from ._recall import recall_at_k as recall_at_k
+    from ._verification import Calibration as Calibration
     from ._verification import Curve as Curve
     from ._verification import OperatingPoint as OperatingPoint
     from ._verification import Verification as Verification
+    from ._verification import calibrate as calibrate
     from ._verification import verification as verification
 
 import_on_first_use(
     __name__,
     {
+        "Calibration": "_verification",
         "Clustering": "_clustering",
         "Curve": "_verification",
         "Duplicates": "_duplicates",
@@ -46,6 +49,7 @@ import_on_first_use(
         "Verification": "_verification",
         "add_clustering": "_add_clustering",
         "adjusted_mutual_information": "_clustering",
+        "calibrate": "_verification",
         "compile_search": "_ranking",
         "count_neighbours": "_counts",
         "count_relevant": "_counts",

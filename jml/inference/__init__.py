@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from jml._first_use import import_on_first_use
 
 if TYPE_CHECKING:
+    from ._calibration_file import read_calibration as read_calibration
+    from ._calibration_file import write_calibration as write_calibration
     from ._description import Description as Description
     from ._description import write_description as write_description
     from ._embedder import Embedder as Embedder
@@ -26,7 +28,9 @@ import_on_first_use(
         "Part": "_embeddings_file",
         "TrainedModel": "_trained_model",
         "load": "_load",
+        "read_calibration": "_calibration_file",
         "read_embeddings": "_embeddings_file",
+        "write_calibration": "_calibration_file",
         "write_description": "_description",
         "write_embeddings": "_embeddings_file",
     },

@@ -10,12 +10,22 @@ The modules, from the bottom up:
 - `_stored`: all distances at hand;
 - `_bins`, `_levels` and `_streamed`: more pairs than that;
 - `_points`: thresholds, and what they accept;
-- `_verification`: the public function.
+- `_verification`: the public function;
+- `_logistic` and `_calibration`: what distances mean, to be kept.
 """
 
+from ._calibration import Calibration as Calibration
+from ._calibration import calibrate as calibrate
 from ._curve import Curve as Curve
 from ._result import OperatingPoint as OperatingPoint
 from ._result import Verification as Verification
 from ._verification import verification as verification
 
-__all__ = ["Curve", "OperatingPoint", "Verification", "verification"]
+__all__ = [
+    "Calibration",
+    "Curve",
+    "OperatingPoint",
+    "Verification",
+    "calibrate",
+    "verification",
+]
