@@ -115,6 +115,10 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_finish():
-    """What imports have made stays: the garbage collector need not look at it again."""
+    """What imports have made stays: the garbage collector need not look at it again.
+
+    It looks at the rest more seldom: JAX makes much that is no garbage as it traces.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
