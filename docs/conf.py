@@ -20,6 +20,7 @@ ROOT = DOCS.parent
 typing.GENERATING_DOCUMENTATION = True
 sys.path.insert(0, str(ROOT))
 
+import sphinx.builders  # noqa: E402
 from docutils import nodes  # noqa: E402
 from sphinx.transforms.post_transforms import SphinxPostTransform  # noqa: E402
 from sphinx.util.nodes import make_refnode  # noqa: E402
@@ -146,6 +147,24 @@ def skip_values(app, what, name, obj, skip, options):
     if what == "module" and not getattr(obj, "__module__", "").startswith("jml"):
         return True
     return skip
+
+
+def pages_apart(pages, processes):
+    """Each page with cells by itself. Those with most come last, and are begun first.
+
+    Sphinx would divide the alphabet: one part would hold most of the cells.
+    """
+
+    def cells(page):
+        (source,) = (p for p in DOCS.glob(f"{page}.*") if p.suffix in (".md", ".rst"))
+        return source.read_text().count("```{code-cell}")
+
+    run = sorted(filter(cells, pages), key=cells)
+    others = [page for page in pages if page not in run]
+    return [part for part in (others, *([page] for page in run)) if part]
+
+
+sphinx.builders.make_chunks = pages_apart
 
 
 class LinkNames(SphinxPostTransform):
