@@ -24,6 +24,7 @@ FORMULA = re.compile(r"[=+\-@\t\r\n]")
 class Member(NamedTuple):
     """An image of a group."""
 
+    row: int  # of the embeddings
     path: str
     label: str | None
     distance: float  # to the nearest other image
@@ -77,6 +78,7 @@ def groups_of(embeddings: "Embeddings", found: "Duplicates") -> list[Group]:
             number,
             [
                 Member(
+                    row,
                     paths[row],
                     None if labels is None else labels[row],
                     float(found.distances[row]),
@@ -108,7 +110,7 @@ def write_list(path: Path, groups: Sequence[Group]) -> None:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(HEADER)
             for number, members in groups:
-                for path, label, distance, nearest in members:
+                for _, path, label, distance, nearest in members:
                     rows.writerow(
                         (
                             number,

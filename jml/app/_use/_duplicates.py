@@ -2,20 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from jml._attempts import Attempts
 from jml._optional import missing, progress_bar
 from jml._output import write_err, write_out
 from jml._whole_files import writing
 from jml.app._flags_of_arguments import flags_for
+from jml.errors import UserError
 from jml.evaluation import find_duplicates
 from jml.inference import Embeddings
 from jml.report import Picture, PictureRow, write_picture_page
 
 from ._calibrated import calibrated_threshold
 from ._duplicate_groups import LIST, PAGE, Group, groups_of, write_list
-from ._gallery import metric_of, open_embeddings
+from ._gallery import find_model, metric_of, open_embeddings
+from ._searched import PictureOf, picture_of_files, picture_of_run
 
 
 def report_duplicates(options: argparse.Namespace) -> None:
@@ -47,7 +48,7 @@ def report_duplicates(options: argparse.Namespace) -> None:
     with attempts.at("the groups"):
         write_out("\n".join([*facts, *_lines(groups, options.show)]))
     with attempts.at(PAGE):
-        _write_page(options.out / PAGE, options.embeddings.name, groups, facts)
+        _write_page(options, embeddings, groups, facts)
     attempts.check()
 
 
@@ -90,27 +91,43 @@ def _lines(groups: Sequence[Group], most: int) -> list[str]:
 
 
 def _write_page(
-    path: Path, source: str, groups: Sequence[Group], facts: Sequence[str]
+    options: argparse.Namespace,
+    embeddings: Embeddings,
+    groups: Sequence[Group],
+    facts: Sequence[str],
 ) -> None:
     """Writes the page, and says what it lacks."""
     if problem := missing("PIL"):
         write_err(f"no {PAGE}: it needs {problem}")
         return
+    picture_of = _pictures(options, embeddings)
     rows = [
         PictureRow(
             group.title(),
-            [Picture(member.path, member.lines()) for member in group.members],
+            [Picture(picture_of(each.row), each.lines()) for each in group.members],
             group.note(),
         )
         for group in groups
     ]
-    page = write_picture_page(path, f"Duplicates in {source}", rows, facts=facts)
+    path, title = options.out / PAGE, f"Duplicates in {options.embeddings.name}"
+    page = write_picture_page(path, title, rows, facts=facts)
     if page.unreadable:
         write_err(
             f"{page.unreadable:,} of the {page.pictures:,} pictures on the page cannot"
-            " be read, and it says why in their places; paths are those of jml embed,"
-            " seen from this folder"
+            " be read; it says why in their places"
         )
     if page.left_out:
         write_err(f"{page.left_out:,} pictures had no room on the page; see {LIST}")
-    write_out(f"written: {path.parent / LIST} and {path}")
+    write_out(f"written: {options.out / LIST} and {path}")
+
+
+def _pictures(options: argparse.Namespace, embeddings: Embeddings) -> PictureOf:
+    """The picture of each row; that of a drawn character needs the run."""
+    if embeddings.model.get("root", "") is not None:
+        return picture_of_files(embeddings)
+    try:
+        folder, _ = find_model(options.embeddings, embeddings, options.model)
+        return picture_of_run(embeddings, folder)
+    except UserError as error:
+        write_err(f"no pictures: {error}")
+        return lambda row: None

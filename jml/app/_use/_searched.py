@@ -4,11 +4,13 @@ import os
 from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jml._optional import progress_bar
+from jml._run_files import CONFIG
 from jml.app._flags_of_arguments import flags_for, of_finished_run
 from jml.data import read_image
 from jml.inference import Embeddings, TrainedModel, load
@@ -50,9 +52,16 @@ def searched_file(options: Namespace) -> Searched:
     root = embeddings.model.get("root", "")
     if root is not None:  # the images are files
         return Searched(embeddings, model, picture_of_files(embeddings))
-    if not options.html or not (model.folder / "config.json").is_file():
+    if not options.html:
         return Searched(embeddings, model, lambda row: None)
-    tested = list_test_images(model.folder)
+    return Searched(embeddings, model, picture_of_run(embeddings, model.folder))
+
+
+def picture_of_run(embeddings: Embeddings, folder: Path) -> PictureOf:
+    """The picture of each row that is a test image of a run, such as a drawn one."""
+    if not (folder / CONFIG).is_file():
+        return lambda row: None
+    tested = list_test_images(folder)
     rows = {name: row for row, name in enumerate(tested.names)}
     of_test = picture_of_test_images(tested)
 
@@ -60,7 +69,7 @@ def searched_file(options: Namespace) -> Searched:
         found = rows.get(embeddings.paths[row])
         return None if found is None else of_test(found)
 
-    return Searched(embeddings, model, picture_of)
+    return picture_of
 
 
 def picture_of_files(embeddings: Embeddings) -> PictureOf:
