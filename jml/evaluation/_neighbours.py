@@ -7,7 +7,16 @@ from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
 from ._inputs import check_neighbour_count, to_numpy
-from ._ranking import checked_classes, make_excluded, make_vectors, nearest_items
+from ._ranking import (
+    SpreadVectors,
+    checked_classes,
+    gather_numbers,
+    make_excluded,
+    make_spread_vectors,
+    make_vectors,
+    nearest_items,
+    nearest_of_parts,
+)
 
 
 class Neighbours(NamedTuple):
@@ -31,6 +40,7 @@ def nearest_neighbours(
     gallery_labels: Int[Array | np.ndarray, " m"] | None = None,
     groups: Int[Array | np.ndarray, " n"] | None = None,
     gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
+    spread: bool = False,
 ) -> Neighbours:
     r"""Each query's k nearest items and their distances, the nearest first.
 
@@ -57,6 +67,8 @@ def nearest_neighbours(
         groups: group of each query, as in ``evaluate``: items of a query's class and
             group are left out.
         gallery_groups: group of each gallery item.
+        spread: whether processes share the gallery, as in ``evaluate``. Indices are
+            those of the parts one after another; so are `self_index` and `rows`.
 
     Returns:
         The items' indices in the gallery, int32, and their distances, float64: a row of
@@ -78,8 +90,24 @@ def nearest_neighbours(
                [2., 3.]])
     """
     name = "nearest_neighbours"
-    vectors = make_vectors(name, embeddings, gallery, metric)
-    n, m = len(vectors.x), None if gallery is None else len(vectors.y)
+    if spread:
+        vectors = make_spread_vectors(name, embeddings, gallery, metric)
+        labels, ids, groups, gallery_labels, gallery_ids, gallery_groups = (
+            gather_numbers(
+                name,
+                vectors,
+                {"labels": labels, "ids": ids, "groups": groups},
+                {
+                    "gallery_labels": gallery_labels,
+                    "gallery_ids": gallery_ids,
+                    "gallery_groups": gallery_groups,
+                },
+                *(self_index, rows, k),
+            )
+        )
+    else:
+        vectors = make_vectors(name, embeddings, gallery, metric)
+    n, m = vectors.sizes[0], None if gallery is None else vectors.sizes[1]
     classes = None
     if labels is not None:
         classes = checked_classes(name, labels, gallery_labels, n, m)[1:]
@@ -95,8 +123,11 @@ def nearest_neighbours(
         classes=classes,
     )
     queries = np.arange(n) if rows is None else _checked_rows(name, rows, n)
-    most = len(vectors.y) - int(excluded.count_all()[queries].max())
+    most = vectors.sizes[1] - int(excluded.count_all()[queries].max())
     check_neighbour_count(name, "`k`", k, most)
+    if isinstance(vectors, SpreadVectors):
+        found = nearest_of_parts(nearest_neighbours, vectors, excluded, queries, k)
+        return Neighbours(*found)
     indices = nearest_items(vectors, excluded, queries, k)
     pairs = np.repeat(queries, k), indices.ravel()
     return Neighbours(indices, vectors.distances(*pairs).reshape(indices.shape))

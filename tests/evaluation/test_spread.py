@@ -38,5 +38,9 @@ def test_two_processes_of_four_devices_rank_as_one_does(computed):
     expected, both = computed
     for found in both:
         assert found["devices"] == 8
-        for name, value in expected.items():
-            np.testing.assert_array_equal(found[name], value, err_msg=name)
+        different = [
+            name
+            for name, value in expected.items()
+            if not np.array_equal(found[name], value, equal_nan=value.dtype.kind == "f")
+        ]
+        assert not different, " ".join(different)

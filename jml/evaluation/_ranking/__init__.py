@@ -11,7 +11,7 @@ The modules, from the bottom up:
 - `_sorting`: ranks in whole rows;
 - `_close`: the order of items that products cannot order;
 - `_by_counting`, `_by_rows`, `_part` and `_ranks`: ranks of the relevant items;
-- `_nearest`: the nearest items;
+- `_nearest` and `_spread_nearest`: the nearest items;
 - `_near_tiles` and `_near`: all pairs within a distance;
 - `_ahead`: the programs, compiled before there are vectors.
 """
@@ -31,6 +31,10 @@ from ._search import Search as Search
 from ._search import count_copies as count_copies
 from ._search import make_search as make_search
 from ._search import make_vectors as make_vectors
+from ._spread_nearest import nearest_of_parts as nearest_of_parts
+from ._spread_search import gather_numbers as gather_numbers
+from ._spread_search import make_spread_vectors as make_spread_vectors
+from ._spread_vectors import SpreadVectors as SpreadVectors
 from ._sweeps import Progress as Progress
 from ._vectors import Vectors as Vectors
 
@@ -39,16 +43,20 @@ __all__ = [
     "Progress",
     "Reach",
     "Search",
+    "SpreadVectors",
     "Vectors",
     "checked_classes",
     "compile_search",
     "count_copies",
     "first_dtype",
+    "gather_numbers",
     "make_excluded",
     "make_search",
+    "make_spread_vectors",
     "make_vectors",
     "nearest_item",
     "nearest_items",
+    "nearest_of_parts",
     "pairs_within",
     "relevant_ranks",
     "width",

@@ -31,6 +31,16 @@ class Excluded(NamedTuple):
             out |= self.groups[queries] == self.gallery_groups[items]
         return out
 
+    def among(self, queries: Any, items: Any) -> "Excluded":
+        """What these queries leave out of these items."""
+        ids, gallery_ids, groups, gallery_groups = self
+        return Excluded(
+            ids[queries],
+            gallery_ids[items],
+            None if groups is None else groups[queries],
+            None if gallery_groups is None else gallery_groups[items],
+        )
+
     def count_all(self) -> Int[np.ndarray, " n"]:
         """How many items each query leaves out."""
         one_class = np.zeros(len(self.ids), int), np.zeros(len(self.gallery_ids), int)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Integer as Int
 
-from ._excluded import Excluded
 from ._layout import SortedGallery, relevant_places
 from ._level import Level, Targets, lay_out
 from ._search import Search
@@ -37,7 +36,7 @@ class Part(NamedTuple):
         """A level for these queries, which they are in it, and their targets."""
         vectors = self.vectors.of_queries(queries)
         level = self.level._replace(
-            search=_of_part(self.search, vectors, queries),
+            search=_search_of_part(self.search, vectors, queries),
             products=vectors.products(self.dtype),
         )
         places = relevant_places(self.search, self.layout, queries)
@@ -59,27 +58,20 @@ def make_part(
     inside = (here >= 0) & (here < len(vectors.y))
     places = np.where(inside, np.cumsum(inside) - 1, -1).astype(np.int32)
     nobody = np.empty(0, int)
-    part, none = _of_part(search, vectors, nobody), vectors.of_queries(nobody)
+    part, none = _search_of_part(search, vectors, nobody), vectors.of_queries(nobody)
     products, size = none.products(dtype), len(layout.order)
     level = lay_out(part, here[inside], products, size, nearest_only)
     return Part(search, layout, vectors, dtype, level, places)
 
 
-def _of_part(
+def _search_of_part(
     search: Search, vectors: SpreadVectors, queries: Int[np.ndarray, " q"]
 ) -> Search:
     """The search of these queries in the part."""
     part = slice(vectors.start, vectors.start + len(vectors.y))
-    ids, gallery_ids, groups, gallery_groups = search.excluded
-    excluded = Excluded(
-        ids[queries],
-        gallery_ids[part],
-        None if groups is None else groups[queries],
-        None if gallery_groups is None else gallery_groups[part],
-    )
     return search._replace(
         vectors=vectors,
         classes=search.classes[queries],
         gallery_classes=search.gallery_classes[part],
-        excluded=excluded,
+        excluded=search.excluded.among(queries, part),
     )

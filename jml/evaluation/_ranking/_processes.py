@@ -7,6 +7,7 @@ there is nothing to exchange.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,8 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import UInt8
 
 PIECE = 2**24  # bytes that each process sends at once
-HEADER = 2**8  # bytes that say what an array is
+HEADER = 2**7  # bytes that say what an array is
+FIRST = 2**10 - HEADER  # bytes of the array itself that travel with them
 LONGEST = 2**10  # bytes of an error
 
 
@@ -27,19 +29,22 @@ def gather(array: np.ndarray) -> list[np.ndarray]:
     """What each process passes, in their order; lengths and dtypes may differ."""
     if jax.process_count() == 1:
         return [array]
-    header = json.dumps([array.dtype.str, array.shape]).encode()
-    headers = [json.loads(row.tobytes()) for row in _exchange(_padded(header, HEADER))]
+    header, sent = json.dumps([array.dtype.str, array.shape]).encode(), array.tobytes()
+    first = header.ljust(HEADER) + sent[:FIRST]
+    rows = _exchange(_padded(first, HEADER + FIRST))
+    headers = [json.loads(row[:HEADER].tobytes()) for row in rows]
     shapes = [(np.dtype(dtype), tuple(shape)) for dtype, shape in headers]
-    sizes = [dtype.itemsize * int(np.prod(shape)) for dtype, shape in shapes]
-    sent, received = array.tobytes(), [bytearray() for _ in sizes]
-    for at in range(0, max(sizes), PIECE):
+    sizes = [dtype.itemsize * math.prod(shape) for dtype, shape in shapes]
+    received = [bytearray(row[HEADER:].tobytes()) for row in rows]
+    for at in range(FIRST, max(sizes), PIECE):
         room = _room(min(PIECE, max(sizes) - at))
-        rows = _exchange(_padded(sent[at : at + PIECE], room))
-        for row, size, out in zip(rows, sizes, received, strict=True):
-            out += row[: max(0, min(PIECE, size - at))].tobytes()
+        for row, out in zip(
+            _exchange(_padded(sent[at : at + PIECE], room)), received, strict=True
+        ):
+            out += row.tobytes()
     return [
-        np.frombuffer(out, dtype).reshape(shape)
-        for out, (dtype, shape) in zip(received, shapes, strict=True)
+        np.frombuffer(out[:size], dtype).reshape(shape)
+        for out, size, (dtype, shape) in zip(received, sizes, shapes, strict=True)
     ]
 
 

@@ -57,7 +57,7 @@ def gather_numbers(
     vectors: SpreadVectors,
     of_queries: Mapping[str, Any],
     of_items: Mapping[str, Any],
-    self_index: Any,
+    *alike: Any,
 ) -> list[Any]:
     """Checks labels, ids and groups by name, and gathers those that are in parts.
 
@@ -66,7 +66,7 @@ def gather_numbers(
         vectors: queries and gallery.
         of_queries: of the rows of `vectors.x`; None where there are none.
         of_items: of the rows of `vectors.y`.
-        self_index: as in ``evaluate``.
+        alike: other arguments that all processes pass alike.
 
     Returns:
         Those of all queries, and then those of the whole gallery.
@@ -81,8 +81,8 @@ def gather_numbers(
             )
         )
     which = [value is None for value in (*queries, *items)]
-    own = self_index if self_index is None else to_numpy(self_index)
-    check_same(name, ALIKE, which, own, *([] if among_themselves else queries))
+    others = [value if value is None else to_numpy(value) for value in alike]
+    check_same(name, ALIKE, which, *others, *([] if among_themselves else queries))
     if among_themselves:
         queries = [_whole(values) for values in queries]
     return [*queries, *(_whole(values) for values in items)]
