@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._embeddings_file import read_embeddings as read_embeddings
     from ._embeddings_file import write_embeddings as write_embeddings
     from ._load import load as load
+    from ._match import Matches as Matches
     from ._trained_model import TrainedModel as TrainedModel
 
 import_on_first_use(
@@ -25,6 +26,7 @@ import_on_first_use(
         "Embedder": "_embedder",
         "EmbeddingParts": "_embeddings_file",
         "Embeddings": "_embeddings",
+        "Matches": "_match",
         "Part": "_embeddings_file",
         "TrainedModel": "_trained_model",
         "load": "_load",

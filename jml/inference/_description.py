@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jml._checks import is_integer
 from jml._names import quoted
@@ -34,6 +34,15 @@ class Description:
     l2norm: bool
     image_size: int  # side of the square that the network sees, in pixels
     precision: str = "float32"  # of the convolutions: "float32" or "bfloat16"
+
+
+class Source(NamedTuple):
+    """Where a network comes from."""
+
+    path: str  # of the run's folder or of the exported file, absolute
+    digest: str  # SHA-256 of the run's weights
+    folder: Path  # the run's, or that of the file: its calibration is there
+    best: bool  # the weights of the highest Recall@1, not the last
 
 
 def read_run(folder: Path) -> Description:

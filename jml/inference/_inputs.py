@@ -39,7 +39,7 @@ class Inputs:
             side: of the squares that the network's input is cut from.
             skip_bad: note images that cannot be read; else `read` raises.
         """
-        self._images, self._side, self._skip_bad = (
+        self._images, self.side, self._skip_bad = (
             _checked(name, images),
             side,
             skip_bad,
@@ -55,7 +55,7 @@ class Inputs:
         Raises:
             BadImageError: one cannot be read, and `skip_bad` is off.
         """
-        side, images = self._side, self._images
+        side, images = self.side, self._images
         if not isinstance(images, list):
             images = images[rows.start : rows.stop]
             if images.shape[1:] == (side, side, 3):

@@ -10,9 +10,9 @@ from jml._value_checks import check_path
 from jml.errors import UserError
 from jml.models import Model, create
 
-from ._description import Description, digest_of, read_export, read_run
+from ._description import Description, Source, digest_of, read_export, read_run
 from ._exported import read_function
-from ._trained_model import Source, TrainedModel
+from ._trained_model import TrainedModel
 
 PACKAGES = {
     ".safetensors": "safetensors",

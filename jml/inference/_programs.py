@@ -1,6 +1,6 @@
 """What runs on the devices: from a batch of squares to embeddings."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Any
 
@@ -9,16 +9,17 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
+from jml._checks import check_count
+from jml._value_checks import check_type
 from jml.data import center_crop_normalize
 from jml.errors import UserError
 from jml.models import Model
 from jml.training import data_mesh, replicate, replicated_sharding, split_batch
 
 from ._description import Description
-from ._embedder import Embedder
-
-# A batch of uint8 squares, and the number that it is padded to; to embeddings.
-Program = Callable[[np.ndarray, int], Array]
+from ._embedder import Embedder, images_at_once
+from ._inputs import Inputs
+from ._stream import Embedded, OnBad, Program, embed_stream
 
 
 class Programs:
@@ -55,6 +56,21 @@ class Programs:
                 )
             self._made[half] = made
         return self._made[half]
+
+    def stream(
+        self,
+        name: str,
+        inputs: Inputs,
+        batch_size: int,
+        bfloat16: bool | None,
+        on_bad: OnBad | None,
+    ) -> Iterator[Embedded]:
+        """`embed_stream` with arguments of the public function `name`, checked."""
+        check_count(name, "batch_size", batch_size)
+        check_type(name, "bfloat16", bfloat16, bool | None, "True, False or None")
+        # As many for few images: another size would be another program.
+        size = images_at_once(self.mesh, inputs.side, batch_size, batch_size)
+        return embed_stream(inputs, self.of(bfloat16), size, on_bad)
 
 
 def network_program(model: Model, crop: int, mesh: Mesh, *, bfloat16: bool) -> Program:

@@ -15,10 +15,11 @@ from jml.training import prefetch
 
 from ._embedder import few_in_flight
 from ._inputs import Batch, Inputs
-from ._programs import Program
 
 MOST_THREADS = 32  # that read; also on a machine of very many cores
 
+# A batch of uint8 squares, and the number that it is padded to; to embeddings.
+Program = Callable[[np.ndarray, int], Array]
 # The rows of a batch's images, and their embeddings.
 Embedded = tuple[Int[np.ndarray, " b"], Float32[np.ndarray, "b d"]]
 # Called with the row of an image that cannot be read, and with why.

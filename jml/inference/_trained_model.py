@@ -5,29 +5,22 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from jml._checks import check_count
-from jml._value_checks import check_functions, check_type
+from jml._value_checks import check_functions
 from jml.models import Model
 
-from ._description import MEAN, METRIC, STD, Description
-from ._embedder import images_at_once
+from ._description import MEAN, METRIC, STD, Description, Source
 from ._inputs import Inputs
+from ._match import Matches, match_items
 from ._programs import Programs
-from ._stream import Embedded, OnBad, embed_stream
+from ._stream import Embedded, OnBad
 
-
-class Source(NamedTuple):
-    """Where a network comes from."""
-
-    path: str  # of the run's folder or of the exported file, absolute
-    digest: str  # SHA-256 of the run's weights
-    folder: Path  # the run's, or that of the file: its calibration is there
-    best: bool  # the weights of the highest Recall@1, not the last
+# Wraps an iterable over images, whose number it gets.
+Progress = Callable[[Iterable, int], Iterable]
 
 
 class TrainedModel:
@@ -99,7 +92,7 @@ class TrainedModel:
         *,
         batch_size: int = 64,
         bfloat16: bool | None = None,
-        progress: Callable[[Iterable, int], Iterable] | None = None,
+        progress: Progress | None = None,
     ) -> Float32[np.ndarray, "n d"]:
         """Embeds images, as evaluation does.
 
@@ -130,7 +123,7 @@ class TrainedModel:
         """
         check_functions("embed", optional=True, progress=progress)
         inputs = Inputs("embed", images, self.side, skip_bad=False)
-        batches = self._stream("embed", inputs, batch_size, bfloat16, None)
+        batches = self._programs.stream("embed", inputs, batch_size, bfloat16, None)
         vectors = np.empty((len(inputs), self.dim), np.float32)
 
         def done() -> Iterator[int]:
@@ -166,22 +159,42 @@ class TrainedModel:
             UserError: as in `embed`.
             ValueError: as in `embed`.
         """
-        check_functions("embed_batches", optional=True, on_bad=on_bad)
-        skip = on_bad is not None
-        inputs = Inputs("embed_batches", images, self.side, skip_bad=skip)
-        return self._stream("embed_batches", inputs, batch_size, bfloat16, on_bad)
+        name = "embed_batches"
+        check_functions(name, optional=True, on_bad=on_bad)
+        inputs = Inputs(name, images, self.side, skip_bad=on_bad is not None)
+        return self._programs.stream(name, inputs, batch_size, bfloat16, on_bad)
 
-    def _stream(
+    def match(
         self,
-        name: str,
-        inputs: Inputs,
-        batch_size: int,
-        bfloat16: bool | None,
-        on_bad: OnBad | None,
-    ) -> Iterator[Embedded]:
-        check_count(name, "batch_size", batch_size)
-        check_type(name, "bfloat16", bfloat16, bool | None, "True, False or None")
-        program = self._programs.of(bfloat16)
-        # As many for few images: another size would be another program.
-        size = images_at_once(self._programs.mesh, self.side, batch_size, batch_size)
-        return embed_stream(inputs, program, size, on_bad)
+        query: Any,
+        gallery: Any,
+        *,
+        far: float = 1e-3,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Matches:
+        """Says of which class each query is, or that it is of none in the gallery.
+
+        The label is that of the nearest item, if its distance is at most the threshold
+        that ``jml threshold`` found for a false acceptance rate: the share of pairs of
+        two classes that are as near. So a query of no class in a gallery of m items is
+        accepted wrongly in up to about ``far * m`` of the cases.
+
+        Args:
+            query: images, as in `embed`; or vectors, floating [q, d].
+            gallery: `Embeddings` of this model, or a pair of vectors and labels. Items
+                without a label are left out.
+            far: the false acceptance rate, one of those of the calibration.
+            batch_size: as in `embed`.
+            progress: as in `embed`.
+
+        Raises:
+            UserError: there is no calibration, or none for `far`; another model made
+                the gallery, or it holds NaN.
+            ValueError: an argument is of the wrong kind or out of range.
+        """
+
+        def embed(images: Any) -> Float32[np.ndarray, "q d"]:
+            return self.embed(images, batch_size=batch_size, progress=progress)
+
+        return match_items(self.model, self.folder, embed, query, gallery, far)
