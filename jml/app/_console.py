@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "write the network of a run for PyTorch, or for JAX alone",
     "search": "find the images that are most like others",
     "duplicates": "list groups of embedded images that are near each other",
+    "index": "write the index of embeddings that a service loads",
 }
 
 
@@ -53,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jml.app._use._duplicates_command import main as duplicates
 
             return duplicates(words[1:], program=program)
+        case ["index"]:
+            from jml.app._use._index_command import main as index
+
+            return index(words[1:], program=program)
     return exit_code(PROGRAM, partial(_run, words))
 
 
