@@ -1,6 +1,7 @@
 """A run with a small network, and images of several kinds and sizes."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -13,12 +14,19 @@ from jml.models import _resnet, create, save_weights
 CONFIG = Config(arch="resnet18", weights="none", image_size=16, embedding_dim=8)
 
 
-@pytest.fixture(scope="package")
-def run(tmp_path_factory):
-    """The folder of a run; its network is a ResNet of one block, made quickly."""
+@contextmanager
+def small_networks():
+    """Makes resnet18 a ResNet of one block, which is compiled quickly."""
     block, _ = _resnet.DEPTHS["resnet18"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 0, 0, 0)))
+        yield
+
+
+@pytest.fixture(scope="package")
+def run(tmp_path_factory):
+    """The folder of a run."""
+    with small_networks():
         folder = tmp_path_factory.mktemp("run")
         (folder / "config.json").write_text(json.dumps(asdict(CONFIG)))
         for name, seed in (("weights", 1), ("best", 2)):

@@ -46,6 +46,9 @@ def test_a_run_says_what_it_is(run):
             "l2norm": True,
             "image_size": 16,
             "precision": "float32",
+            "side": 18,
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
         }
         assert (model.dim, model.image_size, model.side) == (8, 16, 18)
         assert (model.metric, model.folder) == ("euclidean", run)
