@@ -9,6 +9,8 @@ from collections import defaultdict
 # here costs time, and nothing else.
 SECONDS = {
     "tests/app/test_compile_ahead.py": 25,
+    "tests/evaluation/test_spread.py": 20,
+    "tests/examples/test_ray_embed.py": 30,
     "tests/losses/test_definitions.py": 92,
     "tests/losses/test_devices.py": 100,
     "tests/losses/test_parity.py": 61,
