@@ -7,6 +7,8 @@ import sys
 import warnings
 from unittest.mock import patch
 
+import jax
+import jaxtyping
 import numpy as np
 
 from jml.evaluation import evaluate, nearest_neighbours, recall_at_k
@@ -122,13 +124,37 @@ def all_results(process=None):
     return found | {f"sorted {name}": value for name, value in by_sorting.items()}
 
 
-def main(address, process, out):
-    import jax
+def refusals(process):
+    """What this process is told where the other makes a mistake, or both do."""
+    x, labels = np.ones((4, D), np.float32), np.arange(4)
+    broken = np.where(np.arange(4)[:, None] == 2, np.nan, x) if process else x
+    calls = [
+        lambda: recall_at_k(broken, labels, spread=True),
+        lambda: recall_at_k(x, labels[: 4 - process], spread=True),
+        lambda: recall_at_k(x + process, labels, x, labels, spread=True),
+        lambda: recall_at_k(x, labels, ids=[None, labels][process], spread=True),
+        lambda: recall_at_k(x[:, process:], labels, spread=True),
+        lambda: nearest_neighbours(x, k=1 + process, spread=True),
+        lambda: nearest_neighbours(x, k=8, spread=True),
+        lambda: recall_at_k(x, labels, x[:0], labels[:0], spread=True),
+        lambda: recall_at_k(x[:0], labels[:0], spread=True),
+    ]
+    words = []
+    jaxtyping.config.update("jaxtyping_disable", True)  # it would notice some of them
+    for call in calls:
+        try:
+            call()
+        except ValueError as error:
+            words.append(str(error))
+    return words
 
+
+def main(address, process, out):
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(address, 2, int(process))
     with quickly():
-        np.savez(out, devices=jax.device_count(), **all_results(int(process)))
+        found = all_results(int(process)) | {"refusals": refusals(int(process))}
+        np.savez(out, devices=jax.device_count(), **found)
 
 
 if __name__ == "__main__":
