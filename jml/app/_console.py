@@ -22,6 +22,7 @@ COMMANDS = {
     "search": "find the images that are most like others",
     "duplicates": "list groups of embedded images that are near each other",
     "index": "write the index of embeddings that a service loads",
+    "threshold": "find the distances at which two images count as the same",
 }
 
 
@@ -58,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jml.app._use._index_command import main as index
 
             return index(words[1:], program=program)
+        case ["threshold"]:
+            from jml.app._use._threshold_command import main as threshold
+
+            return threshold(words[1:], program=program)
     return exit_code(PROGRAM, partial(_run, words))
 
 

@@ -1,7 +1,7 @@
 """The calibration of a run on disk: RUN/threshold.json."""
 
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,9 @@ def _is_sound_point(point: OperatingPoint) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # pyright: ignore
+    if type(value) not in (int, float):
+        return False
+    return abs(value) <= sys.float_info.max  # pyright: ignore
 
 
 def _is_share(value: object) -> bool:
