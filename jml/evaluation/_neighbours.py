@@ -1,13 +1,17 @@
 """The nearest items themselves."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
 
+from jml._value_checks import check_functions
+
 from ._inputs import check_neighbour_count, to_numpy
 from ._ranking import (
+    Progress,
     SpreadVectors,
     checked_classes,
     gather_numbers,
@@ -41,6 +45,7 @@ def nearest_neighbours(
     groups: Int[Array | np.ndarray, " n"] | None = None,
     gallery_groups: Int[Array | np.ndarray, " m"] | None = None,
     spread: bool = False,
+    progress: Progress = lambda steps: steps,
 ) -> Neighbours:
     r"""Each query's k nearest items and their distances, the nearest first.
 
@@ -69,6 +74,7 @@ def nearest_neighbours(
         gallery_groups: group of each gallery item.
         spread: whether processes share the gallery, as in ``evaluate``. Indices are
             those of the parts one after another; so are `self_index` and `rows`.
+        progress: wraps the iterables of long loops, as in ``evaluate``.
 
     Returns:
         The items' indices in the gallery, int32, and their distances, float64: a row of
@@ -90,6 +96,7 @@ def nearest_neighbours(
                [2., 3.]])
     """
     name = "nearest_neighbours"
+    check_functions(name, progress=progress)
     if spread:
         vectors = make_spread_vectors(name, embeddings, gallery, metric)
         labels, ids, groups, gallery_labels, gallery_ids, gallery_groups = (
@@ -123,12 +130,13 @@ def nearest_neighbours(
         classes=classes,
     )
     queries = np.arange(n) if rows is None else _checked_rows(name, rows, n)
-    most = vectors.sizes[1] - int(excluded.count_all()[queries].max())
-    check_neighbour_count(name, "`k`", k, most)
+    left_out = int(excluded.count_all()[queries].max())
+    check_neighbour_count(name, "`k`", k, vectors.sizes[1] - left_out)
     if isinstance(vectors, SpreadVectors):
-        found = nearest_of_parts(nearest_neighbours, vectors, excluded, queries, k)
+        nearest = partial(nearest_neighbours, progress=progress)
+        found = nearest_of_parts(nearest, vectors, excluded, queries, k)
         return Neighbours(*found)
-    indices = nearest_items(vectors, excluded, queries, k)
+    indices = nearest_items(vectors, excluded, queries, k, left_out, progress)
     pairs = np.repeat(queries, k), indices.ravel()
     return Neighbours(indices, vectors.distances(*pairs).reshape(indices.shape))
 

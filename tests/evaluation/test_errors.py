@@ -132,6 +132,7 @@ def test_recall_at_k_names_ks_out_of_range(ks):
         ((X,), {"k": 1, "rows": []}, "`rows` must be integer [q], at least one"),
         ((X,), {"k": 1, "rows": [True, False]}, "`rows` must be integer [q]"),
         ((X,), {"k": 1, "rows": [-2]}, "`rows` must be from 0 to 3, got -2 to -2"),
+        ((X,), {"k": 1, "progress": 3}, "`progress`"),
         ((X,), {"k": 1, "rows": [0, 4]}, "`rows` must be from 0 to 3, got 0 to 4"),
     ],
 )

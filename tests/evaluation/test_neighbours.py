@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jml.evaluation import nearest_neighbours
-from jml.evaluation._ranking import _nearest
+from jml.evaluation._ranking import _chunks
 
 from .cases import clusters, directions, whole_rows
 from .oracles import ranking
@@ -24,7 +24,7 @@ every_tile = pytest.mark.parametrize("tile", [16, 496])
 def test_nearest_neighbours_are_in_the_order_of_the_definition(tile, metric, data):
     n, k = data.draw(st.sampled_from([(2, 1), (18, 3), (18, 17), (40, 39)]))
     x = data.draw(KINDS[metric](n))
-    with patch.object(_nearest, "TILE", tile):
+    with patch.multiple(_chunks, QUERIES=tile, ITEMS=tile):
         found, _ = nearest_neighbours(x, k=k, metric=metric)
         rows = np.array([n - 1, 0, n - 1])
         some, _ = nearest_neighbours(x, k=k, metric=metric, rows=rows)
@@ -42,7 +42,7 @@ def test_nearest_neighbours_in_a_gallery_are_in_the_order_of_the_definition(
 ):
     n, m, k = data.draw(st.sampled_from([(20, 1, 1), (3, 17, 17), (20, 40, 5)]))
     x, gallery = data.draw(KINDS[metric](n)), data.draw(KINDS[metric](m))
-    with patch.object(_nearest, "TILE", tile):
+    with patch.multiple(_chunks, QUERIES=tile, ITEMS=tile):
         found, _ = nearest_neighbours(x, gallery, k=k, metric=metric)
         some, _ = nearest_neighbours(x, gallery, k=k, metric=metric, rows=np.array([1]))
     expected = [ranking(query, gallery, metric=metric)[:k] for query in x]
@@ -63,7 +63,7 @@ def test_nearest_neighbours_tie_duplicates_in_floating_point_too(tile):
     rng = np.random.default_rng(0)
     which = rng.permutation(np.arange(200) % 5)
     x = rng.normal(size=(5, 33)).astype(np.float32)[which]
-    with patch.object(_nearest, "TILE", tile):
+    with patch.multiple(_chunks, QUERIES=tile, ITEMS=tile):
         found, _ = nearest_neighbours(x, k=199)
     for i, row in enumerate(found):
         same = [j for j in np.flatnonzero(which == which[i]) if j != i]

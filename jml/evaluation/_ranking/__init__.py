@@ -3,7 +3,8 @@
 The modules, from the bottom up:
 
 - `_numbering` and `_excluded`: what rankings leave out;
-- `_lengths`, `_products` and `_vectors`: the vectors, and how exact their products are;
+- `_lengths`, `_copies`, `_reach`, `_products` and `_vectors`: the vectors, and how
+  exact their products are;
 - `_processes`, `_spread_vectors` and `_spread_search`: a gallery in parts;
 - `_search`: the checked arguments of a search;
 - `_keys`, `_layout` and `_level`: distances as integers, in tiles on the devices;
@@ -11,7 +12,8 @@ The modules, from the bottom up:
 - `_sorting`: ranks in whole rows;
 - `_close`: the order of items that products cannot order;
 - `_by_counting`, `_by_rows`, `_part` and `_ranks`: ranks of the relevant items;
-- `_nearest` and `_spread_nearest`: the nearest items;
+- `_chunks`, `_candidates`, `_nearest_in_float64`, `_nearest` and `_spread_nearest`: the
+  nearest items;
 - `_near_tiles` and `_near`: all pairs within a distance;
 - `_ahead`: the programs, compiled before there are vectors.
 """

@@ -49,6 +49,11 @@ def keys_up_to(
     return _flipped(np.where(rounded == 0, 0, rounded).astype(dtype).view(integer))
 
 
+def ordered_bits(squares: Float[np.ndarray, "*k"]) -> Int[np.ndarray, "*k"]:
+    """``keys`` on the host."""
+    return _flipped(squares.view(np.dtype(f"i{squares.dtype.itemsize}")))
+
+
 def _flipped(bits: Int[np.ndarray, "*k"]) -> Int[np.ndarray, "*k"]:
     """Turns bits of floats into integers of their order, and back."""
     return np.where(bits < 0, bits ^ np.iinfo(bits.dtype).max, bits)

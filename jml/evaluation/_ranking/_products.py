@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ._reach import relative_error
+
 # Relative difference below which products need not order two distances, by the size
 # in bytes of the products' dtype.
 TOLERANCE = {4: 1e-5, 8: 1e-7}
@@ -30,11 +32,8 @@ def error_bounds(
     of_vectors: np.dtype,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """`close` and `slack` of ``Products``, from the squared norms of the rows."""
-    # About seven standard deviations of the error of a difference of two squared
-    # distances, relative to the squared norms. `benchmarks/retrieval_precision.py`
-    # measures it.
     eps = np.finfo(dtype).eps
-    error = eps * (1 + 0.3 * width**0.5)
+    error = relative_error(width, dtype)
     tolerance = TOLERANCE[dtype.itemsize]
     if of_vectors == dtype == np.float64:
         tolerance = TOLERANCE[4] * eps / np.finfo(np.float32).eps

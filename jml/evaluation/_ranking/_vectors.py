@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from ._copies import first_copies
+from ._lengths import CACHED, lengths, slices
 from ._lengths import CHUNK as CHUNK
-from ._lengths import lengths, slices
 from ._products import Products as Products
 from ._products import error_bounds
 
@@ -88,11 +89,9 @@ class Vectors:
     ) -> Float[np.ndarray, " k"]:
         """Squared distances of single pairs, from differences in float64."""
         squares = np.empty(len(queries))
-        step = max(1, CHUNK // self.x.shape[1])
-        for at in range(0, len(queries), step):
-            q, j = queries[at : at + step], items[at : at + step]
-            difference = self.rows(-1, j) - self.rows(0, q)
-            squares[at : at + step] = np.einsum("ij,ij->i", difference, difference)
+        for at in slices(len(queries), self.x.shape[1], CACHED):
+            difference = self.rows(-1, items[at]) - self.rows(0, queries[at])
+            squares[at] = np.einsum("ij,ij->i", difference, difference)
         if self.any_zeros:
             zero = [(norms == 0)[:, 0] for norms in self.norms]
             squares[zero[0][queries] | zero[-1][items]] = 2
@@ -105,7 +104,7 @@ class Vectors:
         if self.metric == "cosine":
             return self.squared_distances(queries, items) / 2
         distances = np.empty(len(queries))
-        for at in slices(len(queries), self.x.shape[1]):
+        for at in slices(len(queries), self.x.shape[1], CACHED):
             x, y = self.x[queries[at]], self.y[items[at]]
             with np.errstate(over="ignore"):  # distances beyond float64 are infinite
                 difference = np.subtract(x, y, dtype=np.float64)
@@ -116,23 +115,25 @@ class Vectors:
                 distances[at] = np.ldexp(np.sqrt(squares), exponents)
         return distances
 
+    def keys_of(self, squares: Float[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+        """Integers in the order of ``squared_distances``.
+
+        They are rounded down to the precision of the vectors, because equal distances
+        of float32 vectors may differ in the last digits of float64.
+        """
+        bits = squares.view(np.int64)
+        return bits if self.dtype == np.float64 else bits >> 29
+
     def exact_keys(
         self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
     ) -> Int[np.ndarray, " k"]:
-        """Integers in the order of the distances of single pairs.
-
-        They are rounded down to the precision of the vectors, because equal distances
-        of float32 vectors may differ in the last digits of float64. Where there are
-        many pairs, copies of one gallery item are compared once.
-        """
+        """``keys_of`` single pairs; of many, copies of an item are compared once."""
         pairs, place = queries.astype(np.int64) * len(self.y) + items, None
         if len(pairs) * self.x.shape[1] > CHUNK:
             pairs += self.representatives[items] - items
             pairs, place = np.unique(pairs, return_inverse=True)
-        squares = self.squared_distances(*np.divmod(pairs, len(self.y)))
-        bits = squares.view(np.int64)
-        bits = bits if self.dtype == np.float64 else bits >> 29
-        return bits if place is None else bits[place]
+        keys = self.keys_of(self.squared_distances(*np.divmod(pairs, len(self.y))))
+        return keys if place is None else keys[place]
 
     def exact_keys_of_all(
         self, queries: Int[np.ndarray, " k"], items: Int[np.ndarray, " k"]
@@ -146,12 +147,7 @@ class Vectors:
     @cached_property
     def representatives(self) -> Int[np.ndarray, " m"]:
         """For each gallery item the first item that equals it."""
-        rows = np.ascontiguousarray(self.y) + 0  # -0 and 0 are equal
-        kind = np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))
-        _, first, inverse = np.unique(
-            rows.view(kind).ravel(), return_index=True, return_inverse=True
-        )
-        return first[inverse]
+        return first_copies(self.y)
 
     @cached_property
     def centre(self) -> Float[np.ndarray, " d"]:
@@ -178,17 +174,26 @@ class Vectors:
         self, part: int, dtype: np.dtype
     ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
         """Centred rows of the queries or the gallery, and their squared norms."""
-        rows = self._centred(part, np.dtype(dtype))
-        if self.any_zeros:
-            return rows, np.ones(len(rows))
-        return rows, np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+        rows = self.centred(part, slice(None), np.dtype(dtype))
+        return rows, self.squared_norms(rows)
 
-    def _centred(self, part: int, dtype: np.dtype) -> Float[np.ndarray, "n d"]:
-        rows = self.parts[part]
+    def centred(
+        self, part: int, at: Int[np.ndarray, " k"] | slice, dtype: np.dtype
+    ) -> Float[np.ndarray, "k d"]:
+        """Scaled rows of the queries or the gallery, less the centre."""
+        rows = self.parts[part][at]
         if self.metric == "euclidean" and rows.dtype == dtype:
             rows = np.ldexp(rows, -self.exponent) if self.exponent else rows
             return rows - self.centre.astype(dtype)
         centred = np.empty(rows.shape, dtype)
-        for at in slices(*rows.shape):
-            centred[at] = self.rows(part, at) - self.centre
+        size = len(self.parts[part])
+        chosen = np.arange(*at.indices(size)) if isinstance(at, slice) else at
+        for some in slices(len(rows), rows.shape[1], CACHED):
+            centred[some] = self.rows(part, chosen[some]) - self.centre
         return centred
+
+    def squared_norms(self, centred: Float[np.ndarray, "k d"]) -> np.ndarray:
+        """Squared norms of centred rows in float64; for directions with zeros, ones."""
+        if self.any_zeros:
+            return np.ones(len(centred))
+        return np.einsum("ij,ij->i", centred, centred, dtype=np.float64)
