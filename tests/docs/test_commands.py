@@ -8,7 +8,13 @@ import pytest
 
 from jml.app import _evaluate_flags, _export
 from jml.app._config import parse
-from jml.app._use import _embed_flags
+from jml.app._console import COMMANDS
+from jml.app._use import (
+    _duplicates_command,
+    _embed_flags,
+    _index_command,
+    _search_command,
+)
 from jml.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +27,13 @@ FENCE = re.compile(
     flags=re.DOTALL | re.MULTILINE,
 )
 MARK = re.compile(r"^:caption: Shown, not run: \S", flags=re.MULTILINE)
-COMMANDS = ("train", "embed", "evaluate", "export")
+# Commands whose parser needs nothing else.
+MODULES = {
+    "export": _export,
+    "search": _search_command,
+    "duplicates": _duplicates_command,
+    "index": _index_command,
+}
 
 
 def commands(text):
@@ -78,8 +90,8 @@ def check(words):
     elif command == "embed":
         array = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_MAX": "3"}
         _embed_flags.parse(rest, "jml embed", array)
-    elif command == "export":
-        parser = _export._make_parser("jml export")
+    elif command in MODULES:
+        parser = MODULES[command]._make_parser(f"jml {command}")
         parser.read(rest)
         parser.check()
     else:
