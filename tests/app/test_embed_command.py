@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -192,6 +193,15 @@ def test_a_full_disk_is_one_line_and_loses_nothing(here, monkeypatch, capsys):
     assert "No space left on device; free space there" in line
     embed(*words)
     check(here, "x.parquet")
+
+
+def test_only_parquet_needs_pyarrow(here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    embed("run", "pictures", "--out", "x.parquet", code=2)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert 'pip install "jax-metric-learning[parquet]"' in last
+    embed("run", "pictures", "--out", "x.npy")
+    check(here, "x.npy")
 
 
 def test_of_another_model_nothing_is_mixed(place, here, capsys):

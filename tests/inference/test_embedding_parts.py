@@ -155,6 +155,18 @@ def test_a_whole_file_is_kept_unless_it_is_to_be_replaced(tmp_path):
     assert len(anew.begin(overwrite=True)) == 3
 
 
+def test_a_file_and_a_folder_do_not_replace_each_other(tmp_path):
+    path = tmp_path / "x.parquet"
+    parts = make(path, shards=1)
+    fill(parts, parts.begin())
+    with pytest.raises(UserError, match=r"x.parquet' is a folder of parts; choose"):
+        make(path).begin(overwrite=True)
+    check(path)
+    (tmp_path / "y.parquet").touch()
+    with pytest.raises(UserError, match=r"y.parquet' is a file; choose another"):
+        make(tmp_path / "y.parquet", shards=1).begin(overwrite=True)
+
+
 @pytest.mark.parametrize("shards", [None, 1])
 def test_a_damaged_part_is_missing(tmp_path, shards):
     parts = make(tmp_path / "x.parquet", shards=shards)

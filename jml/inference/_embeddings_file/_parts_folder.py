@@ -30,7 +30,7 @@ class PartsFolder:
             stays: the result is this folder, which machines fill together. Else it is a
                 file, and the folder is beside it until that is whole.
         """
-        self.first, self.stays = first, stays
+        self.first, self.stays, self._path = first, stays, path
         self._model, self._suffix, self._format = model, path.suffix, format_of(path)
         self.place, self._manifest = path, path.with_name(f"{path.name}.json")
         if not stays:
@@ -51,6 +51,11 @@ class PartsFolder:
         Raises:
             UserError: it is of something else, or cannot be written.
         """
+        if self._path.is_dir() != self.stays and self._path.exists():
+            kind = "a file" if self.stays else "a folder of parts"
+            raise UserError(
+                f"`path`: {quoted(self._path)} is {kind}; choose another, or remove it."
+            )
         with writing(self.place, "`path`"):
             self.place.mkdir(parents=True, exist_ok=True)
             if not self.stays:
