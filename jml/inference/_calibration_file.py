@@ -7,12 +7,12 @@ from typing import Any
 
 from jml._evaluation_limits import METRICS
 from jml._names import quoted
+from jml._run_files import CALIBRATION
 from jml._value_checks import check_path, check_type
 from jml._whole_files import replace, writing
 from jml.errors import UserError
 from jml.evaluation import Calibration, OperatingPoint
 
-FILE = "threshold.json"
 KIND = "jml threshold"
 LARGEST = 2**24  # bytes; a file of thresholds has some thousands
 
@@ -30,7 +30,7 @@ def write_calibration(folder: Path | str, calibration: Calibration) -> Path:
     Raises:
         UserError: the folder cannot be written.
     """
-    path = check_path("write_calibration", "folder", folder) / FILE
+    path = check_path("write_calibration", "folder", folder) / CALIBRATION
     check_type(
         "write_calibration", "calibration", calibration, Calibration, "a Calibration"
     )
@@ -66,7 +66,7 @@ def read_calibration(
         jml.errors.UserError: `folder`: there is no 'runs/none/threshold.json'; ...
     """
     folder = check_path("read_calibration", "folder", folder)
-    path = folder / FILE
+    path = folder / CALIBRATION
     make = f"jml threshold {quoted(folder)}"
     try:
         with open(path, "rb") as file:

@@ -1,6 +1,7 @@
 """``jml duplicates`` as its user meets it."""
 
 import csv
+import hashlib
 import os
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image
 
 from jml.app._console import main
 from jml.app._use import _duplicates
-from jml.inference import Embeddings, write_embeddings
+from jml.evaluation import calibrate
+from jml.inference import Embeddings, write_calibration, write_embeddings
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 NAMES = ["a.png", "=b.png", "caf\udce9.png", "<i>.png", "gone.png", "new\nline.png"]
@@ -190,3 +192,54 @@ def test_a_full_disk_is_one_line(files, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert "duplicates.html: No space left on device" in err and "group 1" in out
     assert len(listed()) == 3
+
+
+@pytest.fixture
+def calibrated(files):
+    """The run whose model made the collection, with its thresholds."""
+    run = files / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    (run / "weights.safetensors").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    write(VECTORS, [*NAMES, "alone.png"], model="run", digest=digest)
+    # Pairs of one class are 1 apart, and others 9 or more.
+    x = np.arange(40.0)[:, None] * 10
+    x[1::2] -= 9
+    calibration = calibrate(x, np.arange(40) // 2, digest=digest, fars=(0.1, 1e-6))
+    write_calibration(run, calibration)
+    return calibration
+
+
+def test_without_a_threshold_that_of_the_calibration_is_taken(calibrated, capsys):
+    reached, not_reached = calibrated.points
+    assert not_reached.threshold is None
+    assert duplicates() == 0
+    says = f"at most {reached.threshold:.6g}, the threshold for FAR 0.1 in run/threshol"
+    assert says in capsys.readouterr().out
+    os.rename("run", "moved")
+    assert duplicates("--overwrite", "--model=moved") == 0
+    assert "FAR 0.1 in moved/threshold.json" in capsys.readouterr().out
+    assert duplicates("--overwrite") == 0  # where it was, there is none
+    assert "near: equal up to rounding" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--metric=cosine"], "is of the metric euclidean; make it anew"),
+        (["--model=nowhere"], "--model: 'nowhere' is not there; pass the run"),
+    ],
+)
+def test_a_calibration_of_something_else_is_one_line(calibrated, capsys, words, line):
+    assert duplicates(*words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and line in err and err.count("\n") == 1
+
+
+def test_a_damaged_calibration_is_one_line(calibrated, files, capsys):
+    (files / "run" / "threshold.json").write_text("{")
+    assert duplicates() == 2
+    err = capsys.readouterr().err
+    assert "threshold.json' is damaged" in err and "or pass --threshold." in err
+    assert duplicates("--threshold=1") == 0
