@@ -1,5 +1,6 @@
 """``jml search``: exact, complete, and clear about what it cannot do."""
 
+import errno
 import json
 import os
 import re
@@ -141,6 +142,41 @@ def test_a_run_s_own_test_images_are_searched(run, tmp_path, write_images, capsy
     }
     assert err.startswith("embedding 4 test images\n")
     assert page.read_text().count("<img") == 5
+
+
+def test_the_pictures_of_a_file_of_test_images_are_the_run_s(
+    run, tmp_path, write_images, capsys
+):
+    write_images(tmp_path / "photos", classes=4, per_class=2)
+    moved = shutil.copytree(run, tmp_path / "run")
+    config = replace(CONFIG, dataset="folder", dataroot=str(tmp_path / "photos"))
+    (moved / "config.json").write_text(json.dumps(asdict(config)))
+    names = [str(tmp_path / "photos" / f"class0{c}" / "000.png") for c in (2, 3)]
+    model = load(moved)
+    facts = {**model.model, "root": None}  # as of drawn characters, which are no files
+    found = Embeddings(model.embed(names), [names[0], "gone"], None, facts)
+    path, page = tmp_path / "x.parquet", tmp_path / "a.html"
+    write_embeddings(path, found)
+    searched(capsys, path, names[0], "--html", page)
+    text = page.read_text()
+    assert text.count("<img") == 2 and text.count("<span>no picture</span>") == 1
+
+
+def test_a_page_on_a_full_disk_is_one_line_after_the_table(
+    gallery, tmp_path, capsys, monkeypatch
+):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path, (_, names, _, _) = gallery
+    page = tmp_path / "a.html"
+    page.write_text("earlier")
+    monkeypatch.setattr("jml.report._picture_page._write_row", full)
+    assert main(["search", str(path), names[0], f"--html={page}", "--overwrite"]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith(names[0]) and err.count("\n") == 1
+    assert f"--html: cannot write '{page}': No space left on device; free" in err
+    assert page.read_text() == "earlier" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_flags_and_places_that_do_not_fit_are_one_line(gallery, run, tmp_path, capsys):
