@@ -18,23 +18,13 @@ Chunk = tuple[np.ndarray, np.ndarray]  # classes and distances, these ascending
 class Genuine:
     """All genuine pairs: their exact distances, and the class of each."""
 
-    def __init__(self, chunks: Callable[[], Iterator[Chunk]], classes: int) -> None:
-        """Counts the pairs of each class; keeps the distances if they are few."""
+    def __init__(
+        self, chunks: Callable[[], Iterator[Chunk]], counts: Int[np.ndarray, " c"]
+    ) -> None:
+        """Keeps what makes the distances, and how many each class has."""
         self._chunks = chunks
-        self.class_counts = np.zeros(classes, np.int64)
-        kept: list[Chunk] | None = []
-        for of_pairs, distances in chunks():
-            self.class_counts += np.bincount(of_pairs, minlength=classes)
-            if kept is not None and self.class_counts.sum() <= STORED:
-                kept.append((of_pairs, distances))
-            else:
-                kept = None
-        self.count = int(self.class_counts.sum())
-        if kept:  # not where all are left out
-            joined = _in_order(
-                *(np.concatenate(part) for part in zip(*kept, strict=True))
-            )
-            self._chunks = lambda: iter([joined])
+        self.class_counts = counts
+        self.count = int(counts.sum())
 
     def at_most(self, values: Float[np.ndarray, " v"]) -> Int[np.ndarray, " v"]:
         """How many pairs are at most at each of these distances."""
@@ -71,13 +61,20 @@ class Genuine:
 
 def compute_genuine(items: Items) -> Genuine:
     """The genuine pairs of these items, from differences in float64."""
+    counts = np.zeros(int(items.classes.max()) + 1, np.int64)
+    for i, _ in genuine_pairs(items, CHUNK):
+        counts += np.bincount(items.classes[i], minlength=len(counts))
 
     def chunks() -> Iterator[Chunk]:
         for i, j in genuine_pairs(items, CHUNK):
             distances = items.distances(items.squares(i, j))
             yield _in_order(items.classes[i], distances)
 
-    return Genuine(chunks, int(items.classes.max()) + 1)
+    if counts.sum() > STORED:
+        return Genuine(chunks, counts)
+    parts = zip(*chunks(), strict=True)
+    joined = _in_order(*(np.concatenate(part) for part in parts))
+    return Genuine(lambda: iter([joined]), counts)
 
 
 def _in_order(classes: np.ndarray, distances: np.ndarray) -> Chunk:

@@ -35,7 +35,8 @@ def measure_stored(items: Items, fars: Sequence[float], progress: Progress) -> M
     is_genuine = pairs.one_class & ~np.broadcast_to(in_group, pairs.first.shape)
     of_genuine = pairs.distances[is_genuine]
     chunk = items.classes[pairs.first[is_genuine]], of_genuine
-    genuine = Genuine(lambda: iter([chunk]), int(items.classes.max()) + 1)
+    counts = np.bincount(chunk[0], minlength=int(items.classes.max()) + 1)
+    genuine = Genuine(lambda: iter([chunk]), counts)
     other = ~pairs.one_class
     impostors, count = pairs.distances[other], int(other.sum())
     folds = items.folds[pairs.first[other]], items.folds[pairs.second[other]]
