@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jml.evaluation import evaluate
+from jml.evaluation import evaluate, near_pairs
 from jml.evaluation._ranking import _layout, _ranks, _tiles
 from jml.evaluation._ranking._keys import keys, partial_squares
 from jml.evaluation._ranking._search import make_search
@@ -26,7 +26,7 @@ every_mode = pytest.mark.parametrize("most", MODES.values(), ids=MODES.keys())
 
 
 def everything():
-    """All ranks and metrics of random embeddings, in several tiles."""
+    """All ranks, metrics and near pairs of random embeddings, in several tiles."""
     x, y = clusters(100, 17, 1)[0], clusters(85, 17, 1, seed=1)[0]
     labels, others = np.arange(100) % 11, np.arange(85) % 12
     ranks, metrics = [], []
@@ -49,7 +49,9 @@ def everything():
                 }
             )
             metrics.append(found.metrics)
-    return ranks, metrics
+    with patch.object(_layout, "TILE", 16):
+        found = [near_pairs(x, other, threshold=6.0) for other in (None, y)]
+    return ranks, metrics, [[a.tolist() for a in pairs] for pairs in found]
 
 
 @pytest.mark.slow
@@ -70,9 +72,10 @@ def test_evaluate_on_several_devices_equals_one_exactly():
     count, results = output.splitlines()[-2:]
     assert count == "3"
     with jax.default_device(jax.devices("cpu")[0]):
-        ranks, metrics = everything()
-    theirs, their_metrics = json.loads(results)
+        ranks, metrics, pairs = everything()
+    theirs, their_metrics, their_pairs = json.loads(results)
     assert theirs == ranks
+    assert their_pairs == pairs and all(len(found[0]) > 50 for found in pairs)
     for one, other in zip(metrics, their_metrics, strict=True):
         assert other == pytest.approx(one, abs=1e-14)
     assert ranks[0] == ranks[2]  # both ways of serving
