@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
+from jml.report import Picture, PictureRow, write_picture_page
+
 from .small import NASTY, items, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,7 +35,7 @@ def visit(browser):
     """Opens a page; at the end nothing may have gone to the console."""
     messages, contexts = [], []
 
-    def open_page(path, width=1280, height=900, **options):
+    def open_page(path, width=1280, height=900, ready="#rows li", **options):
         size = {"width": width, "height": height}
         contexts.append(browser.new_context(viewport=size, **options))
         page = contexts[-1].new_page()
@@ -48,7 +50,7 @@ def visit(browser):
             ),
         )
         page.goto(path.as_uri())
-        page.wait_for_selector("#rows li")
+        page.wait_for_selector(ready)
         return page
 
     yield open_page
@@ -228,3 +230,24 @@ def test_the_page_of_6000_images_stays_small(visit, tmp_path):
     assert path.stat().st_size < 15e6
     page = visit(path)
     assert page.locator("#count").inner_text() == "6,000 of 6,000 queries"
+
+
+@pytest.mark.slow
+def test_a_page_of_pictures_is_whole_on_wide_and_narrow_screens(visit, tmp_path):
+    red = np.full((30, 40, 3), (200, 10, 10), np.uint8)
+    path = f"{'a folder with a long name/' * 9}{NASTY}{'x' * 200}"
+    pictures = [Picture(red, [path, "distance 0"], lead=True), Picture(None, [path])]
+    row = PictureRow(path, pictures * 8)
+    write_picture_page(tmp_path / "page.html", path, [row], facts=[path])
+    for width, scheme, paper in ((1280, "light", 255), (340, "dark", 18)):
+        page = visit(
+            tmp_path / "page.html", width, ready=".picture", color_scheme=scheme
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.title() == page.locator("h1").inner_text() == path
+        assert page.locator("figure").count() == 16
+        for image in page.locator("img").all():
+            image.scroll_into_view_if_needed()
+            assert image.evaluate("image => image.decode().then(() => 40)") == 40
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert colour.startswith(f"rgb({paper}, ")
