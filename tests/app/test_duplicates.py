@@ -160,6 +160,11 @@ def test_vectors_that_are_not_finite_are_one_line(files, capsys):
     )
 
 
+def test_the_folder_of_a_run_is_one_line(calibrated, capsys):
+    assert main(["duplicates", "run", "--no_compile_cache"]) == 2
+    assert "'run' is the folder of a run; embed its" in capsys.readouterr().err
+
+
 def test_too_many_pairs_are_one_line(files, capsys, monkeypatch):
     import functools
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from jml._attempts import Attempts
+from jml._names import quoted
 from jml._optional import missing, progress_bar
 from jml._output import write_err, write_out
 from jml._whole_files import writing
@@ -15,7 +16,7 @@ from jml.report import Picture, PictureRow, write_picture_page
 
 from ._calibrated import calibrated_threshold
 from ._duplicate_groups import LIST, PAGE, Group, groups_of, write_list
-from ._gallery import find_model, metric_of, open_embeddings
+from ._gallery import find_model, is_run, metric_of, open_embeddings
 from ._searched import PictureOf, picture_of_files, picture_of_run
 
 
@@ -27,8 +28,14 @@ def report_duplicates(options: argparse.Namespace) -> None:
             written.
         IncompleteError: the list is written, but the page failed.
     """
-    embeddings = open_embeddings(options.embeddings)
-    metric = metric_of(options.embeddings, embeddings, options.metric)
+    source = options.embeddings
+    if source.is_dir() and is_run(source):
+        raise UserError(
+            f"{quoted(source)} is the folder of a run; embed its test images first:"
+            " jml embed RUN --out X.parquet"
+        )
+    embeddings = open_embeddings(source)
+    metric = metric_of(source, embeddings, options.metric)
     threshold, near = _threshold(options, embeddings, metric)
     write_err(f"comparing {len(embeddings.paths):,} images")
     with flags_for(threshold="--threshold"):
