@@ -124,7 +124,7 @@ def _solve(
         deeper = None
         span = one.high - one.low
         many = level.counts[one.first : one.last + 1].sum() > MANY
-        if many and span <= most:
+        if many and span < most:
             deeper = _finer(items, genuine, level, one, progress)
         if deeper is None:
             light.append(one)
