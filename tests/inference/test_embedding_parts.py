@@ -138,6 +138,20 @@ def test_another_number_of_shards_replaces_all_parts(tmp_path):
     check(path)
 
 
+def test_a_shard_does_not_keep_parts_of_the_model_before(tmp_path):
+    path, other = tmp_path / "x.parquet", MODEL | {"digest": "cd" * 32}
+    for shard in range(2):
+        parts = make(path, shard=shard, shards=2)
+        fill(parts, parts.begin())
+    first = make(path, shard=0, shards=2, model=other)
+    fill(first, first.begin(overwrite=True))
+    second = make(path, shard=1, shards=2, model=other)  # sees the new manifest
+    assert len(second.begin()) == 2
+    fill(second, second.begin())
+    check(path)
+    assert read_embeddings(path).model["digest"] == "cd" * 32
+
+
 def test_a_whole_file_is_kept_unless_it_is_to_be_replaced(tmp_path):
     path = tmp_path / "x.parquet"
     parts = make(path)
