@@ -61,10 +61,15 @@ def search(seed):
 
 
 def large():
-    """Several tiles, classes that lie in one part, and copies in different parts."""
+    """Several tiles, classes that lie in one part, and copies in different parts.
+
+    The longest rows are in one part; errors of products are bounded by the longest.
+    """
     rng = np.random.default_rng(99)
     x = rng.normal(size=(1500, D)).astype(np.float32)
+    x *= 10 / np.linalg.norm(x, axis=1, keepdims=True)
     x[900:1400] = x[:500]
+    x[500:503] *= 10
     items = {"embeddings": x, "labels": np.arange(1500) // 5 % 270}
     return {}, items, {"metric": "euclidean"}, 1100
 
