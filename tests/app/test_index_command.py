@@ -66,7 +66,7 @@ def test_faiss_reads_the_index_and_finds_rows(metric, tmp_path, capsys):
     assert (ids[:, 0] == np.arange(N)).mean() > 0.99
     assert (ids == order_of(x, metric)[:, :5]).mean() > 0.98
     np.testing.assert_allclose(numbers[:, 0], 1.0 if cosine else 0.0, atol=1e-3)
-    assert "faiss HNSW32, efConstruction 100, efSearch 64: 600 vectors of 16" in out
+    assert "faiss HNSW32, efConstruction=100, efSearch=64: 600 vectors of 16" in out
     assert "Recall@10 against the exact answer: " in out and "(60 random rows" in out
     assert out.endswith(f"written: {tmp_path / 'x.faiss'}\n")
 
@@ -118,6 +118,10 @@ def test_parameters_of_a_search_stay_in_the_index(tmp_path, capsys):
         shares.append(float(out.split("exact answer: ")[1].split()[0]))
     index = faiss.read_index(str(tmp_path / "x.faiss"))
     assert index.nprobe == 16 and shares[1] == 100 > shares[0]
+    words = ("--parameters=efSearch=99", "--overwrite")
+    out, _ = indexed(capsys, path, "--to=faiss", *words)
+    assert "efSearch=99" in out and "efSearch=64" not in out
+    assert faiss.read_index(str(tmp_path / "x.faiss")).hnsw.efSearch == 99
 
 
 class Stub:

@@ -45,7 +45,8 @@ class FaissIndex:
         if isinstance(self._index, faiss.IndexHNSW):
             self._index.hnsw.efConstruction = CONSTRUCTION
             self._index.hnsw.efSearch = SEARCH
-            self.kind += f", efConstruction {CONSTRUCTION}, efSearch {SEARCH}"
+            self.kind += f", efConstruction={CONSTRUCTION}"
+            parameters = parameters or f"efSearch={SEARCH}"
         if parameters is not None:
             self.kind += f", {parameters}"
         self.reading = "its numbers are squared distances"
