@@ -34,7 +34,7 @@ class UsearchIndex:
     def build(self, vectors: np.ndarray, rows: np.ndarray) -> None:
         """Adds these rows of the vectors."""
         self._rows = rows
-        self._index.add(rows, vectors[rows], threads=self._threads)
+        self._add(vectors, rows)
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         """Rows of the vectors that it has; -1 where it finds none."""
@@ -48,7 +48,15 @@ class UsearchIndex:
         """Adds the other rows."""
         left = np.setdiff1d(np.arange(len(vectors)), self._rows)
         if len(left):
-            self._index.add(left, vectors[left], threads=self._threads)
+            self._add(vectors, left)
+
+    def _add(self, vectors: np.ndarray, rows: np.ndarray) -> None:
+        try:
+            self._index.add(rows, vectors[rows], threads=self._threads)
+        except RuntimeError as error:
+            if "terminated" in str(error):  # what usearch makes of a signal
+                raise KeyboardInterrupt from None
+            raise
 
     def write(self, path: str) -> None:
         """Writes the file; an OSError says why it cannot."""
