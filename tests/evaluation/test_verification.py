@@ -96,13 +96,17 @@ def test_tied_and_tiny(seed, n, d, classes):
 
 
 @pytest.mark.parametrize(
-    "case", ["far item", "far group", "copies", "tight", "float64"]
+    "case", ["far item", "one apart", "far group", "copies", "tight", "float64"]
 )
 def test_what_products_cannot_tell(way, case, monkeypatch):
     monkeypatch.setattr(_streamed, "MANY", 300)
     x, labels = items(120, 4, 6)
     if case == "far item":
         x[7] *= 1e6
+    elif case == "one apart":  # and not among the pairs that are drawn first
+        x = (x * np.float32(1e-21)).astype(np.float32)
+        x[7] = 1
+        monkeypatch.setattr(_streamed, "SAMPLE", 3)
     elif case == "far group":
         x[labels == 2] += 1e4
     elif case == "copies":

@@ -22,6 +22,7 @@ from jml.evaluation._ranking import Progress, width
 from ._items import Items
 
 BINS = 2**16
+LEAST = 2.0**-100  # range of all bins in float32: 1 / width has to be a number
 TILE = 1008  # most items on a side of a tile
 NONE = 2**31 - 1  # place of an item that only fills a block up
 

@@ -12,14 +12,12 @@ class OperatingPoint(NamedTuple):
     """The threshold at a false acceptance rate, and what it accepts."""
 
     far: float  # the rate that was asked for
-    threshold: (
-        float | None
-    )  # pairs at most so far apart are accepted; None: there is none
+    # Pairs at most so far apart are accepted; None: there is no such distance.
+    threshold: float | None
     tar: float | None  # share of the genuine pairs that it accepts; None: not known
     interval: tuple[float, float] | None  # of `tar`, over resampled classes
-    threshold_error: (
-        float | None
-    )  # standard error of `threshold`, over folds of classes
+    # Standard error of `threshold`, over folds of classes.
+    threshold_error: float | None
     reached: float | None  # share of the impostor pairs that it accepts, at most `far`
     note: str  # why there is no threshold; empty where there is one
 

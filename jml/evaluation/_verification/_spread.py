@@ -42,7 +42,10 @@ def standard_errors(
             accepted = most_accepted(far, pairs) if pairs else 0
             if accepted:
                 thresholds[fold, f] = threshold(fold, accepted)
-    errors = np.sqrt(thresholds.var(axis=0) * (folds - 1))
+    # By a power of two, so that no square overflows.
+    exponents = np.frexp(np.abs(thresholds).max(axis=0))[1]
+    variances = np.ldexp(thresholds, -exponents).var(axis=0)
+    errors = np.ldexp(np.sqrt(variances * (folds - 1)), exponents)
     return [None if np.isnan(error) else float(error) for error in errors]
 
 

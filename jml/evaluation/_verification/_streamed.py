@@ -19,7 +19,7 @@ from jaxtyping import Integer as Int
 
 from jml.evaluation._ranking import Progress
 
-from ._bins import BINS, Scale, collect, make_blocks
+from ._bins import BINS, LEAST, Scale, collect, make_blocks
 from ._genuine import Genuine, compute_genuine
 from ._items import Items
 from ._levels import (
@@ -86,10 +86,10 @@ def measure_streamed(
 
 def _first_level(items: Items, genuine: Genuine, progress: Progress) -> Level:
     """The level with all pairs in it."""
-    n, rng = len(items.classes), np.random.default_rng(0)
-    i, j = rng.integers(n, size=(2, SAMPLE))
-    largest = float(items.squares(i, j).max()) or 1.0
+    i, j = np.random.default_rng(0).integers(len(items.classes), size=(2, SAMPLE))
     blocks = make_blocks(items, np.dtype(np.float32))
+    # The pairs drawn may be alike where others are far: no bins finer than products.
+    largest = max(float(items.squares(i, j).max()), blocks.slack, LEAST)
     bounds = 0.0, 4 * float(np.max(blocks.squares)) + blocks.slack
     scale = Scale(0.0, 1.05 * largest / BINS)
     return make_level(items, genuine, blocks, bounds, scale, progress)
@@ -121,8 +121,7 @@ def _solve(
         inside = [
             t for t, (low, high) in enumerate(windows) if one.low <= low <= one.high
         ]
-        deeper = None
-        span = one.high - one.low
+        deeper, span = None, one.high - one.low
         many = level.counts[one.first : one.last + 1].sum() > MANY
         if many and span < most:
             deeper = _finer(items, genuine, level, one, progress)
@@ -167,8 +166,9 @@ def _finer(
 ) -> Level | None:
     """A level of this range alone; None if no finer one could tell more."""
     blocks, span = level.blocks, one.high - one.low
-    if span < 16 * level.slack:
-        if blocks.rows.dtype == np.float64:
+    narrow = blocks.rows.dtype == np.float32
+    if span < max(16 * level.slack, LEAST * narrow):
+        if not narrow:
             return None
         blocks = make_blocks(items, np.dtype(np.float64))
     margin = 4 * level.slack + span / 1000  # the first and last bins are beyond it
