@@ -142,8 +142,10 @@ def _is_sound_point(point: OperatingPoint) -> bool:
     return (
         _is_share(point.far)
         and point.far > 0
-        and (point.threshold is None or _is_number(point.threshold))
-        and (point.threshold_error is None or _is_number(point.threshold_error))
+        and all(
+            number is None or (_is_number(number) and number >= 0)
+            for number in (point.threshold, point.threshold_error)
+        )
         and all(
             share is None or _is_share(share) for share in (point.tar, point.reached)
         )

@@ -229,6 +229,8 @@ MISTAKES = {
     "run none --out x.parquet": "no such folder or list of images: 'none'",
     "run blank.txt --out x.parquet": "'blank.txt' lists no image",
     "run bytes.txt --out x.parquet": "'bytes.txt' is no text",
+    "run /dev/zero --out x.parquet": "'/dev/zero' is a device; pass a text file",
+    "run null.txt --out x.parquet": "'null.txt' is no text",
     "run blank.csv --out x.parquet": "'blank.csv' has no column path",
     "run bad.txt --out x.parquet": "images: none of 1 images can be read; of the first",
     "run pictures --out x.txt": "--out: 'x.txt' ends in neither .parquet nor .npy",
@@ -250,6 +252,7 @@ def test_mistakes_are_one_line(here, capsys, words):
     (here / "bad.txt").write_text(f"pictures/{BAD}\n")
     (here / "blank.txt").write_text("\n \n")
     (here / "blank.csv").write_text("\n \n")
+    (here / "null.txt").write_text("a.jpg\n" * 2000 + "b\0.jpg\n")
     (here / "bytes.txt").write_bytes(bytes(range(256)))
     embed(*words.split(), code=2)
     lines = capsys.readouterr().err.splitlines()

@@ -179,6 +179,14 @@ def test_a_page_on_a_full_disk_is_one_line_after_the_table(
     assert page.read_text() == "earlier" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_vectors_of_another_length_are_one_line(gallery, tmp_path, capsys):
+    embeddings = gallery[1]
+    short = embeddings._replace(vectors=embeddings.vectors[:, :3].copy())
+    write_embeddings(tmp_path / "short.parquet", short)
+    words = refused(capsys, tmp_path / "short.parquet", embeddings.paths[0])
+    assert "short.parquet' holds vectors of 3 numbers, and its model" in words
+
+
 def test_flags_and_places_that_do_not_fit_are_one_line(gallery, run, tmp_path, capsys):
     path, (vectors, names, _, facts) = gallery
     words = ("--best", "--dataroot=x")

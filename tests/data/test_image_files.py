@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jml.data import image_files
+from jml.data import BadImageError, image_files, read_image
 from jml.errors import UserError
 
 
@@ -76,3 +76,11 @@ def test_without_an_image_there_is_one_line(tmp_path):
         with pytest.raises(UserError, match=words) as caught:
             image_files(tmp_path / name)
         assert name in str(caught.value) and "`root`: " in str(caught.value)
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (path,) = image_files(tmp_path).paths
+    for name in (path, "/dev/zero"):
+        with pytest.raises(BadImageError, match=f"{name}': not a file"):
+            read_image(name, image_size=8)

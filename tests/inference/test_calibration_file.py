@@ -81,6 +81,7 @@ def changed_point(key, value):
         changed("more", 1),
         changed_point("threshold", float("inf")),
         changed_point("threshold", None),
+        changed_point("threshold", -1.0),
         changed_point("note", "\x1b[31m"),
         changed_point("interval", [0.1]),
         changed_point("interval", 3),

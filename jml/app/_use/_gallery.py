@@ -148,6 +148,12 @@ def load_model(
         model = load(path, best=best)
     if model.model["digest"] != embeddings.model["digest"]:
         raise _other_weights(what, path)
+    columns = embeddings.vectors.shape[1]
+    if columns != model.dim:
+        raise UserError(
+            f"{quoted(what)} holds vectors of {columns:,} numbers, and its model"
+            f" {quoted(path)} makes {model.dim:,}; embed the images again."
+        )
     return model
 
 

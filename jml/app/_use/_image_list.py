@@ -31,11 +31,13 @@ def read_image_list(path: Path) -> ImageList:
         UserError: it cannot be read, or names no image.
     """
     try:
+        if path.is_char_device() or path.is_block_device():  # it may have no end
+            raise UserError(f"{quoted(path)} is a device; {ADVICE}.")
         lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read {quoted(path)}: {reason}; {ADVICE}.") from None
-    if any("\0" in line for line in lines[:1000]):
+    if any("\0" in line for line in lines):
         raise UserError(f"{quoted(path)} is no text; {ADVICE}.")
     labels: list[str | None] | None = None
     if path.suffix.lower() == ".csv":

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from jml._names import quoted
 from jml._optional import need
+from jml._regular_files import open_regular
 from jml.data._types import ImageSource
 from jml.errors import UserError
 
@@ -128,7 +129,7 @@ def is_dark(source: ImageSource) -> bool:
 
 def _opened(source: ImageSource) -> BinaryIO:
     path = getattr(source, "path", None)  # a file need not be read whole
-    return io.BytesIO(source.read()) if path is None else open(path, "rb")
+    return io.BytesIO(source.read()) if path is None else open_regular(path)
 
 
 def _rgb(image: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from jml._regular_files import open_regular
 from jml.data._messages import quote
 
 from ._problems import Problem
@@ -25,7 +26,7 @@ class File(NamedTuple):
 
     def read(self) -> bytes:
         """Returns the bytes of the file."""
-        with open(self.path, "rb") as file:
+        with open_regular(self.path) as file:
             return file.read()
 
     def stamp(self) -> str:
