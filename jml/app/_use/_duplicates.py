@@ -54,9 +54,12 @@ def report_duplicates(options: argparse.Namespace) -> None:
     attempts = Attempts()
     with attempts.at("the groups"):
         write_out("\n".join([*facts, *_lines(groups, options.show)]))
+    written = str(path)
     with attempts.at(PAGE):
-        _write_page(options, embeddings, groups, facts)
+        if _write_page(options, embeddings, groups, facts):
+            written += f" and {options.out / PAGE}"
     attempts.check()
+    write_out(f"written: {written}")
 
 
 def _threshold(
@@ -102,11 +105,11 @@ def _write_page(
     embeddings: Embeddings,
     groups: Sequence[Group],
     facts: Sequence[str],
-) -> None:
-    """Writes the page, and says what it lacks."""
+) -> bool:
+    """Writes the page, and says what it lacks; returns whether it could be made."""
     if problem := missing("PIL"):
         write_err(f"no {PAGE}: it needs {problem}")
-        return
+        return False
     picture_of = _pictures(options, embeddings)
     rows = [
         PictureRow(
@@ -125,7 +128,7 @@ def _write_page(
         )
     if page.left_out:
         write_err(f"{page.left_out:,} pictures had no room on the page; see {LIST}")
-    write_out(f"written: {options.out / LIST} and {path}")
+    return True
 
 
 def _pictures(options: argparse.Namespace, embeddings: Embeddings) -> PictureOf:
