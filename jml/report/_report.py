@@ -35,6 +35,7 @@ from ._page_data import (
     metric_rows,
 )
 from ._plots import PLOTS, save_plots
+from ._same_or_not import verification_curves
 from ._suspicious import suspicious
 from ._thumbnails import sheets, thumbnails
 
@@ -118,6 +119,12 @@ def write_report(
     with attempts.at("the images in the report"):
         small = thumbnails(sides, items)
         encoded = sheets(small)
+    notify("report: the curves of same or not")
+    data["verification"] = None
+    with attempts.at("the curves of same or not"):
+        data["verification"] = verification_curves(
+            query, gallery, metric=metric, self_index=self_index, seed=seed
+        )
     data |= _numbers(evaluation, records)
     data |= {
         "title": shown(title),

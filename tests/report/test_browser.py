@@ -67,6 +67,14 @@ def test_a_visitor_uses_everything_on_the_page_of_the_report(visit, report):
     assert page.locator("#loss path.curve").count() == 1
     page.locator("#cmc svg").hover()
     assert page.locator("#cmc .readout").inner_text().startswith("k ")
+    for curve in ("roc", "det"):
+        page.locator(f"#{curve} svg").hover()
+        assert page.locator(f"#{curve} .readout").inner_text().startswith("FAR 0.")
+    assert "0.01" in page.locator("#roc svg text").all_text_contents()
+    assert (
+        "All pairs of 90 items of 6 classes"
+        in page.locator("#verification").inner_text()
+    )
 
     assert page.locator("#rows li").count() == 20
     page.locator("#more").click()
@@ -92,9 +100,9 @@ def test_a_visitor_uses_everything_on_the_page_of_the_report(visit, report):
     doubtful = page.locator("#suspicious li")
     assert doubtful.count() == 20
     same, other = doubtful.first.locator(".words div").all_inner_texts()[1:]
-    assert same.startswith("0 of 10 nearest")
+    assert same.startswith("1 of 10 nearest")
     assert other.split()[1:2] == ["are"]
-    assert doubtful.first.locator(".item.wrong").count() == 10
+    assert doubtful.first.locator(".item.wrong").count() == 9
     assert "python again.py" in page.locator("#reproduce").inner_text()
 
 
@@ -200,7 +208,7 @@ def test_training_curves_have_ticks_at_whole_steps_from_0(visit, report):
 def test_the_menu_of_the_page_is_whole_and_leads_below_itself(visit, report, width):
     page = visit(report, width=width)
     links = page.locator("nav a")
-    assert links.count() == 9
+    assert links.count() == 10
     for link in links.all():
         box = link.bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= width

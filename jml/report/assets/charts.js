@@ -34,13 +34,18 @@ function ticks(low, high, steps, least = 0) {
 
 function powersOfTen(low, high) {
   const found = [];
-  for (let power = 1; power <= high; power *= 10) if (power >= low) found.push(power);
+  const digits = (value) => Math.log10(value);
+  for (let n = Math.ceil(digits(low) - 1e-9); n <= digits(high) + 1e-9; n++) found.push(n < 0 ? +`1e${n}` : 10 ** n);
   return found;
 }
 
+// A number on an axis: whole ones in groups of digits, shares with as many as they need.
+const plain = (value) => (value < 1 ? String(+value.toPrecision(3)) : count(value));
+
 // Draws a curve with axes, and shows the values of the point nearest to the pointer.
-// Options: caption; x (name of the x axis); logarithmic (x axis); unit (the y axis goes
-// from 0 to 1); second (use the second colour); dots (mark the points); height; lines
+// Options: caption; x (name of the x axis); logarithmic (x axis); logarithmicY; unit (the
+// y axis is a share, and goes from 0 to 1 unless it is logarithmic); second (use the
+// second colour); dots (mark the points); height; lines
 // ([name, height] of dashed lines, which the caption names).
 function lineChart(figure, points, options) {
   const width = 520, height = options.height || 260;
@@ -48,20 +53,21 @@ function lineChart(figure, points, options) {
   const lines = options.lines || [];
   const xs = points.map((point) => point[0]);
   const ys = points.map((point) => point[1]).concat(lines.map((line) => line[1]));
-  const low = [Math.min(...xs), options.unit ? 0 : Math.min(...ys)];
+  const low = [Math.min(...xs), options.unit && !options.logarithmicY ? 0 : Math.min(...ys)];
   const high = [Math.max(...xs), options.unit ? 1 : Math.max(...ys)];
   if (high[0] === low[0]) high[0] += 1;
   if (high[1] === low[1]) high[1] += 1;
   const warp = options.logarithmic ? Math.log : (value) => value;
   const x = (value) => left + ((warp(value) - warp(low[0])) / (warp(high[0]) - warp(low[0]))) * (width - left - right);
-  const y = (value) => height - bottom - ((value - low[1]) / (high[1] - low[1])) * (height - top - bottom);
+  const warpY = options.logarithmicY ? Math.log : (value) => value;
+  const y = (value) => height - bottom - ((warpY(value) - warpY(low[1])) / (warpY(high[1]) - warpY(low[1]))) * (height - top - bottom);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": options.caption });
-  for (const value of ticks(low[1], high[1], 5)) {
+  for (const value of options.logarithmicY ? powersOfTen(low[1], high[1]) : ticks(low[1], high[1], 5)) {
     svg.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
-    svg.append(draw("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, options.unit ? `${Math.round(100 * value)}%` : +value.toPrecision(6)));
+    svg.append(draw("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, options.unit ? `${+(100 * value).toPrecision(3)}%` : +value.toPrecision(6)));
   }
   for (const value of options.logarithmic ? powersOfTen(low[0], high[0]) : ticks(low[0], high[0], 6, 1)) {
-    svg.append(draw("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle" }, count(value)));
+    svg.append(draw("text", { x: x(value), y: height - bottom + 18, "text-anchor": "middle" }, plain(value)));
   }
   svg.append(draw("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle" }, options.x));
   for (const [, value] of lines) svg.append(draw("line", { class: "dash", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
@@ -82,7 +88,7 @@ function lineChart(figure, points, options) {
     const nearest = points.reduce((best, point) => (gap(point) < gap(best) ? point : best));
     for (const [name, value] of Object.entries({ x1: x(nearest[0]), x2: x(nearest[0]), visibility: "visible" })) cursor.setAttribute(name, value);
     for (const [name, value] of Object.entries({ cx: x(nearest[0]), cy: y(nearest[1]), visibility: "visible" })) dot.setAttribute(name, value);
-    readout.textContent = `${options.x} ${count(nearest[0])}: ${options.unit ? percent(nearest[1]) + "%" : +nearest[1].toPrecision(4)}`;
+    readout.textContent = `${options.x} ${plain(nearest[0])}: ${options.unit ? percent(nearest[1]) + "%" : +nearest[1].toPrecision(4)}`;
     readout.hidden = false;
   });
   svg.addEventListener("pointerleave", () => {

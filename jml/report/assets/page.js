@@ -27,6 +27,18 @@ function showCurves() {
   lineChart(section("cmc").querySelector("figure"), data.cmc, { caption: "Queries with an item of their class among the first k", x: "k", unit: true, logarithmic: true, height: 230 });
 }
 
+function showVerification() {
+  const found = data.verification;
+  section("verification").hidden = !found;
+  if (!found) return;
+  const axes = { x: "FAR", unit: true, logarithmic: true, height: 230 };
+  lineChart(section("roc"), found.roc, { ...axes, caption: "ROC: pairs of one class that are accepted (TAR)" });
+  if (found.det.length) lineChart(section("det"), found.det, { ...axes, logarithmicY: true, second: true, caption: "DET: pairs of one class that are rejected (1 - TAR)" });
+  const pairs = `All pairs of ${count(found.items)} items of ${count(found.classes)} ${found.whole ? "classes" : "classes, drawn at random,"} are compared. A threshold of the distance accepts a pair as the same; FAR is the share of the pairs of two classes that it accepts.`;
+  const off = found.auc_error >= 5e-5 ? ` ± ${+found.auc_error.toPrecision(1)}` : "";
+  section("verification").querySelector(".note").textContent = `${pairs} AUC ${found.auc.toFixed(4)}${off}; equal error rate ${percent(found.eer)}% at distance ${+found.eer_threshold.toPrecision(4)}.`;
+}
+
 function showConfusions(showClass) {
   const link = (index) => {
     const button = make("button", "", data.classes.name[index]);
@@ -107,6 +119,7 @@ function followTheme(repaint) {
 
 showHead();
 showCurves();
+showVerification();
 const [showClass, isChosen] = showQueries(data);
 const repaint = showMap(data, isChosen);
 section("class").addEventListener("input", repaint);
