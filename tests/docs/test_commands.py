@@ -14,6 +14,7 @@ from jml.app._use import (
     _embed_flags,
     _index_command,
     _search_command,
+    _threshold_command,
 )
 from jml.errors import UserError
 
@@ -33,6 +34,7 @@ MODULES = {
     "search": _search_command,
     "duplicates": _duplicates_command,
     "index": _index_command,
+    "threshold": _threshold_command,
 }
 
 
