@@ -1,12 +1,13 @@
 """Which class an image is of, or none: the nearest item, if it is near enough."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
+from jml._checks import check_number
 from jml._value_checks import described
 from jml.errors import UserError
 from jml.evaluation import nearest_neighbours
@@ -57,6 +58,10 @@ def checked_gallery(gallery: Any, dim: int, digest: str) -> Gallery:
             f" {described(gallery)}"
         )
     vectors = checked_vectors("gallery", vectors, dim)
+    if not isinstance(labels, Iterable):
+        raise ValueError(
+            f"match: `gallery` must have labels, a sequence, got {described(labels)}"
+        )
     labels = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if len(labels) != len(vectors):
         raise ValueError(
@@ -131,7 +136,11 @@ def match_items(
     """
     digest, dim, metric = model["digest"], model["embedding_dim"], model["metric"]
     known = checked_gallery(gallery, dim, digest)
-    calibration = read_calibration(folder, metric=metric, digest=digest)
+    check_number("match", "far", far)
+    try:
+        calibration = read_calibration(folder, metric=metric, digest=digest)
+    except UserError as error:
+        raise UserError(f"{error}{' --best' if model['best'] else ''}") from None
     threshold = calibration.threshold(far)
     if isinstance(query, Embeddings):
         check_made_by("query", query, digest)

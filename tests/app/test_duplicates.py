@@ -247,4 +247,8 @@ def test_a_damaged_calibration_is_one_line(calibrated, files, capsys):
     assert duplicates() == 2
     err = capsys.readouterr().err
     assert "threshold.json' is damaged" in err and "or pass --threshold." in err
+    facts = {"model": "run", "best": True, "digest": "1" * 64}
+    write(VECTORS, [*NAMES, "alone.png"], **facts)
+    assert duplicates() == 2
+    assert "threshold 'run' --best, or pass --threshold." in capsys.readouterr().err
     assert duplicates("--threshold=1") == 0

@@ -205,6 +205,18 @@ def test_a_mistake_is_one_line(words, line, tmp_path, capsys):
     assert [place.name for place in tmp_path.iterdir()] == ["x.parquet"]
 
 
+def test_the_embeddings_are_not_replaced_and_a_place_is_looked_at_first(
+    tmp_path, capsys, monkeypatch
+):
+    path = write(tmp_path, vectors_of(50))
+    before = path.read_bytes()
+    words = refused(capsys, path, "--to=faiss", f"--out={path}", "--overwrite")
+    assert words.startswith(f"--out: '{path}' is read by this command, and would be r")
+    assert path.read_bytes() == before
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert "faiss': Permission denied; free" in refused(capsys, path, "--to=faiss")
+
+
 @pytest.mark.parametrize("to", ["faiss", "usearch"])
 def test_a_disk_that_is_full_leaves_the_earlier_index(to, tmp_path, capsys):
     path, out = write(tmp_path, vectors_of()), tmp_path / f"x.{to}"

@@ -99,6 +99,9 @@ def test_a_page_shows_the_pictures(gallery, tmp_path, capsys):
     assert refused(capsys, *words).startswith(f"--html: '{page}' exists; choose")
     assert searched(capsys, *words, "--overwrite")[0] == out
     assert "can be no file" in refused(capsys, *words[:-1], tmp_path)
+    for read in (path, names[12]):
+        line = refused(capsys, *words[:-1], read, "--overwrite")
+        assert line.startswith(f"--html: '{shown(str(read))}' is read by this command")
 
 
 def test_names_cannot_control_the_terminal(run, paths, tmp_path, capsys):

@@ -222,3 +222,8 @@ def test_what_near_pairs_refuses(arguments, says, any_arguments):
     arguments = {"embeddings": np.ones((2, 2)), "threshold": 1.0} | arguments
     with pytest.raises(ValueError, match=says):
         near_pairs(**arguments)
+
+
+def test_a_distance_above_all_numbers_of_the_device(recwarn):
+    assert len(near_pairs(np.float32([[0], [5], [9]]), threshold=1e300).rows) == 3
+    assert not recwarn

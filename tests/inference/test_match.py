@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 import jml
 from jml.errors import UserError
 from jml.evaluation import Calibration, OperatingPoint
-from jml.inference import Embeddings, write_calibration
+from jml.inference import Embeddings, load, write_calibration
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 NAN = float("nan")
@@ -118,6 +118,7 @@ def test_embeddings_of_another_model_are_refused(calibrated):
         (np.zeros((1, 8)), (np.zeros((3, 9)), "abc"), r"`gallery` must .* \[n, 8\]"),
         (np.zeros((1, 8)), (np.zeros((3, 8)), "ab"), "a label for each of 3 vectors"),
         (np.zeros((1, 8)), (np.zeros((0, 8)), ""), "`gallery`: no item has a label"),
+        (np.zeros((1, 8)), (np.zeros((3, 8)), None), "`gallery` must have labels"),
         (np.zeros((1, 8)), np.zeros((3, 8)), "`gallery` must be Embeddings, or vec"),
         (np.zeros((1, 8)), ([[0.0]], "a"), r"`gallery` must hold floating"),
     ],
@@ -133,6 +134,10 @@ def test_without_a_calibration_that_fits_there_is_no_answer(calibrated, run):
     for far, words in ((0.5, "pass one of 0.01, 0.001"), (1e-4, "so few pairs; pass")):
         with pytest.raises(UserError, match=f"^`far`: .*{words}"):
             calibrated.match(*arguments, far=far)
+    with pytest.raises(ValueError, match=r"match: `far` must"):
+        calibrated.match(*arguments, far="x")
+    with pytest.raises(UserError, match=r"weights; .* jml threshold '.*' --best$"):
+        load(run, best=True).match(*arguments)
     digest = calibrated.model["digest"]
     write(run, digest, metric="cosine")
     with pytest.raises(UserError, match=r"is of the metric cosine; .* jml threshold"):

@@ -34,6 +34,8 @@ def calibrated_threshold(
     folder = Path(str(embeddings.model.get("model", "")))
     if moved is not None:
         folder, _ = find_model(what, embeddings, moved)
+    if folder.is_file():  # an export, beside which its run's thresholds may be
+        folder = folder.parent
     path = folder / CALIBRATION
     if not path.is_file():
         return None
@@ -42,7 +44,8 @@ def calibrated_threshold(
         with flags_for(folder="--model"):
             calibration = read_calibration(folder, metric=metric, digest=digest)
     except UserError as error:
-        raise UserError(f"{error}, or pass --threshold.") from None
+        best = " --best" if embeddings.model.get("best") is True else ""
+        raise UserError(f"{error}{best}, or pass --threshold.") from None
     for point in reversed(calibration.points):  # the smallest rate comes last
         if point.threshold is not None:
             return (

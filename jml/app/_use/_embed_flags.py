@@ -9,6 +9,7 @@ from jml._names import quoted
 from jml.app._parser import Parser, add_no_compile_cache
 from jml.errors import UserError
 
+from ._place import is_one_of
 from ._shard import Shard, read_shard
 
 PRECISIONS = ("float32", "bfloat16")
@@ -94,5 +95,12 @@ def parse(
         parser.problems.append(
             f"--out: {quoted(out.parent)} is no folder; choose another."
         )
+    images = getattr(options, "images", None)
+    if out is not None and images is not None:
+        parser.problems += [
+            f"--out: {quoted(path)}, which is read, would be replaced; choose another."
+            for suffix in (out.suffix, ".csv", ".json", ".unreadable.txt")
+            if is_one_of(path := out.with_name(f"{out.stem}{suffix}"), [images])
+        ]
     parser.check()
     return options, shard

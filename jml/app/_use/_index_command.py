@@ -19,6 +19,7 @@ from jml._optional import need
 from jml.app._command import exit_code
 from jml.app._early_exit import loading
 from jml.app._parser import Parser, add_no_compile_cache
+from jml.app._use._place import problems_of_file
 
 PROGRAM = "jml index"
 LIBRARIES = ("faiss", "usearch")
@@ -109,11 +110,6 @@ def _problems(options: Namespace) -> list[str]:
             f"--factory: {quoted(few[0])} has too few neighbours; pass 2 or more."
         )
     options.out = options.out or options.what.with_suffix(f".{options.to}")
-    out = options.out
-    if out.is_dir() or not out.parent.is_dir():
-        problems.append(f"--out: {quoted(out)} can be no file; pass the name of one.")
-    elif out.exists() and not options.overwrite:
-        problems.append(
-            f"--out: {quoted(out)} exists; choose another, or pass --overwrite."
-        )
-    return problems
+    return problems + problems_of_file(
+        options.out, "--out", overwrite=options.overwrite, inputs=[options.what]
+    )

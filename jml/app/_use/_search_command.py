@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from jml._evaluation_limits import METRICS
-from jml._names import quoted
 from jml._optional import need
 from jml.app._command import exit_code
 from jml.app._early_exit import loading
 from jml.app._parser import Parser, add_no_compile_cache
+from jml.app._use._place import problems_of_file
 
 PROGRAM = "jml search"
 TOP = 20
@@ -91,14 +91,14 @@ def _run(arguments: Sequence[str] | None, program: str) -> None:
 
 
 def _problems(options: Namespace) -> list[str]:
-    page = options.html
-    if page is None:
+    if options.html is None:
         return []
-    if page.is_dir() or not page.parent.is_dir():
-        return [f"--html: {quoted(page)} can be no file; pass the name of one."]
-    if page.exists() and not options.overwrite:
-        return [f"--html: {quoted(page)} exists; choose another, or pass --overwrite."]
-    return []
+    return problems_of_file(
+        options.html,
+        "--html",
+        overwrite=options.overwrite,
+        inputs=[options.what, *options.queries],
+    )
 
 
 def _needless(options: Namespace, of_run: bool) -> list[str]:

@@ -92,7 +92,8 @@ def _on_devices(
     bounds = limits + least_limit(*_size(vectors, dtype)) - (1 - share) * products.base
     largest = np.finfo(dtype).max
     bounds = np.clip(bounds, -largest, largest).astype(dtype)
-    bounds = np.minimum(np.nextafter(bounds, dtype.type(np.inf)), largest)
+    with np.errstate(over="ignore"):  # beyond the largest is infinity
+        bounds = np.minimum(np.nextafter(bounds, dtype.type(np.inf)), largest)
     offsets = products.offsets * dtype.type(1 - share)
     tile, columns = tile_rows(len(products.x)), tile_rows(len(products.y))
     everywhere = NamedSharding(mesh, P())

@@ -99,7 +99,8 @@ def _reported(path: Path) -> Iterator[None]:
         if quoted(path) not in problem:
             problem = f"{quoted(path)}: {problem}"
     except Exception as error:  # a file may hold anything
-        problem = f"cannot read {quoted(path)}: {reason_of(error)}"
+        reason = getattr(error, "strerror", None) or reason_of(error)
+        problem = f"cannot read {quoted(path)}: {reason}"
     raise UserError(
         f"{problem}; pass a .npy file with the .csv and the .json that jml embed writes"
         " beside it."
@@ -107,7 +108,10 @@ def _reported(path: Path) -> Iterator[None]:
 
 
 def write_npy(path: Path, contents: Contents) -> None:
-    """Writes the three files; an earlier .json goes first, and the new comes last."""
+    """Writes the three files, and then moves them: the .json comes last.
+
+    Earlier files stay as they are until all of the new ones is on the disk.
+    """
     listed, about = beside(path)
     shape = (contents.rows, contents.columns)
 
@@ -126,8 +130,11 @@ def write_npy(path: Path, contents: Contents) -> None:
                 labels = piece.labels or [None] * len(piece.paths)
                 rows.writerows(zip(piece.paths, labels, strict=True))
             flush(array)
+            flush(names.buffer)
+        about.unlink(missing_ok=True)  # an array and a list of two models never mix
 
-    about.unlink(missing_ok=True)
-    replace(path, lambda array: replace(listed, lambda names: write_both(array, names)))
-    metadata = encoded(contents.model, contents.part)
-    replace(about, lambda unfinished: unfinished.write_bytes(metadata))
+    def write_all(unfinished: Path) -> None:
+        unfinished.write_bytes(encoded(contents.model, contents.part))
+        replace(path, lambda x: replace(listed, lambda names: write_both(x, names)))
+
+    replace(about, write_all)

@@ -48,7 +48,8 @@ def _opened(path: Path) -> Iterator[Any]:
         problem = f"{quoted(path)} is no file of embeddings: {error}; write it with jml"
         problem += " embed."
     except Exception as error:  # the reader may raise anything where a file holds it
-        problem = f"cannot read {quoted(path)}: {reason_of(error)}; pass a whole file,"
+        reason = getattr(error, "strerror", None) or reason_of(error)
+        problem = f"cannot read {quoted(path)}: {reason}; pass a whole file,"
         problem += " as jml embed writes it."
     raise UserError(problem)
 
