@@ -46,6 +46,15 @@ def quoted(value: object) -> str:
     return repr(value)
 
 
+def on_one_line(name: object) -> str:
+    r"""A name in one line of a terminal, which no character of it controls.
+
+    >>> on_one_line("a\nb\x1b[2J")
+    'a\\nb\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown(name))
+
+
 def shell_line(words: Sequence[str]) -> str:
     r"""A command that can be printed and run: bash and zsh read ``\x`` in ``$'...'``.
 

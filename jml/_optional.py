@@ -1,6 +1,6 @@
 """Packages that only an extra brings: where one is missing, one line says so."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jml.errors import UserError
@@ -92,3 +92,8 @@ def progress_bar(
     from tqdm import tqdm
 
     return tqdm(steps, name, total, leave=False, disable=None)
+
+
+def counted_bar(name: str) -> Callable[[Iterable, int], Any]:
+    """``progress_bar`` for what passes steps and their number."""
+    return lambda steps, total: progress_bar(steps, name, total)

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool, Int
 
-from jml._optional import progress_bar
+from jml._optional import counted_bar
 from jml.app._config import Config
 from jml.app._flags_of_arguments import flags_for
 from jml.data import (
@@ -98,7 +98,7 @@ def load_dataset(config: Config, listing: Listing | None) -> Dataset:
         workers=config.nworkers,
         skip_bad=config.on_bad_image == "skip",
         singletons=config.singletons,
-        progress=lambda images, total: progress_bar(images, "decoding", total),
+        progress=counted_bar("decoding"),
     )
     if config.on_bad_image == "skip":
         check_findable(dataset.name, dataset.query, dataset.gallery)  # what is left

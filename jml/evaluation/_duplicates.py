@@ -58,8 +58,8 @@ def find_duplicates(
         >>> found.distances
         array([1., 0., 1., 2., 0.])
     """
-    x = make_vectors("find_duplicates", embeddings, None, metric).x
-    first = _first_of_equals(x)
+    vectors = make_vectors("find_duplicates", embeddings, None, metric)
+    x, first = vectors.x, vectors.representatives
     if metric == "cosine":  # rows of zeros are at distance 1 of each other
         first = np.where(x.any(axis=1), first, np.arange(len(x)))
     different = np.flatnonzero(first == np.arange(len(x)))
@@ -81,21 +81,6 @@ def find_duplicates(
     groups = _connected(pairs, len(different))[place]
     numbers = _numbered(groups, distances)
     return Duplicates(numbers, nearest.astype(np.int32), distances)
-
-
-def _first_of_equals(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-    """For each row the first row that equals it; no copy of all rows is sorted."""
-    hashes = np.fromiter(
-        (hash((row + 0).tobytes()) for row in rows),  # -0 and 0 are equal
-        np.int64,
-        len(rows),
-    )
-    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    first = first[inverse]
-    for i in np.flatnonzero(first != np.arange(len(rows))):
-        if not np.array_equal(rows[i], rows[first[i]]):  # of one hash by chance
-            first[i] = i
-    return first
 
 
 def _other_copies(first: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

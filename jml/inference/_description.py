@@ -4,7 +4,6 @@ A run has it in its config.json, among much else. An export has it in a file of 
 beside it. Both are read with suspicion: they may come from anywhere.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jml._checks import is_integer
 from jml._names import quoted
-from jml._run_files import CONFIG
+from jml._run_files import CONFIG, digest_of
 from jml._whole_files import replace
 from jml.errors import UserError
 
@@ -61,16 +60,6 @@ def description_file(path: Path) -> Path:
     'model.safetensors.json'
     """
     return path.with_name(f"{path.name}.json")
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_description(path: Path, description: Description, *, weights: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from jml._names import quoted
 from jml._optional import need
-from jml._run_files import CONFIG, WEIGHTS
+from jml._run_files import CONFIG, WEIGHTS, digest_of
 from jml._value_checks import check_path
 from jml.errors import UserError
 from jml.models import Model, create
 
-from ._description import Description, Source, digest_of, read_export, read_run
+from ._description import Description, Source, read_export, read_run
 from ._exported import read_function
 from ._trained_model import TrainedModel
 

@@ -59,7 +59,7 @@ def test_groups_are_printed_listed_and_shown(files, capsys):
         "group 2: 3 images, 5 apart",
         "  5           caf\ufffd.png",
         "  5           <i>.png",
-        "  5           'new\\nline.png'",
+        "  5           new\\nline.png",
         "written: duplicates.csv and duplicates.html",
     ]
     assert "1 of the 6 pictures on the page cannot be read" in err

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from jml.errors import UserError
-from jml.evaluation import _duplicates, find_duplicates
+from jml.evaluation import find_duplicates
 
 from .test_near_pairs import METRICS, all_distances
 
@@ -65,11 +65,13 @@ def test_groups_are_those_of_all_distances(x, threshold, metric):
         check(found, distances.round(14), threshold)
 
 
-def test_rows_of_one_hash_are_no_copies():
-    x = np.float32([[0], [3], [0], [3], [1]])
+def test_rows_of_one_number_are_no_copies():
+    x = np.float32([[0, 2], [2, 0], [0, 2], [2, 0], [1, 2]])
     expected = find_duplicates(x, threshold=1.0)
-    with patch.object(_duplicates, "hash", lambda _: 7, create=True):
+    with patch.object(np.random, "default_rng") as rng:
+        rng.return_value.integers.return_value = np.zeros(2, np.uint64)
         found = find_duplicates(x, threshold=1.0)
+    rng.assert_called_with(0)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -70,7 +70,10 @@ class DataSettings:
         choices=("error", "skip"),
     )
     batch_size_test: int = flags.data(
-        256, "number of images in an evaluation step", **flags.count, **flags.free
+        256,
+        "number of images in an evaluation step; CPUs choose their own",
+        **flags.count,
+        **flags.free,
     )
     nworkers: int = flags.data(
         4, "number of threads that decode images", **flags.count, **flags.free

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jml._names import quoted, shown
+from jml._names import on_one_line
 from jml._whole_files import replace
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Group(NamedTuple):
         note = self.note()
         yield f"{self.title()}{', ' * bool(note)}{note}"
         for member in self.members[:SHOWN]:
-            yield f"  {member.distance:<12.6g}{_on_one_line(member.path)}"
+            yield f"  {member.distance:<12.6g}{on_one_line(member.path)}"
         more = len(self.members) - SHOWN
         if more > 0:
             yield f"  and {more:,} more"
@@ -125,11 +125,6 @@ def write_list(path: Path, groups: Sequence[Group]) -> None:
             os.fsync(file.fileno())
 
     replace(path, write)
-
-
-def _on_one_line(path: str) -> str:
-    """The path, or its `repr`: it could hold the end of a line, or move the cursor."""
-    return path if shown(path).isprintable() else quoted(path)
 
 
 def _safe_path(path: str) -> str:

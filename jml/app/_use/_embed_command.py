@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jml import __version__
 from jml._names import quoted
-from jml._optional import need, progress_bar
+from jml._optional import counted_bar, need
 from jml._output import write_err, write_out
 from jml._whole_files import replace, writing
 from jml.app._command import exit_code
@@ -99,7 +99,7 @@ def _embed(
             wanted,
             parts,
             missing,
-            progress=lambda steps, total: progress_bar(steps, "embedding", total),
+            progress=counted_bar("embedding"),
             batch_size=options.batch_size,
             bfloat16=bfloat16,
         )

@@ -26,8 +26,8 @@ def _make_parser(program: str) -> Parser:
         "images",
         type=Path,
         nargs="?",
-        help="folder of images, or a text file with a path in each line; default: the"
-        " run's own test images",
+        help="folder of images, or a text file with a path in each line (default: the"
+        " run's own test images)",
     )
     add(
         "--out",
@@ -46,10 +46,10 @@ def _make_parser(program: str) -> Parser:
         "--precision",
         type=parser.value("precision", str, choices=PRECISIONS),
         metavar="|".join(PRECISIONS),
-        help="precision of the convolutions; default: that of the training",
+        help="precision of the convolutions (default: that of the training)",
     )
     for name, default, words in (
-        ("batch_size", 64, "images in a batch"),
+        ("batch_size", 64, "images in a batch; CPUs choose their own"),
         ("part_size", 1024, "images in a part, which is written at once"),
     ):
         kind = parser.value(name, int, minimum=1)
@@ -58,7 +58,7 @@ def _make_parser(program: str) -> Parser:
             type=kind,
             default=default,
             metavar="N",
-            help=f"{words}: {default}",
+            help=f"{words} (default: {default})",
         )
     add("--dataroot", metavar="FOLDER", help="where the run's data set is now")
     add("--overwrite", action="store_true", help="replacement of earlier embeddings")

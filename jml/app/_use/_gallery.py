@@ -4,7 +4,6 @@
 ``jml embed`` wrote: a file, a folder of parts, or .npy with a list of paths beside it.
 """
 
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from jml._evaluation_limits import METRICS
 from jml._names import quoted
-from jml._run_files import CONFIG, WEIGHTS
+from jml._run_files import CONFIG, WEIGHTS, digest_of
 from jml.app._flags_of_arguments import flags_for
 from jml.errors import UserError
 
@@ -168,8 +167,7 @@ def _digest_of(path: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        with open(path, "rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return digest_of(path)
     except OSError as error:
         raise UserError(
             f"--model: cannot read {quoted(path)}: {error.strerror}."

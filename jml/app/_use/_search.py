@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from jml._names import quoted, shown
+from jml._names import on_one_line, quoted
 from jml._output import write_err, write_out
 from jml._whole_files import writing
 from jml.errors import UserError
@@ -40,7 +40,7 @@ def search(options: Namespace, of_run: bool) -> None:
             query = options.queries[number]
             blank = "\n" * (number > 0)
             table = _table(embeddings, indices, distances)
-            write_out(f"{blank}{_line(query)}: {summary}\n{table}")
+            write_out(f"{blank}{on_one_line(query)}: {summary}\n{table}")
             if options.html:
                 rows.append(_row(query, searched, indices, distances, summary))
     if options.html:
@@ -106,8 +106,8 @@ def _table(embeddings: Embeddings, indices: np.ndarray, distances: np.ndarray) -
     columns.append(["distance", *map(distance_text, distances.tolist())])
     if embeddings.labels is not None:
         labels = (embeddings.labels[i] for i in indices.tolist())
-        columns.append(["label", *("" if x is None else _line(x) for x in labels)])
-    paths = ["path", *(_line(embeddings.paths[i]) for i in indices.tolist())]
+        columns.append(["label", *(on_one_line(x or "") for x in labels)])
+    paths = ["path", *(on_one_line(embeddings.paths[i]) for i in indices.tolist())]
     widths = [max(map(len, column)) for column in columns]
     lines = []
     for rank, distance, *label, path in zip(*columns, paths, strict=True):
@@ -120,15 +120,6 @@ def _table(embeddings: Embeddings, indices: np.ndarray, distances: np.ndarray) -
 def distance_text(distance: float) -> str:
     """A distance to print: six digits, however small it is."""
     return f"{distance:.6g}"
-
-
-def _line(name: str) -> str:
-    r"""A name in one line of a terminal, which no character of it controls.
-
-    >>> _line("a\nb\x1b[2J")
-    'a\\nb\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown(name))
 
 
 def _row(

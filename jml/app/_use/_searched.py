@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jml._optional import progress_bar
+from jml._optional import counted_bar
 from jml._run_files import CONFIG
 from jml.app._flags_of_arguments import flags_for, of_finished_run
 from jml.data import read_image
@@ -37,9 +37,8 @@ def searched_run(options: Namespace, notify: Callable[[str], None]) -> Searched:
     with of_finished_run():
         tested = list_test_images(options.what, dataroot=options.dataroot)
     notify(f"embedding {len(tested.names):,} test images")
-    progress = partial(_progress, name="embedding")
     with of_finished_run():
-        vectors = model.embed(tested.images, progress=progress)
+        vectors = model.embed(tested.images, progress=counted_bar("embedding"))
     embeddings = Embeddings(vectors, tested.names, [*tested.classes], model.model)
     check_embeddings(options.what, embeddings)
     return Searched(embeddings, model, picture_of_test_images(tested))
@@ -90,7 +89,3 @@ def picture_of_test_images(tested: TestImages) -> PictureOf:
         )
 
     return picture_of
-
-
-def _progress(steps: Any, total: int, *, name: str) -> Any:
-    return progress_bar(steps, name, total)

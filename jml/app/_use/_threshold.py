@@ -4,12 +4,11 @@ import os
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jml._names import quoted
-from jml._optional import progress_bar
+from jml._optional import counted_bar, progress_bar
 from jml._output import write_err, write_out
 from jml.app._flags_of_arguments import flags_for, of_finished_run
 from jml.errors import UserError
@@ -40,9 +39,9 @@ def find_threshold(options: Namespace) -> None:
         )
     rows = _unseen(folder, tested)
     write_err(f"embedding {len(rows):,} test images")
-    progress = partial(_progress, name="embedding")
+    images, progress = some(tested.images, rows.tolist()), counted_bar("embedding")
     with of_finished_run():
-        vectors = model.embed(some(tested.images, rows.tolist()), progress=progress)
+        vectors = model.embed(images, progress=progress)
     calibration = calibrate(
         vectors,
         tested.labels[rows],
@@ -102,7 +101,3 @@ def _line(point: OperatingPoint) -> str:
     if point.interval is not None:
         interval = f"{point.interval[0]:.4f} to {point.interval[1]:.4f}"
     return f"{point.far:<7g}{threshold:<20}{point.tar:<9.4f}{interval}"
-
-
-def _progress(steps: Any, total: int, *, name: str) -> Any:
-    return progress_bar(steps, name, total)
