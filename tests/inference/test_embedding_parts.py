@@ -233,3 +233,14 @@ def test_killed_at_any_write_the_file_is_the_undisturbed_one(tmp_path):
         assert deaths >= 4
         check(tmp_path / f"x{suffix}")
         assert make(tmp_path / f"x{suffix}").begin() == []
+
+
+def test_files_of_other_programs_are_not_removed(tmp_path):
+    path = tmp_path / "x.parquet"
+    path.mkdir()
+    (path / "part-0.parquet").write_text("of Spark")
+    with pytest.raises(UserError, match=r"x.parquet' has .parquet files that no '.*js"):
+        make(path, shards=2).begin()
+    assert names(path) == ["part-0.parquet"] and names(tmp_path) == ["x.parquet"]
+    assert len(make(path, shards=2).begin(overwrite=True)) == 2
+    assert names(path) == []

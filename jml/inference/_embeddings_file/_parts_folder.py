@@ -67,9 +67,19 @@ class PartsFolder:
                     f" {' and another '.join(differing)}; choose another, or pass"
                     " `overwrite=True`."
                 )
+            if differing is None and not overwrite and self._has_files():
+                raise UserError(
+                    f"`path`: {quoted(self.place)} has {self._suffix} files that no"
+                    f" {quoted(self._manifest)} speaks of; choose another, or pass"
+                    " `overwrite=True`, which removes them."
+                )
             if differing != []:
                 self._remove_others()
                 write_manifest(self._manifest, manifest)
+
+    def _has_files(self) -> bool:
+        """Whether there are files of embeddings, of whatever program."""
+        return any(file.suffix == self._suffix for file in self.place.iterdir())
 
     def _remove_others(self) -> None:
         """Removes this shard's parts, and those that belong to no shard.
