@@ -130,7 +130,7 @@ def write_npy(path: Path, contents: Contents) -> None:
                 labels = piece.labels or [None] * len(piece.paths)
                 rows.writerows(zip(piece.paths, labels, strict=True))
             flush(array)
-            flush(names.buffer)
+            flush(names)
         about.unlink(missing_ok=True)  # an array and a list of two models never mix
 
     def write_all(unfinished: Path) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def _texts(names: Sequence[str | None]) -> Any:
     return pa.array(texts, pa.string())
 
 
-def flush(file: BinaryIO) -> None:
+def flush(file: IO[Any]) -> None:
     """Waits until a file is on the disk: what is renamed then is whole."""
     file.flush()
     os.fsync(file.fileno())
