@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Float64, Int32
 from jml._checks import check_count, check_number
 from jml.errors import UserError
 
-from ._ranking import Progress, Reach, Vectors, make_vectors, pairs_within
+from ._ranking import Nearness, Progress, Vectors, make_vectors, pairs_within
 from ._ranking._vectors import CHUNK
 
 # How far apart two vectors may be that are equal up to rounding, in units of eps and
@@ -85,12 +85,12 @@ def near_pairs(
     name = "near_pairs"
     vectors = make_vectors(name, embeddings, gallery, metric)
     check_count(name, "max_pairs", max_pairs)
-    reach = _equal_up_to_rounding(vectors)
+    nearness = _equal_up_to_rounding(vectors)
     if threshold is not None:
         threshold = _checked_threshold(name, threshold)
-        reach = _up_to(vectors, threshold)
+        nearness = _up_to(vectors, threshold)
     found, count = [], 0
-    for pairs in pairs_within(vectors, reach, progress):
+    for pairs in pairs_within(vectors, nearness, progress):
         rows, columns, distances = pairs
         found.append(
             NearPairs(rows.astype(np.int32), columns.astype(np.int32), distances)
@@ -125,17 +125,17 @@ def _too_many(count: int, threshold: float | None, most: int) -> str:
     )
 
 
-def _up_to(vectors: Vectors, threshold: float) -> Reach:
+def _up_to(vectors: Vectors, threshold: float) -> Nearness:
     if vectors.metric == "cosine":
         square = 2 * min(threshold, FAR)
     else:
         with np.errstate(over="ignore"):
             square = min(float(np.ldexp(threshold, -vectors.exponent)), FAR) ** 2
     limits = np.full(len(vectors.x), square * UP)
-    return Reach(limits, lambda rows, columns, distances: distances <= threshold)
+    return Nearness(limits, lambda rows, columns, distances: distances <= threshold)
 
 
-def _equal_up_to_rounding(vectors: Vectors) -> Reach:
+def _equal_up_to_rounding(vectors: Vectors) -> Nearness:
     error = ROUNDING * max(float(np.finfo(a.dtype).eps) for a in (vectors.x, vectors.y))
     if vectors.metric == "cosine":
         return _up_to(vectors, error**2 / 2)
@@ -147,7 +147,7 @@ def _equal_up_to_rounding(vectors: Vectors) -> Reach:
         largest = error / 2 * (norms[0][rows] + norms[-1][columns])
         return np.ldexp(distances, -vectors.exponent) <= largest
 
-    return Reach(limits, within)
+    return Nearness(limits, within)
 
 
 def _lengths(vectors: Vectors, part: int) -> Float64[np.ndarray, " n"]:

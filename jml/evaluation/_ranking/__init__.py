@@ -23,7 +23,7 @@ from ._excluded import Excluded as Excluded
 from ._excluded import make_excluded as make_excluded
 from ._level import first_dtype as first_dtype
 from ._level import width as width
-from ._near import Reach as Reach
+from ._near import Nearness as Nearness
 from ._near import pairs_within as pairs_within
 from ._nearest import nearest_item as nearest_item
 from ._nearest import nearest_items as nearest_items
@@ -42,8 +42,8 @@ from ._vectors import Vectors as Vectors
 
 __all__ = [
     "Excluded",
+    "Nearness",
     "Progress",
-    "Reach",
     "Search",
     "SpreadVectors",
     "Vectors",

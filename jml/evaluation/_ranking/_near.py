@@ -27,7 +27,7 @@ Pairs = tuple[
 ]
 
 
-class Reach(NamedTuple):
+class Nearness(NamedTuple):
     """How near is near."""
 
     # A bound on the squared distance of each query's near items, in the units of
@@ -38,7 +38,7 @@ class Reach(NamedTuple):
 
 
 def pairs_within(
-    vectors: Vectors, reach: Reach, progress: Progress | None
+    vectors: Vectors, nearness: Nearness, progress: Progress | None
 ) -> Iterator[Pairs]:
     """Yields the near pairs of one tile after another.
 
@@ -46,10 +46,10 @@ def pairs_within(
     """
     dtype = first_dtype(vectors.dtype)
     with width(dtype):
-        for rows, columns in _near_tiles(vectors, reach.limits, dtype, progress):
-            rows, columns = _candidates(vectors, reach.limits, rows, columns)
+        for rows, columns in _near_tiles(vectors, nearness.limits, dtype, progress):
+            rows, columns = _candidates(vectors, nearness.limits, rows, columns)
             distances = vectors.distances(rows, columns)
-            near = reach.within(rows, columns, distances)
+            near = nearness.within(rows, columns, distances)
             if near.any():
                 yield rows[near], columns[near], distances[near]
 
