@@ -120,7 +120,7 @@ def _point(saved: dict[str, Any]) -> OperatingPoint:
 
 def _is_sound(calibration: Calibration) -> bool:
     """Whether all is of its type, finite and in range."""
-    shares = ("confidence", "auc", "eer", "calibration_error")
+    shares = ("confidence", "auc", "auc_error", "eer", "calibration_error")
     counts = ("items", "classes", "genuine", "impostors")
     numbers = ("eer_threshold", "intercept", "slope")
     sound = [

@@ -60,6 +60,8 @@ def test_the_table_is_what_is_written(moved, capsys):
     ]
     assert lines[-3].startswith(f"AUC {saved.auc:.4f}, EER {saved.eer:.4f} at ")
     assert lines[-2].endswith(f"{saved.calibration_error:.4f}")
+    off = _threshold.table(saved._replace(auc_error=0.0123))
+    assert f"AUC {saved.auc:.4f} ± 0.01, EER" in off
     assert lines[-1] == f"written: {moved / 'threshold.json'}"
 
 

@@ -74,6 +74,7 @@ def changed_point(key, value):
         changed("slope", True),
         changed("intercept", 10**400),
         changed("auc", 1.5),
+        changed("auc_error", -0.1),
         changed("items", 2.5),
         changed("points", []),
         changed("points", 3),

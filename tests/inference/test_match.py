@@ -22,7 +22,13 @@ POINTS = (
 
 def write(folder, digest, **changes):
     """A calibration of which half the queries of a test are near enough."""
-    numbers = {"confidence": 0.95, "auc": 0.9, "eer": 0.1, "eer_threshold": 2.5}
+    numbers = {
+        "confidence": 0.95,
+        "auc": 0.9,
+        "auc_error": 0.0,
+        "eer": 0.1,
+        "eer_threshold": 2.5,
+    }
     counts = {"items": 9, "classes": 3, "genuine": 9, "impostors": 27}
     logistic = {"intercept": 2.0, "slope": -1.0, "calibration_error": 0.01}
     settings = {"metric": "euclidean", "digest": digest, "points": POINTS}

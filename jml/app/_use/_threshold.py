@@ -77,13 +77,15 @@ def table(calibration: Calibration) -> str:
     The ± is the standard error of a threshold.
     """
     one = calibration
+    # Of many pairs, the area is that of bins, which a few items far away make coarse.
+    off = f" ± {one.auc_error:.1g}" if one.auc_error >= 5e-5 else ""
     level = f"{100 * one.confidence:g} % interval"
     lines = [
         f"{one.items:,} images of {one.classes:,} classes: {one.genuine:,} genuine and"
         f" {one.impostors:,} impostor pairs, {one.metric} distance",
         f"{'FAR':<7}{'threshold':<20}{'TAR':<9}{level}",
         *map(_line, one.points),
-        f"AUC {one.auc:.4f}, EER {one.eer:.4f} at {one.eer_threshold:.4f}",
+        f"AUC {one.auc:.4f}{off}, EER {one.eer:.4f} at {one.eer_threshold:.4f}",
         "probability: a logistic fitted on half of the classes; calibration error on"
         f" the other half {one.calibration_error:.4f}",
     ]

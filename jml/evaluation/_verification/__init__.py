@@ -5,8 +5,8 @@ The modules, from the bottom up:
 - `_items`: the items, sorted, and distances of single pairs;
 - `_segments`: distances in order, and what is read off them;
 - `_genuine`: the genuine pairs;
-- `_spread` and `_intervals`: how sure thresholds and rates are;
-- `_curve`, `_measured` and `_result`: what is measured;
+- `_spread`: how sure thresholds and rates are;
+- `_curve` and `_result`: what is measured;
 - `_stored`: all distances at hand;
 - `_bins`, `_levels` and `_streamed`: more pairs than that;
 - `_points`: thresholds, and what they accept;

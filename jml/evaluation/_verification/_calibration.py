@@ -24,6 +24,7 @@ class Calibration(NamedTuple):
     points: tuple[OperatingPoint, ...]  # the threshold of each rate, the largest first
     confidence: float  # of their intervals
     auc: float
+    auc_error: float  # how far `auc` may be off at most
     eer: float
     eer_threshold: float
     items: int
@@ -131,6 +132,7 @@ def calibrate(
         result.points,
         result.confidence,
         result.auc,
+        result.auc_error,
         result.eer,
         result.eer_threshold,
         result.items,

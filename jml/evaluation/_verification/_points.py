@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._intervals import class_intervals
-from ._measured import Measured
-from ._result import TIED, TOO_FEW, OperatingPoint
+from ._result import TIED, TOO_FEW, Measured, OperatingPoint
 from ._segments import most_accepted
+from ._spread import class_intervals
 
 
 def make_points(

@@ -1,11 +1,28 @@
-"""What a verification is: its result."""
+"""What a verification measures, and its result."""
 
 from typing import NamedTuple
 
 from ._curve import Curve
+from ._genuine import Genuine
+from ._segments import Segment
 
 TOO_FEW = "no threshold reaches this FAR on so few pairs"
 TIED = "no threshold reaches this FAR: too many pairs are at the smallest distance"
+
+
+class Measured(NamedTuple):
+    """What is measured of the pairs, stored or in bins, before it becomes a result."""
+
+    genuine: Genuine
+    impostors: int
+    # The impostor pairs about the threshold of each FAR; None where they are too few.
+    segments: list[Segment | None]
+    errors: list[float | None]  # standard errors of the thresholds
+    auc: float
+    auc_error: float  # how far `auc` may be off at most
+    eer: float
+    eer_threshold: float
+    curve: Curve
 
 
 class OperatingPoint(NamedTuple):

@@ -1,7 +1,8 @@
-r"""How far a threshold would move with other classes: a jackknife over the folds.
+r"""How sure rates and thresholds are: what they would be with other classes.
 
-Leaving one of g folds of classes out leaves the pairs of the others. With $t_a$, the
-threshold without fold a, the standard error is
+The interval of a rate comes from resampling the classes of the genuine pairs. The error
+of a threshold is a jackknife over folds of classes: without one of g folds the pairs of
+the others are left. With $t_a$, the threshold without fold a, the standard error is
 
 $$\sqrt{\frac{g - 1}{g} \sum_a (t_a - \bar t)^2}.$$
 
@@ -98,3 +99,28 @@ def binned_thresholds(
         return float(distances(np.array([square]))[0])
 
     return left, threshold
+
+
+def class_intervals(
+    accepted: Int[np.ndarray, "c f"],
+    pairs: Int[np.ndarray, " c"],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> Float[np.ndarray, "f 2"]:
+    """Percentile intervals of the accepted share of all genuine pairs.
+
+    Each resample draws as many classes as have a genuine pair, with replacement; a
+    class brings all its pairs, which depend on each other.
+    """
+    kept = pairs > 0
+    accepted, pairs = accepted[kept].astype(float), pairs[kept].astype(float)
+    rng = np.random.default_rng(seed)
+    rates = np.empty((resamples, accepted.shape[1]))
+    for rate in rates:
+        drawn = rng.integers(len(pairs), size=len(pairs))
+        times_drawn = np.bincount(drawn, minlength=len(pairs)).astype(float)
+        rate[:] = times_drawn @ accepted / (times_drawn @ pairs)
+    tail = (1 - confidence) / 2
+    return np.quantile(rates, [tail, 1 - tail], axis=0).T

@@ -12,7 +12,7 @@ from jml.evaluation._ranking import Progress
 from ._curve import exact_auc, make_curve
 from ._genuine import Genuine
 from ._items import CHUNK, Items
-from ._measured import Measured
+from ._result import Measured
 from ._segments import equal_error, make_segment, most_accepted
 from ._spread import standard_errors, stored_thresholds
 

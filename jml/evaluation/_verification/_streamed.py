@@ -32,7 +32,7 @@ from ._levels import (
     make_level,
     window,
 )
-from ._measured import Measured
+from ._result import Measured
 from ._segments import Segment, compacted, equal_error, make_segment, most_accepted
 from ._spread import binned_thresholds, standard_errors
 
