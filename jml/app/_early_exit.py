@@ -8,11 +8,13 @@ An entry point imports this module first, and this module almost nothing: what i
 before its handlers are in place is not protected.
 """
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -41,11 +43,42 @@ def raising(program: str, on_sigterm: Handler) -> Iterator[None]:
     if outer is not None:
         _program = program
         handlers[signal.SIGINT] = signal.default_int_handler
+    deferring = {number: partial(_defer, each) for number, each in handlers.items()}
     try:
-        with _handled(handlers):
+        with _handled(deferring):
             yield
     finally:
         _program = outer
+
+
+def _defer(handler: Handler, number: int, frame: FrameType | None) -> None:
+    """Calls a handler, but not in a callback of the garbage collector: soon after.
+
+    What is raised in such a callback is lost. JAX has one, and it is often what runs
+    first when a program has been compiled.
+    """
+    if not _collects(frame):
+        handler(number, frame)
+        return
+    import threading
+
+    main = threading.main_thread().ident or 0
+    send = partial(signal.raise_signal, number)
+    if hasattr(signal, "pthread_kill"):
+        send = partial(signal.pthread_kill, main, number)
+    timer = threading.Timer(0.01, send)
+    timer.daemon = True
+    timer.start()
+
+
+def _collects(frame: FrameType | None) -> bool:
+    """Whether a callback of the garbage collector is running."""
+    codes = {getattr(each, "__code__", None) for each in gc.callbacks}
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Ctrl-C before a command has loaded: one line and exit code 130, wherever it comes."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,8 +82,27 @@ def test_a_process_that_jml_does_not_own_keeps_its_handlers():
         assert before == [signal.getsignal(number) for number in _early_exit.SIGNALS]
     with _early_exit.raising("it", on_sigterm := lambda number, frame: None):
         assert signal.getsignal(signal.SIGINT) == before[0]
-        assert signal.getsignal(signal.SIGTERM) is on_sigterm
+        assert signal.getsignal(signal.SIGTERM).args == (on_sigterm,)
     assert before == [signal.getsignal(number) for number in _early_exit.SIGNALS]
+
+
+def test_ctrl_c_is_not_lost_in_a_callback_of_the_garbage_collector(monkeypatch):
+    sent = []
+
+    def callback(phase, facts):
+        if not sent:
+            sent.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(_early_exit, "_program", "jml")
+    gc.callbacks.append(callback)
+    try:
+        with pytest.raises(KeyboardInterrupt), _early_exit.raising("jml x", print):
+            gc.collect()
+            time.sleep(10)
+    finally:
+        gc.callbacks.remove(callback)
+    assert sent
 
 
 def test_after_a_command_messages_name_the_program_around_it(monkeypatch):
