@@ -14,10 +14,8 @@ from ._ranking import (
     Progress,
     SpreadVectors,
     checked_classes,
-    gather_numbers,
     make_excluded,
-    make_spread_vectors,
-    make_vectors,
+    make_sides,
     nearest_items,
     nearest_of_parts,
 )
@@ -97,23 +95,20 @@ def nearest_neighbours(
     """
     name = "nearest_neighbours"
     check_functions(name, progress=progress)
-    if spread:
-        vectors = make_spread_vectors(name, embeddings, gallery, metric)
-        labels, ids, groups, gallery_labels, gallery_ids, gallery_groups = (
-            gather_numbers(
-                name,
-                vectors,
-                {"labels": labels, "ids": ids, "groups": groups},
-                {
-                    "gallery_labels": gallery_labels,
-                    "gallery_ids": gallery_ids,
-                    "gallery_groups": gallery_groups,
-                },
-                *(self_index, rows, k),
-            )
+    vectors, (labels, ids, groups), (gallery_labels, gallery_ids, gallery_groups) = (
+        make_sides(
+            name,
+            (embeddings, gallery, metric),
+            {"labels": labels, "ids": ids, "groups": groups},
+            {
+                "gallery_labels": gallery_labels,
+                "gallery_ids": gallery_ids,
+                "gallery_groups": gallery_groups,
+            },
+            *(self_index, rows, k),
+            spread=spread,
         )
-    else:
-        vectors = make_vectors(name, embeddings, gallery, metric)
+    )
     n, m = vectors.sizes[0], None if gallery is None else vectors.sizes[1]
     classes = None
     if labels is not None:

@@ -32,10 +32,9 @@ from ._ranks import relevant_ranks as relevant_ranks
 from ._search import Search as Search
 from ._search import count_copies as count_copies
 from ._search import make_search as make_search
+from ._search import make_sides as make_sides
 from ._search import make_vectors as make_vectors
 from ._spread_nearest import nearest_of_parts as nearest_of_parts
-from ._spread_search import gather_numbers as gather_numbers
-from ._spread_search import make_spread_vectors as make_spread_vectors
 from ._spread_vectors import SpreadVectors as SpreadVectors
 from ._sweeps import Progress as Progress
 from ._vectors import Vectors as Vectors
@@ -51,10 +50,9 @@ __all__ = [
     "compile_search",
     "count_copies",
     "first_dtype",
-    "gather_numbers",
     "make_excluded",
     "make_search",
-    "make_spread_vectors",
+    "make_sides",
     "make_vectors",
     "nearest_item",
     "nearest_items",

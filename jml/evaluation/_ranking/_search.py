@@ -1,5 +1,6 @@
 """One search: queries, gallery, their classes, and what each ranking leaves out."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,23 +57,20 @@ def make_search(
         raise ValueError(
             f"{name}: `gallery` and `gallery_labels` must be given together"
         )
-    if spread:
-        vectors = make_spread_vectors(name, embeddings, gallery, metric)
-        labels, ids, groups, gallery_labels, gallery_ids, gallery_groups = (
-            gather_numbers(
-                name,
-                vectors,
-                {"labels": labels, "ids": ids, "groups": groups},
-                {
-                    "gallery_labels": gallery_labels,
-                    "gallery_ids": gallery_ids,
-                    "gallery_groups": gallery_groups,
-                },
-                self_index,
-            )
+    vectors, (labels, ids, groups), (gallery_labels, gallery_ids, gallery_groups) = (
+        make_sides(
+            name,
+            (embeddings, gallery, metric),
+            {"labels": labels, "ids": ids, "groups": groups},
+            {
+                "gallery_labels": gallery_labels,
+                "gallery_ids": gallery_ids,
+                "gallery_groups": gallery_groups,
+            },
+            self_index,
+            spread=spread,
         )
-    else:
-        vectors = make_vectors(name, embeddings, gallery, metric)
+    )
     n, m = vectors.sizes[0], None if gallery is None else vectors.sizes[1]
     if gallery is None and n < 2:
         raise ValueError(f"{name}: needs two items at least, got {n}")
@@ -89,6 +87,33 @@ def make_search(
         classes=(classes[0], classes[1]),
     )
     return Search(vectors, classes[0], classes[1], excluded, distinct)
+
+
+def make_sides(
+    name: str,
+    of_vectors: tuple[Any, Any, str],
+    of_queries: Mapping[str, Any],
+    of_items: Mapping[str, Any],
+    *alike: Any,
+    spread: bool,
+) -> tuple[Vectors, list[Any], list[Any]]:
+    """The vectors, and the labels, ids and groups of the queries and of the gallery.
+
+    With `spread` those numbers are of all processes, as ``gather_numbers`` has them.
+
+    Args:
+        name: the public function, for its errors.
+        of_vectors: embeddings, gallery and metric.
+        of_queries: labels, ids and groups by name.
+        of_items: those of the gallery.
+        alike: other arguments that all processes pass alike.
+        spread: whether processes share the gallery.
+    """
+    if not spread:
+        vectors = make_vectors(name, *of_vectors)
+        return vectors, [*of_queries.values()], [*of_items.values()]
+    vectors = make_spread_vectors(name, *of_vectors)
+    return vectors, *gather_numbers(name, vectors, of_queries, of_items, *alike)
 
 
 def make_vectors(name: str, embeddings: Any, gallery: Any, metric: str) -> Vectors:

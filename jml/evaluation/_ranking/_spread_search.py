@@ -58,7 +58,7 @@ def gather_numbers(
     of_queries: Mapping[str, Any],
     of_items: Mapping[str, Any],
     *alike: Any,
-) -> list[Any]:
+) -> tuple[list[Any], list[Any]]:
     """Checks labels, ids and groups by name, and gathers those that are in parts.
 
     Args:
@@ -85,7 +85,7 @@ def gather_numbers(
     check_same(name, ALIKE, which, *others, *([] if among_themselves else queries))
     if among_themselves:
         queries = [_whole(values) for values in queries]
-    return [*queries, *(_whole(values) for values in items)]
+    return queries, [_whole(values) for values in items]
 
 
 def _whole(part: np.ndarray | None) -> np.ndarray | None:
