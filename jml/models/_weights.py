@@ -30,9 +30,6 @@ IMAGENET = {  # torchvision's IMAGENET1K_V1
     "resnet152": "https://download.pytorch.org/models/resnet152-394f9c45.pth",
 }
 
-# The tensor of a loss's class weights, which `jml export --with_weights` adds.
-CLASS_WEIGHTS = "class_weights"
-
 
 def save_weights(
     path: str | os.PathLike[str],
@@ -72,10 +69,8 @@ def load_weights(
 ) -> tuple[Tree, Tree]:
     """Fills a model's trees from a file, or from torchvision's ImageNet weights.
 
-    Class weights of a loss in the file are left out.
-
     Args:
-        weights: path of a ``.pth`` or ``.safetensors`` file, or "imagenet".
+        weights: ``.pth`` or ``.safetensors`` file, less class weights; or "imagenet".
         arch: the network, for "imagenet" and for messages.
         params: as in ``from_state_dict``, whose rule about heads holds here, too.
         batch_stats: as in ``from_state_dict``.
@@ -87,7 +82,7 @@ def load_weights(
     check_path("load_weights", "weights", weights)
     path = _imagenet_file(arch) if weights == "imagenet" else Path(weights)
     state = _read(path)
-    state.pop(CLASS_WEIGHTS, None)
+    state.pop("class_weights", None)  # `jml export --with_weights` adds them
     try:
         return from_state_dict(state, params, batch_stats)
     except UserError as error:
@@ -188,8 +183,7 @@ def _imagenet_file(arch: str) -> Path:
             f"`weights`: there are no ImageNet weights of {arch!r}; pass a file, or"
             ' `weights="none"`.'
         )
-    hub = _torch("imagenet").hub
-    url = IMAGENET[arch]
+    hub, url = _torch("imagenet").hub, IMAGENET[arch]
     path = Path(hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.exists():
         return path

@@ -122,9 +122,8 @@ class EmbeddingParts:
                 )
         folder.open(manifest, overwrite=overwrite)
         missing = [part for part in folder.parts() if folder.table(part) is None]
-        if folder.stays and overwrite and not missing:
-            missing = folder.parts()
-        return missing
+        again = folder.stays and overwrite and not missing
+        return folder.parts() if again else missing
 
     def _is_whole(self) -> bool:
         """Whether the file is there, of these images and this model."""
@@ -161,13 +160,11 @@ class EmbeddingParts:
         )
         check_fit(f"{_NAME}.write", piece)
         rows, columns = vectors.shape
-        contents = Contents([piece], rows, columns, self._model, part)
-        self._folder.write(part, contents)
+        self._folder.write(part, Contents([piece], rows, columns, self._model, part))
 
     def unreadable(self) -> dict[int, str]:
         """The rows of images that cannot be read, and the reason of each."""
-        tables = self._folder.tables()
-        parts = [table.part for table in tables if table.part is not None]
+        parts = [table.part for table in self._folder.tables() if table.part]
         reasons = {row: why for part in parts for row, why in part.unreadable.items()}
         return dict(sorted(reasons.items()))
 
@@ -181,7 +178,7 @@ class EmbeddingParts:
             UserError: no image could be read, a part is missing, or the file cannot be
                 written.
         """
-        if not self._folder.stays and self._is_whole() and not self._begun:
+        if not self._folder.stays and not self._begun and self._is_whole():
             return self._format.head(self.path).rows
         tables, images = self._folder.tables(), self._folder.first.images
         rows = sum(table.rows for table in tables)
@@ -193,9 +190,9 @@ class EmbeddingParts:
                 f"`images`: none of {images:,} images can be read; of the first:"
                 f" {reason}; pass others."
             )
-        facts = {"images": images, "listing": self._folder.first.listing}
         pieces = (read_tables([table]) for table in tables)
-        model = {**self._model, **facts, "unreadable": images - rows}
+        facts = {"images": images, "listing": self._folder.first.listing}
+        model = self._model | facts | {"unreadable": images - rows}
         with writing(self.path, "`path`"):
             contents = Contents(pieces, rows, tables[0].columns, model)
             self._format.write(self.path, contents)
