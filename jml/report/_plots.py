@@ -14,8 +14,9 @@ from ._embedding_map import Map
 from ._training_plot import BLUE, new_figure, save_plot
 
 RIGHT, WRONG = "#1a7f4b", "#c22f3d"
-# The map is last: its points are computed meanwhile.
-PLOTS = ("cmc.png", "queries.png", "confusions.png", "training.png", "map.png")
+VERIFICATION = "verification.png"
+PLOTS = ("cmc.png", VERIFICATION, "queries.png", "confusions.png", "training.png")
+PLOTS += ("map.png",)  # the last: its points are computed meanwhile
 BEST_AND_WORST = 5  # queries of each kind
 
 
@@ -29,12 +30,14 @@ def save_plots(
 ) -> None:
     """Draws what the page shows into PNG files of a folder, which is made if need be.
 
-    Without confusions or records there is no plot of them. A plot that fails is noted
-    in `attempts` by the names of folder and file.
+    Without confusions, records or pairs there is no plot of them. A plot that fails is
+    noted in `attempts` by the names of folder and file.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    pairs = data["verification"]
     draw: tuple[Callable[[Path], None] | None, ...] = (
         lambda path: _cmc(data).savefig(path),
+        (lambda path: _verification(pairs).savefig(path)) if pairs else None,
         lambda path: _queries(data, small).savefig(path),
         (lambda path: _confusions(data).savefig(path)) if data["confusions"] else None,
         (lambda path: save_plot(path, records)) if records else None,
@@ -61,6 +64,27 @@ def _cmc(data: Mapping[str, Any]) -> Any:
     axes.set_title("Recall@k")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _verification(pairs: Mapping[str, Any]) -> Any:
+    figure = new_figure(9, 3.8)
+    roc, det = figure.subplots(1, 2)
+    roc.plot(*zip(*pairs["roc"], strict=True), color=BLUE, linewidth=2)
+    roc.set_ylim(0, 1.02)
+    roc.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    roc.set_title(f"ROC: TAR over FAR, AUC {pairs['auc']:.4f}")
+    if pairs["det"]:
+        det.plot(*zip(*pairs["det"], strict=True), color=BLUE, linewidth=2)
+        det.set_yscale("log")
+        det.set_title(f"DET: 1 - TAR over FAR, EER {100 * pairs['eer']:.1f} %")
+    else:
+        det.set_axis_off()  # all genuine pairs are nearer than all others
+    for axes in (roc, det):
+        axes.set_xscale("log")
+        axes.set_xlabel("FAR")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

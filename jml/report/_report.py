@@ -34,7 +34,7 @@ from ._page_data import (
     item_table,
     metric_rows,
 )
-from ._plots import PLOTS, save_plots
+from ._plots import PLOTS, VERIFICATION, save_plots
 from ._same_or_not import verification_curves
 from ._suspicious import suspicious
 from ._thumbnails import sheets, thumbnails
@@ -121,7 +121,7 @@ def write_report(
         encoded = sheets(small)
     notify("report: the curves of same or not")
     data["verification"] = None
-    with attempts.at("the curves of same or not"):
+    with attempts.at(f"{FOLDER}/{VERIFICATION}"):
         data["verification"] = verification_curves(
             query, gallery, metric=metric, self_index=self_index, seed=seed
         )

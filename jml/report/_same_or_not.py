@@ -11,6 +11,8 @@ from jml.evaluation import verification
 from ._contents import EmbeddedImages
 
 MOST_ITEMS = 15_000  # whose pairs are all compared, in a few seconds
+MOST_GENUINE = 2 * 10**6  # pairs of one class, which cost more than others
+MANY_CLASSES = 20  # fewer whole classes are no sample of the classes
 DIGITS = 6  # of a rate on the page
 
 
@@ -32,26 +34,37 @@ def verification_curves(
         logarithmic axis has no place for; None where there is no pair of one class, or
         none of two.
     """
-    every = _distinct_items(query, gallery, self_index)
-    items = _of_some_classes(every, seed)
-    try:
-        result = verification(
-            items.embeddings,
-            items.labels,
-            metric=metric,
-            groups=items.groups,
-            resamples=0,
-            seed=seed,
-        )
-    except ValueError:  # the embeddings were evaluated: only pairs can be missing
+    every = _numbered(_distinct_items(query, gallery, self_index))
+    classes = np.asarray(every.labels)
+    rows, by_class = choose_rows(classes, seed)
+    labels = classes[rows]
+    groups = None if every.groups is None else every.groups[rows]
+    if len(np.unique(labels)) < 2 or not count_genuine(labels, groups):
         return None
+    result = verification(
+        every.embeddings[rows],
+        labels,
+        metric=metric,
+        groups=groups,
+        resamples=0,
+        seed=seed,
+    )
     far, tar = result.curve.far, result.curve.tar
     return {
         "roc": _points(far, tar),
         "det": _points(far, 1 - tar),
         "items": result.items,
         "classes": result.classes,
-        "whole": result.items == len(every.labels),
+        "whole": result.items == len(classes),
+        "total": len(classes),
+        "by_class": by_class,
+        "genuine": result.genuine,
+        "impostors": result.impostors,
+        "points": [
+            (point.far, point.threshold, point.tar)
+            for point in result.points
+            if point.threshold is not None
+        ],
         "auc": result.auc,
         "auc_error": result.auc_error,
         "eer": result.eer,
@@ -83,24 +96,61 @@ def _distinct_items(
     )
 
 
-def _of_some_classes(items: EmbeddedImages, seed: int) -> EmbeddedImages:
-    """All items if they are few, or else those of classes that are drawn.
-
-    Labels and groups, which may be of any size, are numbered through.
-    """
-    _, classes, sizes = np.unique(items.labels, return_inverse=True, return_counts=True)
-    rows, groups = slice(None), items.groups
+def _numbered(items: EmbeddedImages) -> EmbeddedImages:
+    """The items, with their labels and groups, which may be of any size, counted up."""
+    groups = items.groups
     if groups is not None:
         groups = np.where(groups < 0, -1, np.unique(groups, return_inverse=True)[1])
-    if len(classes) > MOST_ITEMS:
-        drawn = np.random.default_rng(seed).permutation(len(sizes))
-        taken = drawn[: max(2, np.searchsorted(np.cumsum(sizes[drawn]), MOST_ITEMS))]
-        rows = np.flatnonzero(np.isin(classes, taken))
-    return EmbeddedImages(
-        items.embeddings[rows],
-        classes[rows],
-        groups=None if groups is None else groups[rows],
-    )
+    labels = np.unique(items.labels, return_inverse=True)[1]
+    return items._replace(labels=labels, groups=groups)
+
+
+def choose_rows(
+    classes: Int[np.ndarray, " n"], seed: int
+) -> tuple[Int[np.ndarray, " m"], bool]:
+    """The rows of all items or, of very many, of some that are drawn.
+
+    Whole classes are drawn, so that small ones keep their genuine pairs. Where only a
+    few would fit, because they are large, items are drawn instead.
+
+    Args:
+        classes: of the items, numbered through.
+        seed: seed of the selection.
+
+    Returns:
+        The rows, and whether they are all items of their classes.
+    """
+    sizes = np.bincount(classes)
+    genuine = sizes * (sizes - 1) // 2
+    if len(classes) <= MOST_ITEMS and genuine.sum() <= MOST_GENUINE:
+        return np.arange(len(classes)), True
+    rng = np.random.default_rng(seed)
+    kept, room, pairs = np.zeros(len(sizes), bool), MOST_ITEMS, MOST_GENUINE
+    for one in rng.permutation(len(sizes)).tolist():
+        if sizes[one] <= room and genuine[one] <= pairs:
+            kept[one] = True
+            room, pairs = room - sizes[one], pairs - genuine[one]
+    if kept.sum() >= MANY_CLASSES:
+        return np.flatnonzero(kept[classes]), True
+    share = min(1, (MOST_GENUINE / max(1, genuine.sum())) ** 0.5)
+    number = min(MOST_ITEMS, int(share * len(classes)))
+    return np.sort(rng.choice(len(classes), number, replace=False)), False
+
+
+def count_genuine(
+    classes: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"] | None
+) -> int:
+    """Pairs of one class, without those of one group, unless that is negative."""
+    count = _pairs_of_equal(classes)
+    if groups is None:
+        return count
+    together = np.stack([classes, groups])
+    return count - _pairs_of_equal(together[:, groups >= 0])
+
+
+def _pairs_of_equal(columns: Int[np.ndarray, "*k n"]) -> int:
+    _, counts = np.unique(columns, return_counts=True, axis=-1)
+    return int((counts * (counts - 1) // 2).sum())
 
 
 def _points(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:

@@ -8,6 +8,7 @@ import pytest
 
 from jml.report import Picture, PictureRow, write_picture_page
 
+from .page import data_of
 from .small import NASTY, items, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -70,6 +71,13 @@ def test_a_visitor_uses_everything_on_the_page_of_the_report(visit, report):
     for curve in ("roc", "det"):
         page.locator(f"#{curve} svg").hover()
         assert page.locator(f"#{curve} .readout").inner_text().startswith("FAR 0.")
+    rows = page.locator("#verification tbody tr").all_inner_texts()
+    points = data_of(report)["verification"]["points"]
+    shown = [(float(row.split()[0]), float(row.split()[2])) for row in rows]
+    assert shown == [
+        (far, pytest.approx(100 * tar, abs=0.051)) for far, _, tar in points
+    ]
+    assert len(shown) == 3
     assert "0.01" in page.locator("#roc svg text").all_text_contents()
     assert (
         "All pairs of 90 items of 6 classes"

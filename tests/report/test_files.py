@@ -75,6 +75,7 @@ def test_a_part_of_the_report_that_fails_costs_no_other(tmp_path, monkeypatch):
         path.write_text("earlier")
     monkeypatch.setattr("jml.report._embedding_map.tsne", broken)
     monkeypatch.setattr(_plots, "_queries", broken)
+    monkeypatch.setattr("jml.report._same_or_not.verification", broken)
     (tmp_path / "report" / "cmc.png").unlink()
     (tmp_path / "report" / "cmc.png" / "mine").mkdir(parents=True)
     query = items(20, 2)
@@ -84,11 +85,13 @@ def test_a_part_of_the_report_that_fails_costs_no_other(tmp_path, monkeypatch):
     assert error.value.problems == {
         "the map by t-SNE": "RuntimeError: broken inside",
         "the images in the report": "cannot read the image 'a.png'",
+        "report/verification.png": "RuntimeError: broken inside",
         "report/queries.png": "RuntimeError: broken inside",
         "report/cmc.png": f"{str(tmp_path / 'report/cmc.png')!r}: Is a directory",
     }
     assert str(error.value).count("RuntimeError") == 1  # one reason is reported once
-    assert (tmp_path / "report" / "queries.png").read_text() == "earlier"
+    for name in ("queries.png", "verification.png"):
+        assert (tmp_path / "report" / name).read_text() == "earlier"
     for name in ("map.png", "training.png"):
         assert b"PNG" in (tmp_path / "report" / name).read_bytes()
     data = data_of(tmp_path / "report.html")

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from jml.report import EmbeddedImages, _same_or_not
-from jml.report._same_or_not import verification_curves
+from jml.evaluation import verification
+from jml.report import EmbeddedImages, _plots, _same_or_not
+from jml.report._same_or_not import choose_rows, count_genuine, verification_curves
 
 from .page import data_of
-from .small import items
+from .small import items, write
 
 
 def counted(x, labels, kept=None):
@@ -33,6 +34,11 @@ def test_all_pairs_of_the_queries():
     found = verification_curves(query, None, metric="euclidean", seed=0)
     check(found, counted(*query[:2]))
     assert (found["items"], found["classes"], found["whole"]) == (30, 4, True)
+    expected = verification(*query[:2], resamples=0)
+    for name in ("genuine", "impostors", "auc", "eer"):
+        assert found[name] == getattr(expected, name), name
+    points = [(p.far, p.threshold, p.tar) for p in expected.points if p.threshold]
+    assert found["points"] == points and len(points) == 2
 
 
 @pytest.mark.parametrize("known_by", ["ids", "self_index", "nothing"])
@@ -69,11 +75,48 @@ def test_pairs_of_one_class_and_group_are_left_out():
 
 def test_of_very_many_items_whole_classes_are_drawn(monkeypatch):
     monkeypatch.setattr(_same_or_not, "MOST_ITEMS", 40)
+    monkeypatch.setattr(_same_or_not, "MANY_CLASSES", 2)
     query = items(120, 12)
     found = verification_curves(query, None, metric="euclidean", seed=3)
     assert not found["whole"] and found["items"] == 10 * found["classes"] <= 40
+    assert found["total"] == 120 and found["by_class"]
     other = verification_curves(query, None, metric="euclidean", seed=4)
     assert other["roc"] != found["roc"]
+
+
+@pytest.mark.parametrize("bound", ["MOST_ITEMS", "MOST_GENUINE"])
+def test_of_few_large_classes_items_are_drawn(monkeypatch, bound):
+    monkeypatch.setattr(_same_or_not, bound, {"MOST_ITEMS": 63}.get(bound, 2000))
+    classes = np.arange(400) % 4
+    rows, by_class = choose_rows(classes, seed=0)
+    assert not by_class and np.bincount(classes[rows]).min() > 5
+    if bound == "MOST_ITEMS":
+        assert len(rows) == 63
+    else:
+        assert 1500 < count_genuine(classes[rows], None) < 2500
+
+
+def test_a_report_without_pairs_is_written_and_drops_an_earlier_plot(tmp_path):
+    plot = tmp_path / "report" / "verification.png"
+    plot.parent.mkdir()
+    plot.write_text("of an earlier run")
+    data = data_of(write(tmp_path, items(9, 1, images=False)))
+    assert data["verification"] is None and not plot.exists()
+
+
+def test_classes_far_from_each_other_have_a_plot_without_a_det(tmp_path):
+    x = (np.arange(20) % 2 * 99 + np.arange(20) / 99)[:, None]
+    query = EmbeddedImages(x, np.arange(20) % 2)
+    found = verification_curves(query, None, metric="euclidean", seed=0)
+    assert (found["auc"], found["eer"], found["det"]) == (1, 0, [])
+    _plots._verification(found).savefig(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size
+
+
+def test_without_a_pair_of_two_groups_there_is_no_curve():
+    x, groups = np.float32([[0], [1], [3]]), np.array([5, 5, 5])
+    query = EmbeddedImages(x, np.array([1, 1, 2]), groups=groups)
+    assert verification_curves(query, None, metric="euclidean", seed=0) is None
 
 
 @pytest.mark.parametrize("labels", [np.zeros(5, int), np.arange(5)])

@@ -34,7 +34,11 @@ function showVerification() {
   const axes = { x: "FAR", unit: true, logarithmic: true, height: 230 };
   lineChart(section("roc"), found.roc, { ...axes, caption: "ROC: pairs of one class that are accepted (TAR)" });
   if (found.det.length) lineChart(section("det"), found.det, { ...axes, logarithmicY: true, second: true, caption: "DET: pairs of one class that are rejected (1 - TAR)" });
-  const pairs = `All pairs of ${count(found.items)} items of ${count(found.classes)} ${found.whole ? "classes" : "classes, drawn at random,"} are compared. A threshold of the distance accepts a pair as the same; FAR is the share of the pairs of two classes that it accepts.`;
+  const rows = found.points.map(([far, threshold, tar]) => make("tr", "", [plain(far), threshold.toPrecision(4), percent(tar)].map((text) => make("td", "", text))));
+  section("verification").querySelector(".scroll").hidden = !rows.length;
+  section("verification").querySelector("table").append(make("thead", "", make("tr", "", ["FAR, at most", "Distance, at most", "TAR, %"].map((text) => make("th", "", text)))), make("tbody", "", rows));
+  const drawn = `${count(found.total)}, ${found.by_class ? "of whole classes, " : ""}drawn at random`;
+  const pairs = `All pairs of ${count(found.items)} items of ${count(found.classes)} classes are compared${found.whole ? "" : ` (of ${drawn})`}: ${count(found.genuine)} of one class and ${count(found.impostors)} of two. A threshold of the distance accepts a pair as the same; FAR is the share of the pairs of two classes that it accepts.`;
   const off = found.auc_error >= 5e-5 ? ` ± ${+found.auc_error.toPrecision(1)}` : "";
   section("verification").querySelector(".note").textContent = `${pairs} AUC ${found.auc.toFixed(4)}${off}; equal error rate ${percent(found.eer)}% at distance ${+found.eer_threshold.toPrecision(4)}.`;
 }
