@@ -232,6 +232,7 @@ MISTAKES = {
     "run /dev/zero --out x.parquet": "'/dev/zero' is a device; pass a text file",
     "run null.txt --out x.parquet": "'null.txt' is no text",
     "run blank.csv --out blank.npy --overwrite": "'blank.csv', which is read, would",
+    "run blank.csv --out blank.parquet": "'blank.csv' has no column path",
     "run blank.csv --out x.parquet": "'blank.csv' has no column path",
     "run bad.txt --out x.parquet": "images: none of 1 images can be read; of the first",
     "run pictures --out x.txt": "--out: 'x.txt' ends in neither .parquet nor .npy",

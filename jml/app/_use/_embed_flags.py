@@ -97,9 +97,10 @@ def parse(
         )
     images = getattr(options, "images", None)
     if out is not None and images is not None:
+        beside = (".csv", ".json") if out.suffix.lower() == ".npy" else ()
         parser.problems += [
             f"--out: {quoted(path)}, which is read, would be replaced; choose another."
-            for suffix in (out.suffix, ".csv", ".json", ".unreadable.txt")
+            for suffix in (out.suffix, *beside, ".unreadable.txt")
             if is_one_of(path := out.with_name(f"{out.stem}{suffix}"), [images])
         ]
     parser.check()
