@@ -221,6 +221,6 @@ def test_a_report_that_cannot_be_drawn_costs_no_metrics_and_no_earlier_image(
     out, err = capsys.readouterr()
     assert out.startswith("30 queries\nrecall@1") and "written" not in out
     assert err.endswith("error: report: No space left on device\n")
-    assert len(before) == 4
+    assert len(before) == 5
     assert all(path.read_bytes() == old for path, old in before.items())
     assert not list(files.glob(".unfinished*"))
