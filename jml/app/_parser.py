@@ -4,6 +4,7 @@ Only the standard library is imported here: a mistake is reported before JAX is 
 """
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -12,6 +13,8 @@ from jml.app._values import check_value, suggest
 from jml.errors import UserError
 
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+# What argparse takes for the value of a flag though it begins with a dash.
+NEGATIVE = re.compile(r"-(\.?\d|inf|nan)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,6 +27,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         """Takes what argparse takes. A flag has to be spelled in full."""
         super().__init__(**{"allow_abbrev": False, **options})
+        self._negative_number_matcher = NEGATIVE
         self.problems: list[str] = []
         self.unknown: list[str] = []  # flags that `read` did not know
         self._refused: set[str] = set()  # flags whose value is a mistake

@@ -239,6 +239,7 @@ MISTAKES = {
     "run pictures --out none/x.npy": "--out: 'none' is no folder",
     "run pictures --out x.npy --shard 0/2": "--out: 'x.npy' must end in .parquet",
     "run pictures --out x.parquet --shard 3/2": "--shard: '3/2': of 2 shards",
+    "run pictures --out x.parquet --shard -1/2": "--shard: '-1/2' is no shard",
     "run pictures --out /proc/x.parquet": "--out: cannot write '/proc/x.parquet.parts'",
     "run pictures --out x.parquet --dataroot .": "--dataroot: ",
     "run pictures --out x.parquet --part_size 0": "--part_size: 0 must be at least 1",
