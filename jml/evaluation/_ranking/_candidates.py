@@ -47,7 +47,7 @@ class Candidates:
         if len(many):
             chosen[many] = self._fewer(tile.minima[many], limit, many)
         row, group = np.nonzero(chosen)
-        values = tile.squares[row, :, group]
+        values = tile.squares(row, group)
         pair, place = np.nonzero(values <= limit[row, None])
         row, groups = row[pair], tile.minima.shape[1]
         item = place * groups + group[pair] + tile.start

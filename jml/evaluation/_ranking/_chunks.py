@@ -7,11 +7,13 @@ that the host looks at few numbers of a tile.
 Chunks are centred one at a time: there is no copy of the whole gallery.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import Integer as Int
@@ -20,9 +22,10 @@ from jml.distances import inner_products
 
 from ._vectors import Vectors
 
-QUERIES = 1008  # most rows of a tile
-ITEMS = 3968  # most columns: two tiles fit a processor's cache
-GROUP = 16  # columns of a group
+QUERIES = 256  # most rows of a tile
+ITEMS = 8064  # most columns: two tiles fit a processor's cache
+GROUP = 32  # columns of a group
+AHEAD = 1  # tiles that the device makes while one is looked at
 
 
 class Block(NamedTuple):
@@ -34,12 +37,19 @@ class Block(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """``partial_squares`` of a block of queries and a chunk of the gallery."""
+    """Inner products of a block of queries and a chunk of the gallery."""
 
-    squares: Float[np.ndarray, "q p g"]  # column p g + j is in group j; inf: no item
-    minima: Float[np.ndarray, "q g"]  # of each group
+    products: Float[np.ndarray, "q p g"]  # column p g + j is in group j
+    offsets: Float[np.ndarray, "p g"]  # squared norms of the items; inf: no item
+    minima: Float[np.ndarray, "q g"]  # the smallest square of each group
     start: int  # the first item
     largest: float  # squared norm of the items up to this chunk
+
+    def squares(
+        self, row: Int[np.ndarray, " k"], group: Int[np.ndarray, " k"]
+    ) -> Float[np.ndarray, "k p"]:
+        """``partial_squares`` of the items of some rows' groups."""
+        return self.offsets[:, group].T - 2 * self.products[row, :, group]
 
 
 def padded_size(size: int, most: int) -> int:
@@ -72,7 +82,7 @@ def each_tile(
 ) -> Iterator[tuple[int, Tile]]:
     """The tiles of all blocks, chunk by chunk: each with the number of its block.
 
-    The device makes the next tile while the caller looks at one.
+    The device makes the next tiles while the caller looks at one.
 
     Args:
         vectors: queries and gallery.
@@ -82,7 +92,8 @@ def each_tile(
         group: columns of a group.
         dtype: of the products.
     """
-    largest, ready = 0.0, None
+    largest = 0.0
+    running: deque[tuple[int, Callable[[], Tile]]] = deque()
     for start in starts:
         y = vectors.centred(-1, slice(start, start + columns), dtype)
         norms = vectors.squared_norms(y)
@@ -91,17 +102,26 @@ def each_tile(
         y = jax.device_put(_filled(y, columns, 0))
         for number, block in enumerate(blocks):
             made = _tile(block.x, y, offsets, group=group)
-            tile = partial(_on_host, made, len(block.queries), start, largest)
-            if ready is not None:
-                yield ready[0], ready[1]()
-            ready: tuple[int, Callable[[], Tile]] | None = number, tile
-    if ready is not None:
-        yield ready[0], ready[1]()
+            tile = partial(_on_host, made, len(block.queries), offsets, start, largest)
+            running.append((number, tile))
+            if len(running) > AHEAD:
+                number, tile = running.popleft()
+                yield number, tile()
+    for number, tile in running:
+        yield number, tile()
 
 
-def _on_host(made: tuple[Array, Array], count: int, start: int, largest: float) -> Tile:
-    squares, minima = (np.asarray(a)[:count] for a in made)
-    return Tile(squares, minima, start, largest)
+def _on_host(
+    made: tuple[Array, Array],
+    count: int,
+    offsets: Float[np.ndarray, " c"],
+    start: int,
+    largest: float,
+) -> Tile:
+    products, minima = (np.asarray(a)[:count] for a in made)
+    groups = minima.shape[1]
+    products = products.reshape(count, -1, groups)
+    return Tile(products, offsets.reshape(-1, groups), minima, start, largest)
 
 
 def _filled(a: np.ndarray, rows: int, fill: float | int) -> np.ndarray:
@@ -114,7 +134,13 @@ def _filled(a: np.ndarray, rows: int, fill: float | int) -> np.ndarray:
 @partial(jax.jit, static_argnames="group")
 def _tile(
     x: Float[Array, "q d"], y: Float[Array, "c d"], offsets: Array, *, group: int
-) -> tuple[Float[Array, "q p g"], Float[Array, "q g"]]:
-    squares = offsets[None] - 2 * inner_products(x, y)
-    squares = squares.reshape(len(x), group, -1)
-    return squares, squares.min(axis=1)
+) -> tuple[Float[Array, "q c"], Float[Array, "q g"]]:
+    """The products, and the smallest square of each group.
+
+    XLA makes the minimum of slices in one pass, in vectors; a reduction takes as long
+    as the products. The squares are not written: the host needs few of them.
+    """
+    products, size = inner_products(x, y), len(y) // group
+    parts = [slice(at, at + size) for at in range(0, len(y), size)]
+    squares = (offsets[None, part] - 2 * products[:, part] for part in parts)
+    return products, reduce(jnp.minimum, squares)
