@@ -51,8 +51,8 @@ def test_the_table_is_what_is_written(moved, capsys):
             assert line.split(maxsplit=1) == [f"{point.far:g}", point.note]
             continue
         far, threshold, _, error, tar, low, _, high = line.split()
-        assert far == f"{point.far:g}" and threshold == f"{point.threshold:.4f}"
-        assert error == f"{point.threshold_error:.4f}"
+        assert far == f"{point.far:g}" and threshold == f"{point.threshold:.4g}"
+        assert error == f"{point.threshold_error:.2g}"
         assert tar == f"{point.tar:.4f}"
         assert (low, high) == tuple(f"{bound:.4f}" for bound in point.interval)
     assert [point.threshold is None for point in saved.points] == 3 * [False] + 3 * [

@@ -96,6 +96,15 @@ def test_of_few_large_classes_items_are_drawn(monkeypatch, bound):
         assert 1500 < count_genuine(classes[rows], None) < 2500
 
 
+def test_genuine_pairs_are_those_that_verification_counts():
+    rng = np.random.default_rng(0)
+    classes, groups = rng.integers(0, 4, 60), rng.integers(-1, 3, 60)
+    x = rng.normal(size=(60, 4))
+    for grouped in (None, groups):
+        counted = verification(x, classes, groups=grouped, resamples=0).genuine
+        assert count_genuine(classes, grouped) == counted
+
+
 def test_a_report_without_pairs_is_written_and_drops_an_earlier_plot(tmp_path):
     plot = tmp_path / "report" / "verification.png"
     plot.parent.mkdir()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jml.inference import EmbeddingParts, Part, TrainedModel
 
 PROGRAM = "jml embed"
+SEPARATORS = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
 ARGUMENTS = {
     "batch_size": "--batch_size",
     "best": "--best",
@@ -137,9 +138,13 @@ def _unreadable_file(out: Path, shard: "Shard | None") -> Path:
 def _list_unreadable(
     out: Path, shard: "Shard | None", wanted: "ToEmbed", parts: "EmbeddingParts"
 ) -> int:
-    """Writes the paths of unreadable images, and why, a line each; counts them."""
+    """Writes the paths of unreadable images, and why, a line each; counts them.
+
+    Names keep their bytes, but for what would end a column or a line.
+    """
     unreadable, path = parts.unreadable(), _unreadable_file(out, shard)
-    lines = [f"{wanted.names[row]}\t{why}\n" for row, why in unreadable.items()]
+    names = {row: wanted.names[row].translate(SEPARATORS) for row in unreadable}
+    lines = [f"{names[row]}\t{why}\n" for row, why in unreadable.items()]
     text = "".join(lines).encode("utf-8", "surrogateescape")
     with writing(path, "--out"):
         if lines:

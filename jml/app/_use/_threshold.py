@@ -85,7 +85,7 @@ def table(calibration: Calibration) -> str:
         f" {one.impostors:,} impostor pairs, {one.metric} distance",
         f"{'FAR':<7}{'threshold':<20}{'TAR':<9}{level}",
         *map(_line, one.points),
-        f"AUC {one.auc:.4f}{off}, EER {one.eer:.4f} at {one.eer_threshold:.4f}",
+        f"AUC {one.auc:.4f}{off}, EER {one.eer:.4f} at {one.eer_threshold:.4g}",
         "probability: a logistic fitted on half of the classes; calibration error on"
         f" the other half {one.calibration_error:.4f}",
     ]
@@ -96,9 +96,9 @@ def _line(point: OperatingPoint) -> str:
     if point.threshold is None:
         return f"{point.far:<7g}{point.note}"
     error = point.threshold_error
-    threshold = f"{point.threshold:.4f}"
+    threshold = f"{point.threshold:.4g}"
     if error is not None:
-        threshold += f" ± {error:.4f}"
+        threshold += f" ± {error:.2g}"
     interval = ""
     if point.interval is not None:
         interval = f"{point.interval[0]:.4f} to {point.interval[1]:.4f}"
