@@ -15,6 +15,7 @@ LOOP = Path(__file__).parents[1] / "examples" / "training_loop.py"
 EXTRAS = {
     *("PIL", "array_record", "cykooz_resizer", "flatbuffers", "fontTools"),
     *("matplotlib", "safetensors", "simplejpeg", "sklearn", "tensorflow_datasets"),
+    *("faiss", "pyarrow", "ray", "usearch"),
     *("threadpoolctl", "torch", "torchvision", "tqdm", "wandb"),
 }
 PROGRAM = f"""

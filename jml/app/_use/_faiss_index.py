@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import faiss
 import numpy as np
 
 from jml._names import quoted
@@ -15,7 +14,7 @@ from jml.errors import UserError
 
 CONSTRUCTION, SEARCH = 100, 64  # candidates that HNSW looks at to add, and to search
 # Graphs whose entries can be put in another order.
-GRAPHS = (faiss.IndexHNSWFlat, faiss.IndexHNSWPQ, faiss.IndexHNSWSQ)
+GRAPHS = ("IndexHNSWFlat", "IndexHNSWPQ", "IndexHNSWSQ")
 
 
 class FaissIndex:
@@ -34,6 +33,8 @@ class FaissIndex:
         Raises:
             UserError: faiss does not know the factory or a parameter.
         """
+        import faiss
+
         if threads is not None:
             faiss.omp_set_num_threads(threads)
         self._cosine, self._parameters = metric == "cosine", parameters
@@ -58,6 +59,8 @@ class FaissIndex:
 
     def build(self, vectors: np.ndarray, rows: np.ndarray) -> None:
         """Trains it, if need be, and adds these rows of the vectors."""
+        import faiss
+
         self._rows, some = rows, self._prepared(vectors[rows])
         with self._named("--factory", self._factory):
             warnings = captured_stderr(lambda: self._index.train(some))
@@ -83,7 +86,7 @@ class FaissIndex:
         """
         left = np.setdiff1d(np.arange(len(vectors)), self._rows)
         with self._named("--factory", self._factory):
-            if isinstance(self._index, GRAPHS):  # slow to build, so not again
+            if type(self._index).__name__ in GRAPHS:  # slow to build, so not again
                 self._index.add(self._prepared(vectors[left]))
                 order = np.concatenate([self._rows, left])
                 self._index.permute_entries(np.argsort(order))
@@ -93,6 +96,8 @@ class FaissIndex:
 
     def write(self, path: str) -> None:
         """Writes the file; an OSError says why it cannot."""
+        import faiss
+
         library: Any = faiss  # whose declarations lack this class
         with open(path, "wb") as file:
             writer = library.PyCallbackIOWriter(file.write, 1 << 20)
@@ -100,6 +105,8 @@ class FaissIndex:
 
     def _prepared(self, vectors: np.ndarray) -> np.ndarray:
         """The vectors, for cosines divided by their length: in place."""
+        import faiss
+
         if self._cosine:
             faiss.normalize_L2(vectors)
         return vectors

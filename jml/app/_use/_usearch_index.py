@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from usearch.index import Index
 
 from jml._names import shown
 
@@ -19,6 +18,8 @@ class UsearchIndex:
 
     def __init__(self, dim: int, metric: str, threads: int | None) -> None:
         """Makes an empty index."""
+        from usearch.index import Index
+
         name = METRICS[metric]
         self._index = Index(ndim=dim, metric=name, dtype="f32")
         self._threads = threads or 0
