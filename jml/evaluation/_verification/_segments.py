@@ -60,14 +60,18 @@ def compacted(
 
 
 def equal_error(
-    impostors: Segment, impostor_count: int, genuine: Segment, genuine_count: int
+    values: Float[np.ndarray, " v"],
+    impostors: Segment,
+    impostor_count: int,
+    genuine: Segment,
+    genuine_count: int,
 ) -> tuple[float, float]:
     """The equal error rate, and the distance at which the curve reaches it.
 
     The curve is the polyline through the points (FAR, TAR) at each distinct distance.
-    Both segments are of one range, in which it crosses the line FAR = 1 - TAR.
+    Both segments are of one range, in which it crosses the line FAR = 1 - TAR; `values`
+    are the distances of either, ascending.
     """
-    values = np.union1d(impostors.values, genuine.values)
     far = np.concatenate([[impostors.offset], impostors.at_most(values)])
     tar = np.concatenate([[genuine.offset], genuine.at_most(values)])
     far, tar = far / impostor_count, tar / genuine_count

@@ -42,7 +42,7 @@ def measure_stored(items: Items, fars: Sequence[float], progress: Progress) -> M
     folds = items.folds[pairs.first[other]], items.folds[pairs.second[other]]
     segment, genuine_segment = make_segment(impostors), make_segment(of_genuine)
     values = np.union1d(segment.values, genuine_segment.values)
-    eer, threshold = equal_error(segment, count, genuine_segment, genuine.count)
+    eer, threshold = equal_error(values, segment, count, genuine_segment, genuine.count)
     return Measured(
         genuine,
         count,

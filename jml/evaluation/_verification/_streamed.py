@@ -67,10 +67,10 @@ def measure_streamed(
             again: list[Target] = [Accepting(number, bins)]
             (solved[place],) = _solve(items, genuine, level, again, progress)
     others = genuine.between(*at_crossing.bounds)
-    eer, threshold = equal_error(at_crossing, count, others, genuine.count)
-    left = binned_thresholds(
-        level.counts, level.of_folds, level.scale.edges, items.distances
-    )
+    values = np.union1d(at_crossing.values, others.values)
+    eer, threshold = equal_error(values, at_crossing, count, others, genuine.count)
+    binned = level.counts, level.of_folds, level.scale.edges
+    left = binned_thresholds(*binned, items.distances)
     each = iter(solved)
     return Measured(
         genuine,
