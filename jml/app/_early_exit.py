@@ -8,7 +8,6 @@ An entry point imports this module first, and this module almost nothing: what i
 before its handlers are in place is not protected.
 """
 
-import gc
 import os
 import signal
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Handler = Callable[[int, FrameType | None], Any]
+Handlers = dict[signal.Signals, Handler]
 _program: str | None = None  # as messages name it; None: jml does not own the process
 
 
@@ -43,23 +43,45 @@ def raising(program: str, on_sigterm: Handler) -> Iterator[None]:
     if outer is not None:
         _program = program
         handlers[signal.SIGINT] = signal.default_int_handler
-    deferring = {number: partial(_defer, each) for number, each in handlers.items()}
     try:
-        with _handled(deferring):
+        with _sent_again_if_lost(handlers) as sending, _handled(sending):
             yield
     finally:
         _program = outer
 
 
-def _defer(handler: Handler, number: int, frame: FrameType | None) -> None:
-    """Calls a handler, but not in a callback of the garbage collector: soon after.
+@contextmanager
+def _sent_again_if_lost(handlers: Handlers) -> Iterator[Handlers]:
+    """Makes handlers whose signal is sent again where what they raise is lost.
 
-    What is raised in such a callback is lost. JAX has one, and it is often what runs
-    first when a program has been compiled.
+    Python only reports what is raised in a callback of the garbage collector or of a
+    weak reference. JAX has one of the former, and it is often what runs first when a
+    program has been compiled.
     """
-    if not _collects(frame):
-        handler(number, frame)
-        return
+    report, raised = sys.unraisablehook, {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        try:
+            handlers[signal.Signals(number)](number, frame)
+        except BaseException as error:
+            raised[id(error)] = error, number
+            raise
+
+    def send_again(lost: "sys.UnraisableHookArgs") -> None:
+        if id(lost.exc_value) in raised:
+            _send_soon(raised.pop(id(lost.exc_value))[1])
+        else:
+            report(lost)
+
+    sys.unraisablehook = send_again
+    try:
+        yield dict.fromkeys(handlers, handle)
+    finally:
+        sys.unraisablehook = report
+
+
+def _send_soon(number: int) -> None:
+    """Sends this process a signal when the callback that runs now has ended."""
     import threading
 
     main = threading.main_thread().ident or 0
@@ -71,16 +93,6 @@ def _defer(handler: Handler, number: int, frame: FrameType | None) -> None:
     timer.start()
 
 
-def _collects(frame: FrameType | None) -> bool:
-    """Whether a callback of the garbage collector is running."""
-    codes = {getattr(each, "__code__", None) for each in gc.callbacks}
-    while frame is not None:
-        if frame.f_code in codes:
-            return True
-        frame = frame.f_back
-    return False
-
-
 @contextmanager
 def loading() -> Iterator[None]:
     """Within it modules are loaded: a signal ends the process, if jml owns it."""
@@ -90,7 +102,7 @@ def loading() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
+def _handled(handlers: Handlers) -> Iterator[None]:
     earlier = _handle(handlers)
     try:
         yield

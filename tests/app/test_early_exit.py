@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -80,29 +81,55 @@ def test_a_process_that_jml_does_not_own_keeps_its_handlers():
     before = [signal.getsignal(number) for number in _early_exit.SIGNALS]
     with _early_exit.loading():
         assert before == [signal.getsignal(number) for number in _early_exit.SIGNALS]
-    with _early_exit.raising("it", on_sigterm := lambda number, frame: None):
+    with _early_exit.raising("it", lambda number, frame: 1 / 0):
         assert signal.getsignal(signal.SIGINT) == before[0]
-        assert signal.getsignal(signal.SIGTERM).args == (on_sigterm,)
+        with pytest.raises(ZeroDivisionError):
+            signal.raise_signal(signal.SIGTERM)
     assert before == [signal.getsignal(number) for number in _early_exit.SIGNALS]
 
 
-def test_ctrl_c_is_not_lost_in_a_callback_of_the_garbage_collector(monkeypatch):
-    sent = []
-
+def in_garbage_collector(act):
     def callback(phase, facts):
-        if not sent:
-            sent.append(phase)
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(_early_exit, "_program", "jml")
-    gc.callbacks.append(callback)
-    try:
-        with pytest.raises(KeyboardInterrupt), _early_exit.raising("jml x", print):
-            gc.collect()
-            time.sleep(10)
-    finally:
         gc.callbacks.remove(callback)
-    assert sent
+        act()
+
+    gc.callbacks.append(callback)
+    gc.collect()
+
+
+def in_weak_reference(act):
+    class Target:
+        pass
+
+    target = Target()
+    reference = weakref.ref(target, lambda _: act())
+    del target  # which calls it
+    assert reference() is None
+
+
+@pytest.mark.parametrize("call", [in_garbage_collector, in_weak_reference])
+def test_ctrl_c_is_not_lost_in_a_callback(call, monkeypatch):
+    monkeypatch.setattr(_early_exit, "_program", "jml")
+    hook, called = sys.unraisablehook, []
+
+    def interrupt():
+        called.append(call)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), _early_exit.raising("jml x", print):
+        call(interrupt)
+        called.append("after")
+        time.sleep(10)
+    assert called == [call, "after"]
+    assert sys.unraisablehook is hook
+
+
+def test_other_errors_in_a_callback_are_reported(monkeypatch):
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", reported.append)
+    with _early_exit.raising("jml x", print):
+        in_weak_reference(lambda: 1 / 0)
+    assert [each.exc_type for each in reported] == [ZeroDivisionError]
 
 
 def test_after_a_command_messages_name_the_program_around_it(monkeypatch):

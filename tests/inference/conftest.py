@@ -23,7 +23,7 @@ def small_networks():
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The folder of a run."""
     with small_networks():
@@ -36,7 +36,7 @@ def run(tmp_path_factory):
         yield folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     """70 image files: more than a batch of a CPU; one name is not UTF-8."""
     folder = tmp_path_factory.mktemp("images")
