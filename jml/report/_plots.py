@@ -118,38 +118,55 @@ def _queries(data: Mapping[str, Any], small: np.ndarray | None) -> Any:
     best, worst = order[::-1][:BEST_AND_WORST], order[:BEST_AND_WORST][::-1]
     ends = list(dict.fromkeys([*best, *worst]))  # few queries may be in both
     columns = 1 + len(queries["neighbours"][0])
-    figure = new_figure(1.05 * columns, 1.25 * len(ends) + 0.4)
-    grid = figure.subplots(len(ends), columns, squeeze=False)
-    for row, query in zip(grid, ends, strict=True):
-        item = queries["item"][query]
-        _cell(row[0], data, small, item, "#718096")
-        row[0].set_title(f"AP {100 * queries['precision'][query]:.0f} %", fontsize=8)
+    axes = _inches(1.05 * columns, 1.25 * len(ends) + 0.4)
+    for row, query in enumerate(ends):
+        precision = f"AP {100 * queries['precision'][query]:.0f} %"
+        _cell(axes, (row, 0), data, small, queries["item"][query], precision, "#718096")
         near = zip(queries["neighbours"][query], queries["right"][query], strict=True)
-        for axes, (neighbour, right) in zip(row[1:], near, strict=True):
-            _cell(axes, data, small, neighbour, RIGHT if right else WRONG)
-            axes.set_title("right" if right else "wrong", fontsize=8)
-    figure.suptitle("Best and worst queries (left) and their nearest neighbours")
-    return figure
+        for column, (neighbour, right) in enumerate(near, start=1):
+            title, colour = ("right", RIGHT) if right else ("wrong", WRONG)
+            _cell(axes, (row, column), data, small, neighbour, title, colour)
+    title = "Best and worst queries (left) and their nearest neighbours"
+    axes.text(1.05 * columns / 2, 0.15, title, ha="center", va="center", size=12)
+    return axes.figure
 
 
-def _cell(axes: Any, data: Mapping[str, Any], small, item: int, colour: str) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set(color=colour, linewidth=2.5)
+def _inches(width: float, height: float) -> Any:
+    """Axes as large as their figure, measured in inches from its upper left corner.
+
+    Axes of its own for each small image take ten times as long as to draw the images.
+    """
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return axes
+
+
+def _cell(
+    axes: Any,
+    place: tuple[int, int],
+    data: Mapping[str, Any],
+    small: np.ndarray | None,
+    item: int,
+    title: str,
+    colour: str,
+) -> None:
+    """An item in its row and column: a frame around its image, or around its class."""
+    from matplotlib.patches import Rectangle
+
+    side, top, left = 0.97, 0.5 + 1.25 * place[0], 0.04 + 1.05 * place[1]
+    middle = left + side / 2
+    axes.text(middle, top - 0.06, title, ha="center", va="bottom", size=8)
+    frame = {"fill": False, "edgecolor": colour, "linewidth": 2.5, "zorder": 2}
+    axes.add_patch(Rectangle((left, top), side, side, **frame))
     if small is not None:
-        axes.imshow(small[item])
+        inside = (left, left + side, top + side, top)
+        axes.imshow(small[item], extent=inside, aspect="auto")
         return
     name = data["classes"]["name"][data["items"]["class"][item]]
-    axes.text(
-        0.5,
-        0.5,
-        name[:14],
-        ha="center",
-        va="center",
-        fontsize=7,
-        transform=axes.transAxes,
-        parse_math=False,
-    )
+    at = {"ha": "center", "va": "center"}
+    axes.text(middle, top + side / 2, name[:14], size=7, parse_math=False, **at)
 
 
 def _confusions(data: Mapping[str, Any]) -> Any:
