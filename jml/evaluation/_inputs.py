@@ -8,6 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from jml._blocks_of_rows import rows_not_finite
 from jml._checks import is_integer
 
 
@@ -44,7 +45,7 @@ def checked_embeddings(
     if len(x) < least:
         raise ValueError(f"{name}: `{argument}` must hold an item, got {x.shape}")
     x = x.astype(np.float64 if x.dtype == np.float64 else np.float32, copy=False)
-    broken = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    broken = rows_not_finite(x)
     if len(broken):
         raise ValueError(
             f"{name}: {len(broken)} of {len(x)} rows of `{argument}` hold NaN or"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
+from jml._blocks_of_rows import rows_not_finite
 from jml._checks import check_number
 from jml._value_checks import described
 from jml.errors import UserError
@@ -107,7 +108,7 @@ def checked_vectors(argument: str, vectors: Any, dim: int) -> Float[np.ndarray, 
             f"match: `{argument}` must hold floating [n, {dim}], as this model's"
             f" embeddings are, got {vectors.dtype} {vectors.shape}"
         )
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    broken = rows_not_finite(vectors)
     if len(broken):
         raise UserError(
             f"`{argument}`: {len(broken):,} of {len(vectors):,} vectors hold NaN or"

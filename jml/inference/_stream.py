@@ -9,6 +9,7 @@ from contextlib import closing
 import numpy as np
 from jaxtyping import Array, Float32, Int
 
+from jml._blocks_of_rows import rows_not_finite
 from jml.data import BadImageError
 from jml.errors import UserError
 from jml.training import prefetch
@@ -69,7 +70,7 @@ def _threads() -> int:
 
 
 def _check_finite(batch: Batch, vectors: Float32[np.ndarray, "b d"]) -> None:
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    broken = rows_not_finite(vectors)
     if len(broken):
         raise UserError(
             f"`path`: the network gives embeddings that are not finite, first of image"

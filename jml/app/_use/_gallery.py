@@ -7,8 +7,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from jml._blocks_of_rows import rows_not_finite
 from jml._evaluation_limits import METRICS
 from jml._names import quoted
 from jml._run_files import CONFIG, WEIGHTS, digest_of
@@ -59,7 +58,7 @@ def check_embeddings(what: Path, embeddings: "Embeddings") -> None:
     if not n or not d:
         nothing = "no embeddings" if not n else "embeddings without a single number"
         raise UserError(f"{quoted(what)} holds {nothing}; run jml embed again.")
-    rows = _not_finite(embeddings.vectors)
+    rows = rows_not_finite(embeddings.vectors)
     if len(rows):
         whose = f"that of {quoted(embeddings.paths[rows[0]])}"
         if len(rows) > 1:
@@ -68,13 +67,6 @@ def check_embeddings(what: Path, embeddings: "Embeddings") -> None:
             f"{quoted(what)} holds vectors with NaN or infinity: {whose}; embed these"
             " images again with a network that works."
         )
-
-
-def _not_finite(vectors: np.ndarray, block: int = 65536) -> np.ndarray:
-    """The rows with an entry that is not finite; no copy of all vectors is made."""
-    starts = range(0, len(vectors), block)
-    finite = [np.isfinite(vectors[i : i + block]).all(axis=1) for i in starts]
-    return np.flatnonzero(~np.concatenate(finite))
 
 
 def metric_of(what: Path, embeddings: "Embeddings", passed: str | None) -> str:

@@ -8,8 +8,9 @@ Chunks are centred one at a time: there is no copy of the whole gallery.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ QUERIES = 256  # most rows of a tile
 ITEMS = 8064  # most columns: two tiles fit a processor's cache
 GROUP = 32  # columns of a group
 AHEAD = 1  # tiles that the device makes while one is looked at
+ALIGNMENT = 64  # bytes
 
 
 class Block(NamedTuple):
@@ -72,17 +74,19 @@ def make_block(
     return Block(queries, jax.device_put(_filled(x, rows, 0)), base)
 
 
-def each_tile(
+def look_at_tiles(
     vectors: Vectors,
     blocks: Sequence[Block],
     starts: Any,
     columns: int,
     group: int,
     dtype: np.dtype,
-) -> Iterator[tuple[int, Tile]]:
-    """The tiles of all blocks, chunk by chunk: each with the number of its block.
+    looks: Sequence[Callable[[Tile], None]],
+) -> None:
+    """Has the tiles of all blocks looked at, chunk by chunk.
 
-    The device makes the next tiles while the caller looks at one.
+    The device makes the next tiles meanwhile. Chunks and tiles take turns in the same
+    memory: new memory of this size would cost more time than what it holds.
 
     Args:
         vectors: queries and gallery.
@@ -91,24 +95,45 @@ def each_tile(
         columns: of a tile, a multiple of `group`.
         group: columns of a group.
         dtype: of the products.
+        looks: for each block, what is called with its tiles.
     """
     largest = 0.0
-    running: deque[tuple[int, Callable[[], Tile]]] = deque()
+    width = vectors.x.shape[1]
+    # When a chunk is made, the one before it is still in use, and no other.
+    chunks = cycle([_aligned((columns, width), dtype) for _ in range(AHEAD + 1)])
+    rows = len(blocks[0].x)
+    spare = [jax.device_put(np.empty((rows, columns), dtype)) for _ in range(AHEAD + 1)]
+    running: deque[tuple[Callable[[Tile], None], Callable[[], Tile], Array]] = deque()
+
+    def finish() -> None:
+        look, tile, products = running.popleft()
+        look(tile())
+        spare.append(products)
+
     for start in starts:
-        y = vectors.centred(-1, slice(start, start + columns), dtype)
-        norms = vectors.squared_norms(y)
+        y, count = next(chunks), min(columns, len(vectors.y) - start)
+        vectors.centred(-1, slice(start, start + count), dtype, y[:count])
+        y[count:] = 0
+        norms = vectors.squared_norms(y[:count])
         largest = max(largest, float(norms.max()))
         offsets = _filled(norms.astype(dtype), columns, np.inf)
-        y = jax.device_put(_filled(y, columns, 0))
-        for number, block in enumerate(blocks):
-            made = _tile(block.x, y, offsets, group=group)
+        on_device = jax.device_put(y)
+        for block, look in zip(blocks, looks, strict=True):
+            made = _tile(block.x, on_device, offsets, spare.pop(), group=group)
             tile = partial(_on_host, made, len(block.queries), offsets, start, largest)
-            running.append((number, tile))
+            running.append((look, tile, made[0]))
             if len(running) > AHEAD:
-                number, tile = running.popleft()
-                yield number, tile()
-    for number, tile in running:
-        yield number, tile()
+                finish()
+    while running:
+        finish()
+
+
+def _aligned(shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    """An empty array where XLA wants one to begin, or it would copy it on a CPU."""
+    size = shape[0] * shape[1] * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _on_host(
@@ -131,11 +156,16 @@ def _filled(a: np.ndarray, rows: int, fill: float | int) -> np.ndarray:
     return np.pad(a, padding, constant_values=fill)
 
 
-@partial(jax.jit, static_argnames="group")
+@partial(jax.jit, static_argnames="group", donate_argnames="into", keep_unused=True)
 def _tile(
-    x: Float[Array, "q d"], y: Float[Array, "c d"], offsets: Array, *, group: int
+    x: Float[Array, "q d"],
+    y: Float[Array, "c d"],
+    offsets: Float[Array, " c"],
+    into: Float[Array, "q c"],
+    *,
+    group: int,
 ) -> tuple[Float[Array, "q c"], Float[Array, "q g"]]:
-    """The products, and the smallest square of each group.
+    """The products, in the memory of `into`, and the smallest square of each group.
 
     XLA makes the minimum of slices in one pass, in vectors; a reduction takes as long
     as the products. The squares are not written: the host needs few of them.

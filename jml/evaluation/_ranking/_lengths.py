@@ -1,13 +1,12 @@
-"""Lengths of rows, which the cosine divides by."""
-
-from collections.abc import Iterator
+"""Lengths of rows, which the cosine divides by, and the largest of all numbers."""
 
 import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from jml._blocks_of_rows import slices
+
 CHUNK = 2**22  # numbers in float64 that exist at once
-CACHED = 2**17  # the same where they are to stay in a processor's cache
 
 
 def lengths(
@@ -22,7 +21,7 @@ def lengths(
     return exponents, np.sqrt(np.concatenate(squares))[:, None]
 
 
-def slices(count: int, width: int, numbers: int | None = None) -> Iterator[slice]:
-    """Cuts rows of this width into chunks of so many `numbers`, by default `CHUNK`."""
-    step = max(1, (numbers or CHUNK) // width)
-    yield from (slice(at, at + step) for at in range(0, count, step))
+def largest_number(rows: Float[np.ndarray, "n d"]) -> float:
+    """The largest number without its sign; 0 where there is none."""
+    blocks = (rows[at] for at in slices(*rows.shape))
+    return max((float(max(b.max(), -b.min())) for b in blocks), default=0.0)

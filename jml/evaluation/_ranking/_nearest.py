@@ -99,8 +99,8 @@ def _search(
         ]
         of_part = (next(steps)[1] for _ in starts)
         tiles = (of_part, plan.columns, plan.group, plan.dtype)
-        for number, tile in _chunks.each_tile(vectors, blocks, *tiles):
-            gathered[number].add(tile)
+        looks = [candidates.add for candidates in gathered]
+        _chunks.look_at_tiles(vectors, blocks, *tiles, looks)
         for number, candidates in enumerate(gathered):
             first = at + number * plan.rows
             place = slice(first, first + plan.rows)

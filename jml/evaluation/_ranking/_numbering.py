@@ -78,6 +78,8 @@ def count_equal(
 
     A negative number equals none.
     """
-    distinct, counts = np.unique(gallery, return_counts=True)
+    distinct, counts = np.unique(gallery[gallery >= 0], return_counts=True)
+    if not len(distinct):
+        return np.zeros(len(queries), int)
     place = np.minimum(np.searchsorted(distinct, queries), len(distinct) - 1)
-    return np.where((queries >= 0) & (distinct[place] == queries), counts[place], 0)
+    return np.where(distinct[place] == queries, counts[place], 0)

@@ -8,14 +8,17 @@ distance is computed from the difference of the two vectors.
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from jaxtyping import Integer as Int
 
+from jml._blocks_of_rows import slices
+
 from ._copies import first_copies
-from ._lengths import CACHED, lengths, slices
 from ._lengths import CHUNK as CHUNK
+from ._lengths import largest_number, lengths
 from ._products import Products as Products
 from ._products import error_bounds
 
@@ -48,9 +51,7 @@ class Vectors:
                 self.exponents.append(exponents)
                 self.norms.append(norms)
         else:
-            largest = max(
-                max(part.max(initial=0), -part.min(initial=0)) for part in self.parts
-            )
+            largest = max(map(largest_number, self.parts))
             largest = self.combined(np.maximum, np.array(largest, np.float64))
             exponent = int(np.frexp(largest)[1])
             # Scaling by a power of two is exact: no order changes, and ties stay ties.
@@ -89,7 +90,7 @@ class Vectors:
     ) -> Float[np.ndarray, " k"]:
         """Squared distances of single pairs, from differences in float64."""
         squares = np.empty(len(queries))
-        for at in slices(len(queries), self.x.shape[1], CACHED):
+        for at in slices(len(queries), self.x.shape[1]):
             difference = self.rows(-1, items[at]) - self.rows(0, queries[at])
             squares[at] = np.einsum("ij,ij->i", difference, difference)
         if self.any_zeros:
@@ -104,7 +105,7 @@ class Vectors:
         if self.metric == "cosine":
             return self.squared_distances(queries, items) / 2
         distances = np.empty(len(queries))
-        for at in slices(len(queries), self.x.shape[1], CACHED):
+        for at in slices(len(queries), self.x.shape[1]):
             x, y = self.x[queries[at]], self.y[items[at]]
             with np.errstate(over="ignore"):  # distances beyond float64 are infinite
                 difference = np.subtract(x, y, dtype=np.float64)
@@ -178,17 +179,17 @@ class Vectors:
         return rows, self.squared_norms(rows)
 
     def centred(
-        self, part: int, at: Int[np.ndarray, " k"] | slice, dtype: np.dtype
+        self, part: int, at: np.ndarray | slice, dtype: np.dtype, out: Any = None
     ) -> Float[np.ndarray, "k d"]:
-        """Scaled rows of the queries or the gallery, less the centre."""
+        """Scaled rows of the queries or the gallery, less the centre; in `out`."""
         rows = self.parts[part][at]
+        centred = np.empty(rows.shape, dtype) if out is None else out
         if self.metric == "euclidean" and rows.dtype == dtype:
             rows = np.ldexp(rows, -self.exponent) if self.exponent else rows
-            return rows - self.centre.astype(dtype)
-        centred = np.empty(rows.shape, dtype)
+            return np.subtract(rows, self.centre.astype(dtype), out=centred)
         size = len(self.parts[part])
         chosen = np.arange(*at.indices(size)) if isinstance(at, slice) else at
-        for some in slices(len(rows), rows.shape[1], CACHED):
+        for some in slices(len(rows), rows.shape[1]):
             centred[some] = self.rows(part, chosen[some]) - self.centre
         return centred
 
