@@ -78,8 +78,8 @@ def count_equal(
 
     A negative number equals none.
     """
-    distinct, counts = np.unique(gallery[gallery >= 0], return_counts=True)
-    if not len(distinct):
+    if queries.max(initial=-1) < 0:
         return np.zeros(len(queries), int)
+    distinct, counts = np.unique(gallery, return_counts=True)
     place = np.minimum(np.searchsorted(distinct, queries), len(distinct) - 1)
-    return np.where(distinct[place] == queries, counts[place], 0)
+    return np.where((queries >= 0) & (distinct[place] == queries), counts[place], 0)
