@@ -2,13 +2,13 @@
 
     python docs/look.py [docs/_build/html] [--screenshots FOLDER] [--only PART]
 
-It opens each page at 1,280 and at 390 pixels, in light and in dark. It fails where a
-page writes an error to the console, asks for anything outside the site, scrolls
-sideways, or has a formula that was not drawn.
+It loads each page at 1,280 and at 390 pixels, once in light and once in dark, looks at
+it, and again after the scheme has changed. It fails where a page writes an error to the
+console, asks for anything outside the site, scrolls sideways, has a formula that was
+not drawn, or is not shown in the system's scheme.
 """
 
 import argparse
-import itertools
 import os
 import shutil
 import sys
@@ -18,10 +18,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, TimeoutError, sync_playwright
 
-WIDTHS = (1280, 390)
-SCHEMES = ("light", "dark")
+# Widths, and the first page's schemes. The next page begins with the second scheme, and
+# so on: each is loaded in both schemes, and changes from each to the other.
+VIEWS = ((1280, ("light", "dark")), (390, ("dark", "light")))
 # Without a sandbox for root, and without calls of its own to the network.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
@@ -43,6 +44,7 @@ UNDRAWN = """() => [...document.querySelectorAll("span.math, div.math")].filter(
   e => !e.querySelector("mjx-container svg")
     || e.querySelector("[data-mml-node=merror]")
 ).map(e => e.textContent.slice(0, 80))"""
+SHOWN = "scheme => document.documentElement.dataset.theme === scheme"
 
 
 def main() -> int:
@@ -59,10 +61,9 @@ def main() -> int:
     if not paths:
         print(f"no pages in {site}")
         return 1
-    views = list(itertools.product(WIDTHS, SCHEMES))
     look_so = partial(look_at_all, site, paths, options.screenshots)
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as processes:
-        problems = set().union(*processes.map(look_so, *zip(*views, strict=True)))
+        problems = set().union(*processes.map(look_so, *zip(*VIEWS, strict=True)))
     print(
         "\n".join([*sorted(problems), f"{len(paths)} pages: {len(problems)} problems"])
     )
@@ -70,30 +71,38 @@ def main() -> int:
 
 
 def look_at_all(
-    site: Path, paths: list[Path], screenshots: Path | None, width: int, scheme: str
+    site: Path,
+    paths: list[Path],
+    screenshots: Path | None,
+    width: int,
+    schemes: tuple[str, str],
 ) -> set[str]:
     """Opens all pages at one width, in a browser of its own; returns what is wrong."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     problems: set[str] = set()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        found = watch(page, site)  # one page, which keeps the compiled scripts
         for path in paths:
             name = path.relative_to(site).with_suffix("")
-            found = look(page := context.new_page(), path, site, scheme)
-            problems |= {f"{name} at {width} px, {scheme}: {p}" for p in found}
-            if screenshots:
-                file = f"{name}-{width}-{scheme}.png".replace("/", "-")
-                page.screenshot(path=screenshots / file, full_page=True)
-            page.close()
+            for scheme in schemes:
+                page.emulate_media(color_scheme=scheme)
+                if scheme == schemes[0]:
+                    page.goto(path.as_uri())
+                found += look(page, scheme)
+                problems |= {f"{name} at {width} px, {scheme}: {p}" for p in found}
+                found.clear()
+                if screenshots:
+                    file = f"{name}-{width}-{scheme}.png".replace("/", "-")
+                    page.screenshot(path=screenshots / file, full_page=True)
+            schemes = schemes[::-1]
         browser.close()
     return problems
 
 
-def look(page: Page, path: Path, site: Path, scheme: str) -> list[str]:
-    """Opens one page; returns what is wrong with it."""
+def watch(page: Page, site: Path) -> list[str]:
+    """A list to which is added what goes wrong in a page from now on."""
     problems: list[str] = []
 
     def check_request(request):
@@ -106,9 +115,17 @@ def look(page: Page, path: Path, site: Path, scheme: str) -> list[str]:
     page.on("request", check_request)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda m: m.type == "error" and problems.append(m.text))
-    page.goto(path.as_uri())
+    return problems
+
+
+def look(page: Page, scheme: str) -> list[str]:
+    """What is wrong with a page as it is shown now."""
+    problems = []
     page.evaluate("() => window.MathJax?.startup?.promise?.then(() => null)")
-    if (theme := page.evaluate("document.documentElement.dataset.theme")) != scheme:
+    try:  # a page hears of a change when it is drawn next
+        page.wait_for_function(SHOWN, arg=scheme, timeout=5_000)
+    except TimeoutError:
+        theme = page.evaluate("document.documentElement.dataset.theme")
         problems.append(f"is shown in {theme}")
     problems += [f"is wider than the window, {e}" for e in page.evaluate(WIDER)]
     problems += [f"formula not drawn: {e}" for e in page.evaluate(UNDRAWN)]
