@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
+from jax.sharding import (
+    AxisType,
+    PartitionSpec,
+    auto_axes,
+    get_abstract_mesh,
+    use_abstract_mesh,
+)
 from jaxtyping import Array, Float, Shaped
 
 AxisName = str | tuple[str, ...] | None
@@ -99,4 +105,7 @@ def on_auto_axes(function: Callable[..., T], *arguments: Any) -> T:
             on_auto: Any = auto_axes(function, out_sharding=PartitionSpec())
             with use_abstract_mesh(mesh):
                 return on_auto(*arguments)
-    return function(*arguments)
+    # JAX has set the mesh, if there is none an empty one, wherever it differentiates a
+    # program. Set here, too, what is traced here is found there and not traced again.
+    with use_abstract_mesh(get_abstract_mesh()):
+        return function(*arguments)

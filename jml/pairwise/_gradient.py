@@ -116,6 +116,9 @@ def reduced_loss(
     def loss(compared, hyperparameters, data):
         return value_and_gradient(compared, hyperparameters, data)[0]
 
+    # JAX traces both the loss and its rule where it differentiates. By this `jit` the
+    # second finds what the first has traced; inline, it leaves no call in the program.
+    @partial(jax.jit, inline=True)
     def value_and_gradient(compared, hyperparameters, data):
         pairs, made = _pairs_of(compared, data, plan)
         varying = pvary_like(pairs.anchors, hyperparameters)

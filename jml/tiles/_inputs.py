@@ -82,6 +82,8 @@ def with_gradient(
     in them, so JAX transposes it.
     """
     batch, classes = (axes or None for axes in spread)
+    # JAX traces both the loss and its rule: the second finds what the first has traced.
+    value_and_gradient = jax.jit(value_and_gradient, inline=True)
 
     @jax.custom_jvp
     def loss(inputs, data):

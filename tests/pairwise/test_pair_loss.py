@@ -76,6 +76,21 @@ def test_it_compiles_once():
     assert _pair_loss._cache_size() == before
 
 
+@pytest.mark.parametrize("transform", [jax.value_and_grad, jax.hessian])
+def test_a_formula_is_traced_once_for_all_its_derivatives(transform):
+    calls = []
+
+    def counted(rows, *, scale):
+        calls.append(rows)
+        return terms(rows, scale=scale)
+
+    def loss(x):
+        return pair_loss("own_loss", counted, Batch(x, LABELS), {"scale": 0.5})
+
+    jax.jit(transform(loss)).trace(X)
+    assert len(calls) == 1
+
+
 def test_errors_name_the_loss_and_the_number():
     with pytest.raises(ValueError, match="own_loss: `scale` must be a number, got"):
         own_loss(X, "a")
