@@ -15,7 +15,7 @@ SECONDS = {
     "tests/losses/test_devices.py": 100,
     "tests/losses/test_parity.py": 61,
     "tests/losses/test_scale.py": 69,
-    "tests/models/test_parity.py": 68,
+    "tests/models/test_parity.py": 58,
     "tests/pairwise/test_memory.py": 61,
     "tests/report/test_browser.py": 19,
     "tests/tiles/test_devices.py": 30,

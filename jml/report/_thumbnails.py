@@ -57,8 +57,12 @@ def sheets(small: UInt8[np.ndarray, "n s s 3"] | None) -> list[str]:
     parts = [small[at : at + COLUMNS**2] for at in range(0, len(small), COLUMNS**2)]
     grids, encoded = [_grid(part) for part in parts], []
     for quality in QUALITIES:
-        encoded = [_webp(grid, quality) for grid in grids]
-        if sum(map(len, encoded)) <= BUDGET:
+        encoded = []
+        for grid in grids:
+            encoded.append(_webp(grid, quality))
+            if sum(map(len, encoded)) > BUDGET and quality != QUALITIES[-1]:
+                break  # the other sheets need not be tried at this quality
+        else:
             break
     return ["data:image/webp;base64," + b64encode(e).decode() for e in encoded]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jml.app import _report
 from jml.app._command import COMPILES
 from jml.app._compile_ahead import Ahead
 from jml.models import _resnet
@@ -40,6 +41,17 @@ def short_network(quick_compilation):
 def nothing_ahead(monkeypatch):
     """Commands that fail begin to compile nothing, which nobody would use."""
     monkeypatch.setattr(Ahead, "begin", lambda *_: None)
+
+
+@pytest.fixture
+def without_reports():
+    """Commands measure all they would, and write no page and no plots of it.
+
+    For tests that look at something else: drawing takes as long as a short run.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_report, "write_report", lambda *_, **options: None)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

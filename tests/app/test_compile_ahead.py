@@ -104,7 +104,7 @@ def test_a_command_that_succeeded_waits_for_the_compiler(tmp_path):
     assert (tmp_path / "done").exists()
 
 
-@pytest.mark.usefixtures("short_network")
+@pytest.mark.usefixtures("short_network", "without_reports")
 def test_a_run_and_its_evaluation_compile_step_and_network_once(
     main, images, tmp_path, compiled, capsys, begun
 ):

@@ -29,6 +29,7 @@ def records(place):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_reports")
 def test_the_command_trains_on_cub_as_the_original_does(main, tmp_path, capsys):
     layouts.cub200(tmp_path / "birds")
     data = ["--dataset=CUB-200-2011", f"--dataroot={tmp_path / 'birds'}"]
@@ -245,6 +246,7 @@ def test_a_tfds_builder_that_needs_tensorflow_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_reports")
 def test_the_command_trains_on_a_data_set_of_tfds(toy, main, tmp_path, capsys):
     flags = [*FLAGS, f"--dataroot={toy}", "--dataset=tfds:toy", "--batch_size=8"]
     assert main([*flags, f"--checkpoints_path={tmp_path}"]) == 0

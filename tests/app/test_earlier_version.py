@@ -25,6 +25,7 @@ def earlier(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_reports")
 def test_a_run_of_an_earlier_version_goes_on_as_that_version_did(earlier, main):
     config = json.loads((earlier / "config.json").read_text())
     given = {

@@ -91,6 +91,7 @@ def test_the_best_weights_of_a_run_stay(run, records):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_reports")
 def test_ctrl_c_keeps_what_a_run_has_written(
     images, main, tmp_path, monkeypatch, capsys
 ):
@@ -166,6 +167,7 @@ def test_classes_that_look_alike_stay_apart_in_the_report(run):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_reports")
 def test_a_run_whose_images_have_moved_is_evaluated_with_dataroot(
     run, images, tmp_path, capsys
 ):

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from jml.app._compile_ahead import Ahead
 from jml.app._config import Config, parse
 from jml.app._config._consistency import differences
 from jml.app._logging import _journal as journal
@@ -16,7 +17,7 @@ MEMORY = ["--memory=60", "--memory_warmup=2", "--microbatch=12"]
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short_network")
+@pytest.mark.usefixtures("short_network", "without_reports")
 def test_a_run_with_a_memory_learned_numbers_and_draws_goes_on_where_it_was_cut(
     images, main, tmp_path, monkeypatch
 ):
@@ -46,6 +47,7 @@ def test_a_run_with_a_memory_learned_numbers_and_draws_goes_on_where_it_was_cut(
     assert (tmp_path / "cut" / weights).read_bytes() == (
         tmp_path / "whole" / weights
     ).read_bytes()
+    monkeypatch.setattr(Ahead, "begin", lambda *_: None)  # as `nothing_ahead` does
     assert main([*flags, "--name=cut", "--resume", "--memory=61"]) == 2
 
 
