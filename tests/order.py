@@ -8,7 +8,7 @@ from collections import defaultdict
 # Processor seconds of files that take long for the number of their tests. What is wrong
 # here costs time, and nothing else.
 SECONDS = {
-    "tests/app/test_compile_ahead.py": 25,
+    "tests/app/test_compile_ahead.py": 9,
     "tests/evaluation/test_spread.py": 20,
     "tests/examples/test_ray_embed.py": 30,
     "tests/losses/test_definitions.py": 92,
@@ -17,7 +17,7 @@ SECONDS = {
     "tests/losses/test_scale.py": 69,
     "tests/models/test_parity.py": 58,
     "tests/pairwise/test_memory.py": 61,
-    "tests/report/test_browser.py": 19,
+    "tests/report/test_browser.py": 26,
     "tests/tiles/test_devices.py": 30,
     "tests/training/test_devices.py": 72,
     "tests/training/test_parity_training.py": 70,

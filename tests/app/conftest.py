@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from jml.app import _report
 from jml.app._command import COMPILES
 from jml.app._compile_ahead import Ahead
 from jml.models import _resnet
@@ -44,14 +43,12 @@ def nothing_ahead(monkeypatch):
 
 
 @pytest.fixture
-def without_reports():
+def without_reports(monkeypatch):
     """Commands measure all they would, and write no page and no plots of it.
 
     For tests that look at something else: drawing takes as long as a short run.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_report, "write_report", lambda *_, **options: None)
-        yield
+    monkeypatch.setattr("jml.app._report.write_report", lambda *_, **options: None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -37,6 +37,14 @@ def files(tmp_path, monkeypatch):
 
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture
+def without_plots(monkeypatch):
+    """The report is its page alone: for tests that look at nothing else."""
+    monkeypatch.setattr("jml.report._report.save_plots", lambda *_: None)
+
+
 QUICK = ["--resamples=20", "--clusterings=1"]
 
 
@@ -61,6 +69,7 @@ def test_the_table_of_the_command_is_the_evaluation(files, capsys):
     assert "--metric=cosine" in data["reproduce"][0][1]
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_an_evaluation_leaves_out_items_of_the_class_and_group_of_the_query(
     files, capsys
 ):
@@ -102,6 +111,7 @@ def test_class_names_are_read_as_any_editor_saves_them(tmp_path, content, names)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_plots")
 def test_an_earlier_report_is_replaced_only_if_asked(files, capsys):
     (files / "report.html").write_text("mine")
     assert main(["q.npy", "q-labels.npy", *QUICK]) == 2
@@ -197,6 +207,7 @@ def test_only_files_name_the_flag_of_a_folder_that_is_full(files, capsys, monkey
     assert line in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_files_whose_names_begin_with_dashes_are_evaluated(files, capsys):
     names = ["--my-emb.npy", "--my-lab.npy"]
     for name, earlier in zip(names, ("q.npy", "q-labels.npy"), strict=True):

@@ -5,6 +5,12 @@ import pytest
 from .small import NASTY, RECORDS, items, write
 
 
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Reports are their pages alone: for tests that look at nothing else."""
+    monkeypatch.setattr("jml.report._report.save_plots", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     """90 images of 6 classes, one of them with a nasty name."""

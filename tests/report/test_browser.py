@@ -230,6 +230,7 @@ def test_the_menu_of_the_page_is_whole_and_leads_below_itself(visit, report, wid
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_plots")
 def test_the_page_of_a_report_without_images_and_training(visit, tmp_path):
     path = write(tmp_path, items(9, 3, images=False), items(7, 3, seed=1))
     page = visit(path)
@@ -238,6 +239,7 @@ def test_the_page_of_a_report_without_images_and_training(visit, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_plots")
 def test_the_page_of_6000_images_stays_small(visit, tmp_path):
     rng = np.random.default_rng(0)
     query = items(6000, 100)
