@@ -1,6 +1,5 @@
 """What holds for all tests, and for the examples in docstrings."""
 
-import gc
 import os
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests import compilation, order, parity
+from tests import compilation, garbage, order, parity
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
@@ -115,10 +114,4 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_finish():
-    """What imports have made stays: the garbage collector need not look at it again.
-
-    It looks at the rest more seldom: JAX makes much that is no garbage as it traces.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000)
+    garbage.collect_seldom()

@@ -14,6 +14,7 @@ import numpy as np
 from jml.evaluation import evaluate, nearest_neighbours, recall_at_k
 from jml.evaluation._ranking import _ranks
 from tests.compilation import quickly
+from tests.garbage import collect_seldom
 
 N, M, D = 30, 60, 5  # one shape, for few programs
 SEEDS = range(18)
@@ -161,4 +162,5 @@ def main(address, process, out):
 
 
 if __name__ == "__main__":
+    collect_seldom()
     main(*sys.argv[1:])

@@ -10,7 +10,7 @@ import math
 import re
 import sys
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec as P
 from jml import losses
 from jml.losses._triplet import _all
 from tests.compilation import quickly
+from tests.garbage import collect_seldom
 from tests.losses.cases import (
     FORMULAS,
     LOSSES,
@@ -93,7 +94,8 @@ def by_hand(local, mesh):
 def programs(mesh, wanted):
     """Each loss and way of spreading it, and where its arguments lie.
 
-    "one" is on one device; that of `ONE_OF_EACH` is compiled as users do.
+    "one" is on one device; that of `ONE_OF_EACH` is compiled as users do. What follows
+    it with the same function is traced with it.
     """
     size = BATCHES[wanted]
     if wanted == "arrays":
@@ -119,8 +121,9 @@ def programs(mesh, wanted):
     yield "lifted, plain/inside", "lifted", inside(mesh), mesh
     for key, (name, options) in OF_VIEWS.items():
         function = partial(of_views, **options)
-        yield f"{key}/one", name, partial(function, name), None
-        yield f"{key}/jit", name, partial(function, name), mesh
+        whole = partial(function, name)
+        yield f"{key}/one", name, whole, None
+        yield f"{key}/jit", name, whole, mesh
         yield f"{key}/mapped", name, mapped(name, grid, function), grid
         if key in ("vicreg", "clip"):
             yield f"{key}/inside", name, inside(mesh, name, function), mesh
@@ -168,11 +171,13 @@ def arguments(name, mesh, size):
     given = x, labels, jax.tree.map(np.asarray, other)
     if mesh is None:
         return given
-    specs = P(mesh.axis_names), P(mesh.axis_names), P()
-    return tuple(
-        jax.device_put(a, NamedSharding(mesh, s))
-        for a, s in zip(given, specs, strict=True)
-    )
+    return jax.device_put(given, places(mesh))
+
+
+def places(mesh):
+    """Where `arguments` lie."""
+    by_rows = NamedSharding(mesh, P(mesh.axis_names))
+    return by_rows, by_rows, NamedSharding(mesh, P())
 
 
 def largest_array(program):
@@ -181,15 +186,31 @@ def largest_array(program):
     return max(math.prod(map(int, shape.split(","))) for shape in set(shapes))
 
 
+gradients = cache(partial(jax.value_and_grad, argnums=(0, 2)))
+
+
+def lower(key, name, function, where, size):
+    """Value and gradients of a program, and the arguments to call it with.
+
+    By "jit" JAX traces a function once for one device and for all: there alone the
+    arguments' types name no mesh. With names of its axes `traced_with_explicit_axes`
+    traces all losses.
+    """
+    if not key.endswith("inside"):
+        function = gradients(function)
+    if key.endswith("/jit"):
+        given = arguments(name, None, size)
+        return jax.jit(function, in_shardings=places(where)).lower(*given), given
+    given = arguments(name, where, size)
+    return jax.jit(function).lower(*given), given
+
+
 def main(out, wanted):
     count = jax.device_count()
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,))
     found = {}
     for key, name, function, where in programs(mesh, wanted):
-        given = arguments(name, where, BATCHES[wanted])
-        if not key.endswith("inside"):
-            function = jax.value_and_grad(function, argnums=(0, 2))
-        lowered = jax.jit(function).lower(*given)
+        lowered, given = lower(key, name, function, where, BATCHES[wanted])
         as_users = key in [f"{name}/one" for name in ONE_OF_EACH]
         with nullcontext() if as_users else quickly(same_memory=wanted == "arrays"):
             program = lowered.compile()
@@ -205,5 +226,6 @@ def main(out, wanted):
 
 
 if __name__ == "__main__":
+    collect_seldom()
     jax.config.update("jax_enable_x64", True)
     main(*sys.argv[1:])

@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from jml import losses
 from tests.compilation import quickly
+from tests.garbage import collect_seldom
 from tests.losses.spread import largest_array
 
 BATCH, CLASSES, DIM, TILE = 64, 1024, 6, 16
@@ -154,6 +155,7 @@ def main(out):
 
 
 if __name__ == "__main__":
+    collect_seldom()
     jax.config.update("jax_enable_x64", True)
-    with quickly(same_memory=True):
+    with quickly():  # after XLA has divided the arrays
         main(sys.argv[1])

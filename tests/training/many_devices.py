@@ -35,6 +35,7 @@ from jml.training import (
     split_batch,
 )
 from tests.compilation import quickly
+from tests.garbage import collect_seldom
 
 BATCH, SIDE, DIM, CLASSES = 48, 12, 8, 6
 # One of each kind of diagnostics, and of two views. All losses are spread over devices
@@ -257,4 +258,5 @@ def main(out, coordinator=None, processes=None, process=None):
 
 
 if __name__ == "__main__":
+    collect_seldom()
     main(*sys.argv[1:])
