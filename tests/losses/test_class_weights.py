@@ -12,6 +12,8 @@ from pytorch_metric_learning.losses import SubCenterArcFaceLoss
 from jml import losses
 from tests.parity import assert_close
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 RNG = np.random.default_rng(0)
 CLASSES, DIM, SIZE = 40, 4, 24
 X = RNG.normal(size=(SIZE, DIM)).astype(np.float32)

@@ -78,6 +78,7 @@ def check(name, x, labels, margin, **options):
 def evaluate(name, x, labels, margin, **options):
     """Value and gradient; all but `SHAPES` share one compilation."""
     size, dim = x.shape
+    labels = labels.astype(np.int32)  # of int64 all would be compiled once more
     if x.shape not in SHAPES:
         options["where"] = np.arange(PADDED[0]) < size
         x = np.pad(x, [(0, PADDED[0] - size), (0, PADDED[1] - dim)])
