@@ -167,6 +167,16 @@ def pages_apart(pages, processes):
 sphinx.builders.make_chunks = pages_apart
 
 
+# Their cells are many small programs that run once: XLA need not optimise them. What a
+# page prints of memory stays the same. Pages that train a network are not among them.
+RUN_ONCE = ("choosing", "migration", "own_loss", "own_project", "notebooks/toy_batch")
+
+
+def compile_quickly(app, page, source):
+    """Tells the process of a page's cells, which begins next, how far to optimise."""
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(page in RUN_ONCE))
+
+
 class LinkNames(SphinxPostTransform):
     """Makes `contrastive_loss`, or `jml.data.decode`, a link to its entry in the API.
 
@@ -207,5 +217,6 @@ def setup(app):
     app.connect("autodoc-process-docstring", write_rst, priority=400)
     app.connect("autodoc-process-docstring", describe_field, priority=600)
     app.connect("autodoc-skip-member", skip_values)
+    app.connect("source-read", compile_quickly)
     app.add_post_transform(LinkNames)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
