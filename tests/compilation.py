@@ -1,5 +1,7 @@
 """Machine code that is made in a quarter of the time, and what is compiled."""
 
+import math
+import re
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from unittest.mock import patch
@@ -65,6 +67,12 @@ def programs():
         yield names
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def largest_array(program):
+    """Entries of the largest array that a device holds."""
+    shapes = re.findall(r"\[(\d+(?:,\d+)*)\]", program.as_text())
+    return max(math.prod(map(int, shape.split(","))) for shape in set(shapes))
 
 
 @contextmanager

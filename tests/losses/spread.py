@@ -6,8 +6,6 @@ one device and on all. With ``OUT arrays`` nothing is run.
 """
 
 import inspect
-import math
-import re
 import sys
 from contextlib import nullcontext
 from functools import cache, partial
@@ -20,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 
 from jml import losses
 from jml.losses._triplet import _all
-from tests.compilation import quickly
+from tests.compilation import largest_array, quickly
 from tests.garbage import collect_seldom
 from tests.losses.cases import (
     FORMULAS,
@@ -178,12 +176,6 @@ def places(mesh):
     """Where `arguments` lie."""
     by_rows = NamedSharding(mesh, P(mesh.axis_names))
     return by_rows, by_rows, NamedSharding(mesh, P())
-
-
-def largest_array(program):
-    """Entries of the largest array that a device holds."""
-    shapes = re.findall(r"\[(\d+(?:,\d+)*)\]", program.as_text())
-    return max(math.prod(map(int, shape.split(","))) for shape in set(shapes))
 
 
 gradients = cache(partial(jax.value_and_grad, argnums=(0, 2)))

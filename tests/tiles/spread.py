@@ -14,9 +14,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jml import losses
-from tests.compilation import quickly
+from tests.compilation import largest_array, quickly
 from tests.garbage import collect_seldom
-from tests.losses.spread import largest_array
 
 BATCH, CLASSES, DIM, TILE = 64, 1024, 6, 16
 # By name: the shape of the mesh, and over which of its axes batch and classes are.
