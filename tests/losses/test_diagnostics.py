@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -28,11 +29,12 @@ def batch():
 
 
 def diagnostics_of(batch, loss, *, margin=MARGIN, **choices):
+    """In one program, as a step has them; their example has them without."""
     spec = SPECS[loss]
     choices = {choice.name: choice.default for choice in spec.choices} | choices
     hyperparameters = spec.defaults() | {"margin": margin}
     embeddings, labels, proxies = map(jnp.asarray, batch)
-    measured = make_diagnostics(loss, **choices)(
+    measured = jax.jit(make_diagnostics(loss, **choices))(
         embeddings, labels, proxies, hyperparameters
     )
     return {name: float(value) for name, value in measured.items()}
