@@ -21,7 +21,7 @@ SECONDS = {
     "tests/tiles/test_devices.py": 20,
     "tests/training/test_devices.py": 72,
     "tests/training/test_parity_training.py": 70,
-    "tests/training/test_resume.py": 35,
+    "tests/training/test_resume.py": 45,
 }
 OF_QUICK, OF_SLOW = 0.1, 1.0  # processor seconds of a test of the other files
 

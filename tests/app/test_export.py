@@ -1,6 +1,7 @@
 """``python -m jml.export``: the same embeddings, elsewhere."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -85,7 +86,8 @@ def test_jax_alone_runs_the_exported_function(trained, tmp_path, capsys):
         "np.save('embeddings.npy', np.concatenate(parts))\n"
     )
     command = [sys.executable, "-c", program, str(out)]
-    subprocess.run(command, cwd=tmp_path, check=True)
+    quick = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    subprocess.run(command, cwd=tmp_path, check=True, env=quick)
     np.testing.assert_allclose(
         np.load(tmp_path / "embeddings.npy"), expected, atol=1e-5
     )

@@ -12,6 +12,8 @@ from jml.training import Checkpoints, NotFinite
 from tests.training import own_network
 from tests.training.own_network import assert_equal, run, saved
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_a_checkpoint_and_ends_the_run(trained, tmp_path, number):

@@ -17,6 +17,7 @@ from jml.training import Checkpoints
 from tests.training import own_network
 from tests.training.own_network import assert_equal, run, saved
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 slow = pytest.mark.slow
 KILLS, STEPS, EVERY = 20, 300, 4
 
@@ -68,6 +69,7 @@ def test_a_run_that_is_killed_twenty_times_ends_as_an_unharmed_one(
 ):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     expected = all_of(tmp_path / "whole")
     rng, folder, cut = random.Random(0), tmp_path / "killed", 0
     for _ in range(KILLS):
