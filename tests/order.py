@@ -16,7 +16,7 @@ SECONDS = {
     "tests/losses/test_parity.py": 61,
     "tests/losses/test_scale.py": 69,
     "tests/models/test_parity.py": 58,
-    "tests/pairwise/test_memory.py": 61,
+    "tests/pairwise/test_memory.py": 40,
     "tests/report/test_browser.py": 26,
     "tests/tiles/test_devices.py": 20,
     "tests/training/test_devices.py": 72,
