@@ -8,9 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.compilation import quickly
 from tests.parity import assert_close
-from tests.training import many_devices
 from tests.training.many_devices import LOSSES
 
 
@@ -33,14 +31,13 @@ def computed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devices")
     address = f"127.0.0.1:{free_port()}"
     runs = {
+        "1": [start(folder / "1.npz", 1)],
         "8": [start(folder / "8.npz", 8)],
         "2x4": [start(folder / "2x4.npz", 4, address, 2, number) for number in (0, 1)],
     }
-    with quickly():  # this process has one device
-        many_devices.compute(folder / "1.npz")
     for processes in runs.values():
         assert [process.wait() for process in processes] == [0] * len(processes)
-    return {name: dict(np.load(folder / f"{name}.npz")) for name in ("1", *runs)}
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in runs}
 
 
 @pytest.mark.slow
