@@ -168,7 +168,7 @@ sphinx.builders.make_chunks = pages_apart
 
 
 # Their cells are many small programs that run once: XLA need not optimise them. What a
-# page prints of memory stays the same. Pages that train a network are not among them.
+# page prints of memory stays the same. Pages that train a ResNet are not among them.
 RUN_ONCE = ("choosing", "migration", "own_loss", "own_project", "notebooks/toy_batch")
 
 

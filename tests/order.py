@@ -19,7 +19,7 @@ SECONDS = {
     "tests/pairwise/test_memory.py": 40,
     "tests/report/test_browser.py": 26,
     "tests/tiles/test_devices.py": 20,
-    "tests/training/test_devices.py": 72,
+    "tests/training/test_devices.py": 106,
     "tests/training/test_parity_training.py": 70,
     "tests/training/test_resume.py": 45,
 }
