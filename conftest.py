@@ -3,7 +3,9 @@
 import os
 import shutil
 import tempfile
+from contextlib import nullcontext
 from itertools import chain
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -58,10 +60,17 @@ def pytest_collection_modifyitems(config, items):
         items[:] = order.longest_first(items)
 
 
+# These folders' programs are of no use to other modules, and are not written to files.
+TESTS = Path(__file__).parent / "tests"
+KEPT_NOWHERE = [TESTS / folder for folder in ("losses", "pairwise", "tiles")]
+
+
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
+def forget_programs(request):
     """Programs of one module are of no use to the next, and XLA holds on to them."""
-    yield
+    once = request.path.parent in KEPT_NOWHERE
+    with compilation.kept_nowhere() if once else nullcontext():
+        yield
     jax.clear_caches()
 
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import jax
 from jax._src import compiler  # JAX takes XLA's options for one `jit` only
+from jax.experimental.compilation_cache import compilation_cache
 
 # For one `jit`: how far LLVM optimises.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -90,3 +91,16 @@ def quickly(*, same_memory=False):
             yield
         finally:
             jax.config.update("jax_disable_most_optimizations", before)
+
+
+@contextmanager
+def kept_nowhere():
+    """Has JAX write no programs to files, and read none. Other processes still do."""
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # JAX asks once, and remembers
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
