@@ -8,8 +8,11 @@ for an array, such as a parameter of Flax, and refuse everything else with a Val
 that the tests expect; what they pass on is checked in the functions that they call.
 """
 
-from beartype import beartype
-from jaxtyping import install_import_hook
+import inspect
+from functools import wraps
+
+import jaxtyping
+from jaxtyping import install_import_hook, jaxtyped
 
 from jml._loss_specs import SPECS
 
@@ -33,11 +36,33 @@ CALLED_BY_USERS = {
 }
 
 
-def check(function):
-    """What jaxtyping applies to each function of these modules."""
-    return function if function.__name__ in CALLED_BY_USERS else beartype(function)
+def checks(*, typechecker):
+    """As `jaxtyping.jaxtyped`, of functions with less work: these are many at a trace.
+
+    That one has the arguments of each call checked twice, to say more of a mistake, and
+    makes code anew for each function within another, most of which lack annotations.
+    """
+
+    def decorate(function):
+        if not inspect.isfunction(function):  # a dataclass
+            return jaxtyped(function, typechecker=typechecker)
+        if function.__name__ in CALLED_BY_USERS or not function.__annotations__:
+            return function
+        checked = typechecker(function)
+
+        @wraps(function)
+        def call(*args, **kwargs):
+            if jaxtyping.config.jaxtyping_disable:
+                return function(*args, **kwargs)
+            with jaxtyped("context"):  # in which a letter is one size
+                return checked(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def install():
     """To be called before these modules are imported."""
-    install_import_hook(CHECKED, "tests.type_checks.check")
+    jaxtyping.jaxtyped = checks  # by which the modules name it
+    install_import_hook(CHECKED, "beartype.beartype")
