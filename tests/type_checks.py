@@ -12,7 +12,8 @@ import inspect
 from functools import wraps
 
 import jaxtyping
-from jaxtyping import install_import_hook, jaxtyped
+from beartype import BeartypeConf, beartype
+from jaxtyping import TypeCheckError, install_import_hook, jaxtyped
 
 from jml._loss_specs import SPECS
 
@@ -34,6 +35,10 @@ CALLED_BY_USERS = {
     *("squared_distances", "euclidean_distances", "normalize"),
     *("make_objective", "make_diagnostics"),
 }
+
+
+# Mistakes of types are TypeErrors, as those that JAX finds.
+check = beartype(conf=BeartypeConf(violation_type=TypeCheckError))
 
 
 def checks(*, typechecker):
@@ -65,4 +70,4 @@ def checks(*, typechecker):
 def install():
     """To be called before these modules are imported."""
     jaxtyping.jaxtyped = checks  # by which the modules name it
-    install_import_hook(CHECKED, "beartype.beartype")
+    install_import_hook(CHECKED, "tests.type_checks.check")
