@@ -15,7 +15,7 @@ from jml.losses._triplet._formula import Options, no_triplets
 from jml.losses._triplet._loop import find_positives, loop_over_positives
 from jml.losses._triplet._sorted import sorted_gradients
 from jml.pairwise import make_pairs, make_rows
-from tests.compilation import quickly
+from tests.compilation import QUICK, options_of_all, quickly
 from tests.losses.cases import FORMULAS, LOSSES, SPECS, hyperparameters
 from tests.losses.oracles import PAPER
 from tests.parity import assert_close
@@ -84,15 +84,25 @@ def test_triplets_are_sorted_or_looped_over_by_cost(x64, monkeypatch, cost, take
 
 
 def step_of(name, size, dim, **options):
-    """The compiled step of one loss, for four items a class."""
+    """The step of one loss, for four items a class, to be compiled."""
     x = jax.ShapeDtypeStruct((size, dim), jnp.float32)
     labels = jax.ShapeDtypeStruct((size,), jnp.int32)
     proxies = jax.ShapeDtypeStruct((size // 4, dim), jnp.float32)
     arguments = (x, labels) if SPECS[name].proxies is None else (x, labels, proxies)
     loss = partial(LOSSES[name], **hyperparameters(name, 0.5), **options)
-    step = jax.jit(jax.value_and_grad(loss))
-    with quickly(same_memory=True):
-        return step.lower(*arguments).compile().memory_analysis()
+    return jax.jit(jax.value_and_grad(loss)).lower(*arguments)
+
+
+def assert_holds(limit, step, held=lambda memory: memory.temp_size_in_bytes):
+    """Quick machine code holds as much as a user's, or a few percent more or less.
+
+    What is not far from the limit is made as users have it.
+    """
+    with quickly():
+        found = held(step.compile().memory_analysis())
+    if found > limit * 2 / 3:
+        found = held(step.compile(QUICK).memory_analysis())  # only LLVM is hurried
+    assert found <= limit
 
 
 every = pytest.mark.parametrize("name", FORMULAS)
@@ -102,16 +112,17 @@ every = pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("name", [n for n in LOSSES if n in PAPER or SPECS[n].proxies])
 def test_a_loss_holds_no_more_than_six_matrices(name):
     """Others, with references and a memory: tests/losses/test_devices.py."""
-    memory = step_of(name, 1024, 16, block_size=1024)
-    assert memory.temp_size_in_bytes <= 6 * 4 * 1024**2
+    assert_holds(6 * 4 * 1024**2, step_of(name, 1024, 16, block_size=1024))
 
 
 @pytest.mark.slow
 @every
 def test_losses_of_65536_items_hold_half_a_gigabyte(name):
-    memory = step_of(name, 65536, 128)
-    held = memory.argument_size_in_bytes + memory.output_size_in_bytes
-    assert held + memory.temp_size_in_bytes < 2**29
+    def held(memory):
+        given = memory.argument_size_in_bytes + memory.output_size_in_bytes
+        return given + memory.temp_size_in_bytes
+
+    assert_holds(2**29, step_of(name, 65536, 128), held)
 
 
 @pytest.mark.slow
@@ -123,6 +134,6 @@ def test_float32_sums_over_many_triplets_are_exact():
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     loss = jax.jit(partial(losses.triplet_loss, mining="all", margin=0.5))
     single = loss(x, labels)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), options_of_all():
         topic, exact = "all, B = 8,192", loss(x.astype(np.float64), labels)
         assert_close(single, exact, 1e-5, topic, label="triplet_all")
