@@ -7,7 +7,6 @@ one device and on all. With ``OUT arrays`` nothing is run.
 
 import inspect
 import sys
-from contextlib import nullcontext
 from functools import cache, partial
 
 import jax
@@ -92,8 +91,8 @@ def by_hand(local, mesh):
 def programs(mesh, wanted):
     """Each loss and way of spreading it, and where its arguments lie.
 
-    "one" is on one device; that of `ONE_OF_EACH` is compiled as users do. What follows
-    it with the same function is traced with it.
+    "one" is on one device; that of `ONE_OF_EACH` has arrays and fusions as users have
+    them. What follows it with the same function is traced with it.
     """
     size = BATCHES[wanted]
     if wanted == "arrays":
@@ -203,8 +202,8 @@ def main(out, wanted):
     found = {}
     for key, name, function, where in programs(mesh, wanted):
         lowered, given = lower(key, name, function, where, BATCHES[wanted])
-        as_users = key in [f"{name}/one" for name in ONE_OF_EACH]
-        with nullcontext() if as_users else quickly(same_memory=wanted == "arrays"):
+        as_users = wanted == "arrays" or key in [f"{name}/one" for name in ONE_OF_EACH]
+        with quickly(same_memory=as_users):
             program = lowered.compile()
         found[f"{key}/array"] = largest_array(program)
         temporaries = program.memory_analysis().temp_size_in_bytes

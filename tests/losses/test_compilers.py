@@ -1,7 +1,7 @@
 """Losses as users compile them, and as most tests do, which is quicker.
 
-Of all losses tests/losses/test_devices.py compares the two, there by the numbers of one
-device and of eight.
+Of all losses tests/losses/test_devices.py compares all that comes before LLVM, there by
+the numbers of one device and of eight.
 """
 
 from functools import partial

@@ -11,11 +11,11 @@ from tests.losses.cases import (
     PAIR_LOSSES,
     conventions,
     hyperparameters,
-    oracle,
     textbook,
     value_and_grad,
 )
 from tests.losses.oracles import ORIGINAL, PAPER
+from tests.losses.references import oracle
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

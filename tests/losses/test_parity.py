@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 import torch_ref
 from jml import losses
-from tests.losses.cases import (
+from tests.losses.cases import value_and_grad
+from tests.losses.references import (
     GOLDEN,
     GOLDEN_CASES,
     MARGINS,
@@ -18,7 +19,6 @@ from tests.losses.cases import (
     exact_squared_distances,
     golden,
     torch_value_and_grad,
-    value_and_grad,
 )
 from tests.parity import assert_close
 

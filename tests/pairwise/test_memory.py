@@ -11,8 +11,9 @@ import pytest
 
 from jml import losses
 from jml.pairwise import find_class_runs, make_pairs
-from tests.losses.cases import PAIR_LOSSES, conventions, hyperparameters, oracle
+from tests.losses.cases import PAIR_LOSSES, conventions, hyperparameters
 from tests.losses.oracles import PAPER
+from tests.losses.references import oracle
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

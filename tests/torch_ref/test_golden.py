@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import torch_ref
-from tests.losses.cases import (
+from tests.losses.references import (
     GOLDEN,
     GOLDEN_CASES,
     MARGINS,

@@ -26,7 +26,7 @@ from jml.training import (
     make_optimizer,
     make_step,
 )
-from tests.losses.cases import REFERENCES
+from tests.losses.references import REFERENCES
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
