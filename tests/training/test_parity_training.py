@@ -4,6 +4,9 @@ Embeddings are kept short. The original computes the distance of an item to itse
 a rounding error of about |x|^2 * 1e-16; where that exceeds the floor of 1e-16, the
 square root of the lifted loss turns it into noise in the reference's gradient, and
 Adam turns noise into steps of full length.
+
+The network is a ResNet-18 with one block in each stage: the second ones are all as the
+first of all is. tests/models/test_parity.py has whole networks.
 """
 
 import jax
@@ -13,11 +16,12 @@ import pytest
 import torch
 import torchvision
 from pytorch_metric_learning.losses import MultiSimilarityLoss
+from torchvision.models.resnet import BasicBlock
 
 import torch_ref
 from jml.app._config import Config
 from jml.app._objective import Hyper, objective_of
-from jml.models import create
+from jml.models import _resnet, create
 from jml.training import (
     Rates,
     init_state,
@@ -33,6 +37,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 STEPS, BATCH, SIDE, DIM, CLASSES = 10, 8, 32, 16, 4
 TOPIC = "ten training steps'"
+DEPTHS = (1, 1, 1, 1)
 LR, PROXIES_LR, DECAY_EVERY, GAMMA = 1e-4, 1e-2, 4, 0.5
 MULTI_SIMILARITY = {"alpha": 2.0, "beta": 50.0, "base": 0.5}
 CASES = {
@@ -44,6 +49,12 @@ CASES = {
     "multi_similarity": (Config(loss="multi_similarity"), 0.0),
     "proxy_nca": (Config(loss="proxy_nca"), 0.0),
 }
+
+
+def torch_network():
+    network = torchvision.models.ResNet(BasicBlock, DEPTHS)
+    network.fc = torch.nn.Linear(512, DIM)
+    return network
 
 
 def torch_loss(name, margin):
@@ -64,8 +75,7 @@ def torch_loss(name, margin):
 def start():
     """The initial network of both sides, the initial proxies, and the batches."""
     torch.manual_seed(0)
-    network = torchvision.models.resnet18()
-    network.fc = torch.nn.Linear(512, DIM)
+    network = torch_network()
     rng = np.random.default_rng(0)
     images = rng.normal(size=(STEPS, BATCH, SIDE, SIDE, 3))
     labels = np.stack(
@@ -81,8 +91,7 @@ def start():
 def torch_run(name, margin, start):
     """Losses, and the network's tensors after the last step, under PyTorch."""
     state, proxies, images, labels = start
-    network = torchvision.models.resnet18()
-    network.fc = torch.nn.Linear(512, DIM)
+    network = torch_network()
     network.double().load_state_dict(state)
     criterion = torch_loss(name, margin)
     if name == "proxy_nca":
@@ -147,7 +156,10 @@ def jax_run(start):
         return jax.lax.switch(choice, objectives, embeddings, labels, proxies, hyper)
 
     with jax.enable_x64(True):
-        model = create("resnet18", embedding_dim=DIM)
+        block, _ = _resnet.DEPTHS["resnet18"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(_resnet.DEPTHS, "resnet18", (block, DEPTHS))
+            model = create("resnet18", embedding_dim=DIM)
         params = {"model": model.params, "proxies": jnp.array(proxies)}
         groups = label_groups(params)
         optimizer = make_optimizer(groups)
