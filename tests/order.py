@@ -20,8 +20,8 @@ SECONDS = {
     "tests/report/test_browser.py": 26,
     "tests/tiles/test_devices.py": 20,
     "tests/training/test_devices.py": 106,
-    "tests/training/test_parity_training.py": 70,
-    "tests/training/test_resume.py": 45,
+    "tests/training/test_parity_training.py": 26,
+    "tests/training/test_resume.py": 38,
 }
 OF_QUICK, OF_SLOW = 0.1, 1.0  # processor seconds of a test of the other files
 

@@ -2,7 +2,9 @@
 
 import zlib
 from collections import namedtuple
+from contextlib import ExitStack
 from functools import cache
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import numpy as np
 import optax
 
 from jml.losses import init_memory, triplet_loss
+from jml.pairwise import _blocks, _pair_gradients
 from jml.training import Checkpoints, fit, init_state, make_step
 
 HYPER = namedtuple("Hyper", "ema memory_warmup")(ema=0.9, memory_warmup=3)
@@ -49,6 +52,15 @@ def start(*, skip_nan=False):
     options = {"average": True, "memory": init_memory(80, 16)}
     state = init_state(params, {"mean": jnp.zeros(())}, OPTIMIZER, **options)
     return make(skip_nan), state
+
+
+def trace():
+    """Traces the step as for a CPU; JAX starts no device for it, and so no thread."""
+    of_state, of_key = jax.eval_shape(lambda: (start()[1], jax.random.key(0)))
+    with ExitStack() as patches:
+        for module in (_blocks, _pair_gradients):
+            patches.enter_context(patch.object(module, "on_cpu", lambda: True))
+        make(False).trace(of_state, batch(0), of_key, HYPER)
 
 
 def checksum(state):

@@ -22,10 +22,10 @@ slow = pytest.mark.slow
 KILLS, STEPS, EVERY = 20, 300, 4
 
 
-# One process imports JAX, and forks another for each run. That is safe: until it
-# computes, JAX has no threads.
+# One process imports JAX, traces the step, and forks another for each run. That is
+# safe: until it computes, JAX has no threads.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload([own_network.__name__])
+processes.set_forkserver_preload(["tests.training.traced_network"])
 
 
 @contextmanager
