@@ -1,5 +1,8 @@
 """A torchvision network and our model with the same random numbers in both."""
 
+import copy
+from functools import cache
+
 import jax
 import numpy as np
 import torch
@@ -16,6 +19,11 @@ def random_net(arch: str, *, gain: float = 1.0) -> torch.nn.Module:
 
     The last scale of every residual branch is multiplied by `gain`.
     """
+    return copy.deepcopy(_random_net(arch, gain))
+
+
+@cache
+def _random_net(arch: str, gain: float) -> torch.nn.Module:
     torch.manual_seed(0)
     net = torchvision.models.get_model(arch)
     net.fc = torch.nn.Linear(net.fc.in_features, EMBEDDING_DIM)
@@ -38,9 +46,16 @@ def random_net(arch: str, *, gain: float = 1.0) -> torch.nn.Module:
 
 def same_model(arch: str, net: torch.nn.Module, dtype=np.float64):
     """Our model with the tensors of `net`."""
-    graphdef, *trees = create(arch, embedding_dim=EMBEDDING_DIM)
+    graphdef, *trees = _create(arch)
     trees = jax.tree.map(lambda x: x.astype(dtype), trees)
     return graphdef, *from_state_dict(numpy_state(net), *trees)
+
+
+@cache
+def _create(arch: str):
+    """Our model, whose tensors are replaced."""
+    with jax.enable_x64(False):
+        return create(arch, embedding_dim=EMBEDDING_DIM)
 
 
 def numpy_state(net: torch.nn.Module) -> dict[str, np.ndarray]:
