@@ -80,7 +80,9 @@ def test_triplets_are_sorted_or_looped_over_by_cost(x64, monkeypatch, cost, take
     x, labels = rng.normal(size=(size, 3)), rng.integers(0, 3, size)
     loss = partial(losses.triplet_loss, mining="all", convention="paper", margin=1.0)
     expected = PAPER["triplet_all"](x, labels, 1.0)
-    assert_close(loss(x, labels), expected, 1e-12, label=f"triplet_all, {taken}")
+    with quickly():
+        found = loss(x, labels)
+    assert_close(found, expected, 1e-12, label=f"triplet_all, {taken}")
 
 
 def step_of(name, size, dim, **options):
@@ -100,7 +102,7 @@ def assert_holds(limit, step, held=lambda memory: memory.temp_size_in_bytes):
     """
     with quickly():
         found = held(step.compile().memory_analysis())
-    if found > limit * 2 / 3:
+    if found > limit * 0.8:
         found = held(step.compile(QUICK).memory_analysis())  # only LLVM is hurried
     assert found <= limit
 
