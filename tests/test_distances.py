@@ -26,13 +26,14 @@ def nearly_one_point(dim, spread, number=40):
 @pytest.mark.parametrize(("dim", "spread"), [(128, 1e-4), (512, 1e-4)])
 def test_close_rows_are_not_taken_for_identical(dim, spread):
     """Unit rows often have the same float32 norm: a collapsed network's have."""
-    x, labels = nearly_one_point(dim, spread), np.arange(40) % 10
+    x, labels = nearly_one_point(dim, spread), np.arange(40, dtype=np.int32) % 10
     exact = ((x[:, None].astype(np.float64) - x[None]) ** 2).sum(2)
-    found = np.asarray(squared_distances(jnp.asarray(x)))
+    found = np.asarray(jax.jit(squared_distances)(x))
     others = ~np.eye(len(x), dtype=bool)
     assert np.all(found[others] > 0)
     np.testing.assert_allclose(found, exact, atol=2 * dim**0.5 * 1.2e-7)
 
+    @jax.jit
     def gradient(x):
         return jax.grad(losses.contrastive_loss)(x, labels, convention="paper")
 
@@ -50,7 +51,9 @@ def test_identical_rows_are_at_distance_zero(x64, dtype, dim):
     x[:, 0] = 0
     twice = np.concatenate([x, x])
     twice[20:, 0] = -0.0
-    found = np.asarray(squared_distances(jnp.asarray(twice), jnp.asarray(x)))
+    # As one program, and at one size operation by operation.
+    measure = squared_distances if dim == 3 else jax.jit(squared_distances)
+    found = np.asarray(measure(jnp.asarray(twice), jnp.asarray(x)))
     assert not np.any(found[np.arange(40), np.arange(40) % 20])
     apart = np.arange(40)[:, None] % 20 != np.arange(20)[None, :]
     assert np.all(found[apart & (dim > 1)] > 0)
