@@ -15,7 +15,7 @@ SECONDS = {
     "tests/losses/test_devices.py": 85,
     "tests/losses/test_parity.py": 35,
     "tests/losses/test_scale.py": 40,
-    "tests/models/test_parity.py": 58,
+    "tests/models/test_parity.py": 48,
     "tests/pairwise/test_memory.py": 40,
     "tests/report/test_browser.py": 26,
     "tests/tiles/test_devices.py": 20,

@@ -1,7 +1,7 @@
 """All five networks equal torchvision's: outputs, gradients, running statistics.
 
-JAX runs them operation by operation: that compiles each of the repeated shapes once,
-where `jit` compiles a whole network. tests/training/test_parity_training.py has `jit`.
+JAX runs them layer by layer: that compiles each of the repeated shapes once, where
+`jit` compiles a whole network. tests/training/test_parity_training.py has `jit`.
 """
 
 import jax
@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from jml.models import ARCHITECTURES, embed, to_state_dict
+from jml.models._layers import _batch_norm, _kernels
+from jml.models._layers._batch_norm import _moments
+from jml.models._layers._conv import conv2d
 from tests.parity import assert_close
 
 from .torchvision_nets import (
@@ -19,13 +22,22 @@ from .torchvision_nets import (
     same_model,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = pytest.mark.usefixtures("quick_compilation", "one_program_a_convolution")
 
 # Strides of 2 halve heights of 48, 24, 12, 6 and 3, and widths of 33, 17, 9, 5 and 3:
 # even numbers need other padding than odd ones.
 SHAPE = (4, 48, 33, 3)
 BLOCKS = ("resnet18", "resnet50")  # one of each kind; others have more of the same
 MODES = [(arch, True) for arch in ARCHITECTURES] + [(arch, False) for arch in BLOCKS]
+
+
+@pytest.fixture(scope="module")
+def one_program_a_convolution():
+    """Convolutions of one shape and the moments of BatchNorm are one program each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_kernels, "conv2d", jax.jit(conv2d, static_argnames="stride"))
+        patch.setattr(_batch_norm, "_moments", jax.jit(_moments))
+        yield
 
 
 def modes(*quick):
