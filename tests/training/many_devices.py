@@ -6,6 +6,7 @@ PROCESSES PROCESS`` is one of several processes. Process 0 writes them to the fo
 """
 
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +91,28 @@ def chosen(functions):
     return choose
 
 
+def chosen_loss(objectives):
+    """The `chosen` one of the objectives, each with its gradient within its own branch.
+
+    From the branches come gradients then, which have the same shapes for all, and not
+    what each loss would keep for its own, of which all branches had to return all.
+    """
+    with_gradient = partial(jax.value_and_grad, argnums=(0, 2))  # embeddings, proxies
+    gradients = list(map(with_gradient, objectives))
+
+    def forward(*arguments):
+        choice = arguments[-1].loss["choice"]
+        return jax.lax.switch(choice, gradients, *arguments)
+
+    def backward(gradient, slope):
+        embeddings, proxies = jax.tree.map(lambda part: slope * part, gradient)
+        return embeddings, None, proxies, None  # none by labels and hyperparameters
+
+    loss = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
+    loss.defvjp(forward, backward)
+    return loss
+
+
 def programs(mesh, graphdef, groups):
     """Two compiled functions that return a loss and its gradient.
 
@@ -117,7 +140,7 @@ def programs(mesh, graphdef, groups):
         return jax.jit(compute, out_shardings=replicated_sharding(mesh))
 
     return {
-        "each": program(chosen(objectives), chosen(diagnostics)),
+        "each": program(chosen_loss(objectives), chosen(diagnostics)),
         "pieces": program(objectives[0], diagnostics[0], microbatch=16),
     }
 
