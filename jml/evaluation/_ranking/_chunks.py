@@ -23,8 +23,8 @@ from jml.distances import inner_products
 
 from ._vectors import Vectors
 
-QUERIES = 256  # most rows of a tile
-ITEMS = 8064  # most columns: two tiles fit a processor's cache
+QUERIES = 1024  # most rows of a tile: the host looks at few large ones
+ITEMS = 8064  # most columns
 GROUP = 32  # columns of a group
 AHEAD = 1  # tiles that the device makes while one is looked at
 ALIGNMENT = 64  # bytes
