@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -119,3 +120,14 @@ def test_progress_sees_every_step_and_ends():
     with patch.multiple(_chunks, **SIZES):
         nearest_neighbours(x, k=5, progress=progress)
     assert len(seen) == 1 + -(-200 // 64) and seen[-1] == "end"
+
+
+def test_a_tile_takes_the_memory_of_one_that_nobody_looks_at():
+    x, y = jnp.eye(4, 3), jnp.ones((8, 3))
+    first = _chunks._tile(x, y, jnp.zeros(8), jnp.zeros((4, 8)), group=2)[0]
+    place = first.unsafe_buffer_pointer()
+    second = _chunks._tile(x, 2 * y, jnp.zeros(8), first, group=2)[0]
+    assert second.unsafe_buffer_pointer() == place
+    seen = np.asarray(second)
+    third = _chunks._tile(x, y, jnp.zeros(8), second, group=2)[0]
+    np.testing.assert_array_equal(seen, 2 * np.asarray(third))

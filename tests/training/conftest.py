@@ -7,6 +7,9 @@ import pytest
 from tests.compilation import quickly
 from tests.training import own_network
 
+# It traces as it is imported, for a process without JAX's threads.
+collect_ignore = ["traced_network.py"]
+
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
