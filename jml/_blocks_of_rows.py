@@ -9,9 +9,9 @@ from jaxtyping import Integer as Int
 CACHED = 2**17  # numbers that a core's cache holds
 
 
-def slices(count: int, width: int, numbers: int = CACHED) -> Iterator[slice]:
-    """Cuts rows of this width into blocks of so many numbers."""
-    step = max(1, numbers // max(1, width))
+def slices(count: int, width: int) -> Iterator[slice]:
+    """Cuts rows of this width into blocks of about `CACHED` numbers."""
+    step = max(1, CACHED // max(1, width))
     yield from (slice(at, at + step) for at in range(0, count, step))
 
 
