@@ -8,8 +8,8 @@ import pytest
 
 from jml.app._command import COMPILES
 from jml.app._compile_ahead import Ahead
-from jml.models import _resnet
 from tests.app.striped_images import draw
+from tests.networks import short_resnet18
 
 SCRIPT = Path(__file__).parents[2] / "train_jax.py"
 
@@ -30,9 +30,7 @@ def main():
 @pytest.fixture(scope="module")
 def short_network(quick_compilation):
     """Makes resnet18 a ResNet of two blocks, which compiles in a third of the time."""
-    block, _ = _resnet.DEPTHS["resnet18"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 1, 0, 0)))
+    with short_resnet18(1, 1, 0, 0):
         yield
 
 

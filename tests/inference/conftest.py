@@ -1,7 +1,6 @@
 """A run with a small network, and images of several kinds and sizes."""
 
 import json
-from contextlib import contextmanager
 from dataclasses import asdict
 
 import numpy as np
@@ -9,18 +8,15 @@ import pytest
 from PIL import Image
 
 from jml.app._config import Config
-from jml.models import _resnet, create, save_weights
+from jml.models import create, save_weights
+from tests.networks import short_resnet18
 
 CONFIG = Config(arch="resnet18", weights="none", image_size=16, embedding_dim=8)
 
 
-@contextmanager
 def small_networks():
     """Makes resnet18 a ResNet of one block, which is compiled quickly."""
-    block, _ = _resnet.DEPTHS["resnet18"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 0, 0, 0)))
-        yield
+    return short_resnet18(1, 0, 0, 0)
 
 
 @pytest.fixture(scope="module")

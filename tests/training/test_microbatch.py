@@ -14,9 +14,10 @@ from jml.app._objective import (
     objective_of,
 )
 from jml.errors import UserError
-from jml.models import _resnet, create, embed
+from jml.models import create, embed
 from jml.training import Rates, embed_in_pieces
 from tests.compilation import quickly
+from tests.networks import short_resnet18
 from tests.parity import assert_close
 
 LABELS = np.array([0, 0, 1, 1, 2, 2, 0, 1])
@@ -66,10 +67,9 @@ def leaves(tree):
 
 
 @pytest.mark.slow
-def test_batch_norm_sees_each_microbatch_by_itself(x64, monkeypatch):
-    block, _ = _resnet.DEPTHS["resnet18"]  # two blocks, one of which makes x smaller
-    monkeypatch.setitem(_resnet.DEPTHS, "resnet18", (block, (1, 1, 0, 0)))
-    graphdef, *trees = create("resnet18", embedding_dim=8, l2norm=True)
+def test_batch_norm_sees_each_microbatch_by_itself(x64):
+    with short_resnet18(1, 1, 0, 0):  # the second block makes x smaller
+        graphdef, *trees = create("resnet18", embedding_dim=8, l2norm=True)
     params, stats = jax.tree.map(lambda a: a.astype(float), trees)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(8, 32, 32, 3)))
     config = Config()

@@ -21,7 +21,7 @@ from torchvision.models.resnet import BasicBlock
 import torch_ref
 from jml.app._config import Config
 from jml.app._objective import Hyper, objective_of
-from jml.models import _resnet, create
+from jml.models import create
 from jml.training import (
     Rates,
     init_state,
@@ -31,6 +31,7 @@ from jml.training import (
     make_step,
 )
 from tests.losses.references import REFERENCES
+from tests.networks import short_resnet18
 from tests.parity import assert_close
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -156,9 +157,7 @@ def jax_run(start):
         return jax.lax.switch(choice, objectives, embeddings, labels, proxies, hyper)
 
     with jax.enable_x64(True):
-        block, _ = _resnet.DEPTHS["resnet18"]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(_resnet.DEPTHS, "resnet18", (block, DEPTHS))
+        with short_resnet18(*DEPTHS):
             model = create("resnet18", embedding_dim=DIM)
         params = {"model": model.params, "proxies": jnp.array(proxies)}
         groups = label_groups(params)
